@@ -1,0 +1,1 @@
+"""FaceStats: a folder of face photos to embeddings, attributes, scores, tables, composites and reports."""

@@ -1,0 +1,1 @@
+"""The `facestats` command."""

@@ -1,0 +1,45 @@
+"""Progress of long loops, without a word on how it is shown.
+
+`core` reports; whoever runs it (the command line, a notebook, nobody) decides what to do with the reports. The listener lives in a
+context variable, so that two runs in one process do not see each other's.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Listener = Callable[[str, int, int | None], None]
+"""Called with (stage, done so far, total or None)."""
+
+_listener: ContextVar[Listener | None] = ContextVar("facestats_progress", default=None)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Send every report made inside the block to `listener`."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def report(stage: str, done: int, total: int | None = None) -> None:
+    """Say that `done` of `total` items of `stage` are finished; costs nothing when nobody listens."""
+    if (listener := _listener.get()) is not None:
+        listener(stage, done, total)
+
+
+def track(items: Iterable[T], stage: str, total: int | None = None) -> Iterator[T]:
+    """Yield `items` unchanged and report after each; `total` defaults to their length where they have one."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    report(stage, 0, total)
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        report(stage, done, total)

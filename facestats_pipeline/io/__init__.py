@@ -1,0 +1,1 @@
+"""Where bytes live: storage paths and IO managers."""

@@ -1,0 +1,24 @@
+"""Fixtures that every test may use. Real photos and the face model live beside the checkout; where they are absent, tests skip."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real photos with labels (`fairface_photos`, `london`, …)."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("no real photos: ../shared/data is not beside this checkout")
+    return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def yunet_model() -> Path:
+    """The YuNet face detection model."""
+    models = sorted((SHARED / "models").glob("face_detection_yunet*.onnx"))
+    if not models:
+        pytest.skip("no YuNet model: ../shared/models is not beside this checkout")
+    return models[0]
