@@ -1,0 +1,34 @@
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.PHONY: setup demo test quick lint docs bench clean
+setup: $(VENV)/.ready                     ## virtual environment with pinned packages
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup                               ## synthetic faces, everything made from them, offline
+	$(BIN)/facestats demo
+
+test: setup                               ## all tests
+	$(BIN)/python -m pytest
+
+quick: setup                              ## the tests that take two minutes
+	$(BIN)/python -m pytest -m "not slow and not server"
+
+lint: setup                               ## style, types, generated docs
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+docs: setup                               ## write the generated parts of docs/ again
+	$(BIN)/python docs/generate.py
+
+bench: setup                              ## ratios, side by side in one run
+	$(BIN)/python -m facestats_pipeline_tests.benchmarks
+
+clean:                                    ## what tests and tools leave behind
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis data/demo

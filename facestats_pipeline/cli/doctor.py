@@ -1,0 +1,146 @@
+"""`facestats doctor`: what this machine has and lacks, and what follows from it."""
+
+import os
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+
+from facestats_pipeline.cli.console import ExpectedError, out, print_json
+from facestats_pipeline.cli.options import DataDir, Json
+from facestats_pipeline.config import Settings, SettingsError, leaves, load_settings, variable
+
+app = typer.Typer()
+PACKAGES = (
+    "dagster",
+    "torch",
+    "open_clip_torch",
+    "opencv-python-headless",
+    "polars",
+    "scikit-learn",
+    "lightgbm",
+    "usearch",
+)
+EXTRAS = {"mediapipe": "face_geometry and warped composites: pip install 'facestats-pipeline[landmarks]'"}
+COLOURS = {"ok": "green", "missing": "yellow", "wrong": "red"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, how it is, and the next step when it is not as it should be."""
+
+    what: str
+    state: Literal["ok", "missing", "wrong"]
+    detail: str
+
+
+@app.command(epilog="Examples:\n\n  facestats doctor\n\n  facestats doctor --settings\n\n  facestats doctor --json")
+def doctor(
+    data_dir: DataDir = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="List every setting with its variable, value and meaning.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Look at the machine, the packages, the models and the data folder. Exit code 1 when something is wrong."""
+    if settings:
+        _show_settings(data_dir, json_)
+        return
+    findings = examine(data_dir)
+    if json_:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        table = Table(header_style="bold")
+        for column in ("", "state", "detail"):
+            table.add_column(column, overflow="fold")
+        for finding in findings:
+            table.add_row(finding.what, f"[{COLOURS[finding.state]}]{finding.state}[/]", finding.detail)
+        out.print(table)
+    wrong = [finding.what for finding in findings if finding.state == "wrong"]
+    if wrong:
+        raise ExpectedError(f"not as it should be: {', '.join(wrong)}")
+
+
+def examine(data_dir: Path | None) -> list[Finding]:
+    """Everything that decides what FaceStats can do here."""
+    findings = [Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
+    for package in PACKAGES:
+        try:
+            findings.append(Finding(package, "ok", version(package)))
+        except PackageNotFoundError:
+            findings.append(Finding(package, "wrong", "not installed: pip install -c constraints.txt -e ."))
+    for package, use in EXTRAS.items():
+        try:
+            findings.append(Finding(package, "ok", version(package)))
+        except PackageNotFoundError:
+            findings.append(Finding(package, "missing", f"optional, for {use}"))
+    try:
+        settings = load_settings(data_dir=data_dir)
+    except SettingsError as error:
+        return [*findings, Finding("settings", "wrong", str(error))]
+    return [*findings, *_hardware(settings), *_models(settings), _folder(settings)]
+
+
+def _hardware(settings: Settings) -> list[Finding]:
+    from facestats_pipeline.core.devices import choose_device, choose_precision
+
+    device = choose_device(settings.encoder.device)
+    precision = choose_precision(settings.encoder.precision, device)
+    return [
+        Finding("processors", "ok", f"{os.cpu_count()} cores"),
+        Finding("encoding", "ok", f"{settings.encoder.name} on {device} in {precision}"),
+    ]
+
+
+def _models(settings: Settings) -> list[Finding]:
+    from facestats_pipeline.io.model_registry import known_models
+
+    states: dict[str, Literal["ok", "missing", "wrong"]] = {
+        "ok": "ok",
+        "other version": "ok",
+        "absent": "missing",
+        "damaged": "wrong",
+    }
+    return [
+        Finding(model.name, states[model.state], f"{model.state}: {model.where}")
+        for model in known_models(settings)[:3]
+    ]
+
+
+def _folder(settings: Settings) -> Finding:
+    free = shutil.disk_usage(
+        next(p for p in (settings.data_dir, *settings.data_dir.absolute().parents) if p.exists())
+    ).free
+    if settings.data_dir.exists() and not os.access(settings.data_dir, os.W_OK):
+        return Finding("data folder", "wrong", f"{settings.data_dir} cannot be written to")
+    return Finding("data folder", "ok", f"{settings.data_dir}, {free / 2**30:.0f} GiB free")
+
+
+def _show_settings(data_dir: Path | None, json_: bool) -> None:
+    try:
+        settings = load_settings(data_dir=data_dir)
+    except SettingsError as error:
+        raise ExpectedError(str(error)) from None
+    rows = []
+    for path, field in leaves():
+        value: Any = settings
+        for key in path:
+            value = getattr(value, key)
+        rows.append(
+            {"setting": ".".join(path), "variable": variable(path), "value": value, "meaning": field.description}
+        )
+    if json_:
+        print_json(rows)
+        return
+    table = Table(header_style="bold")
+    for column in ("setting", "value", "meaning"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(row["setting"], str(row["value"]), row["meaning"])
+    out.print(table)
+    out.print("Each is a key of facestats.yaml and a variable: preproc.size is FACESTATS_PREPROC_SIZE.")

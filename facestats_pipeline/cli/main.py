@@ -1,0 +1,65 @@
+"""The `facestats` command: its sub-commands, and how errors are shown. Each sub-command loads what it needs when it is called."""
+
+import sys
+from importlib import import_module
+
+import click
+import typer
+from typer.core import TyperGroup
+
+COMMANDS = {
+    "demo": "make synthetic faces with known truth and run everything on them, offline",
+    "run": "ingest photos and make whatever is missing or stale",
+    "status": "what is done, stale or missing, shard by shard",
+    "score": "attributes and score of new photos",
+    "composite": "the average face of a group",
+    "ui": "open Dagster's web page on this project",
+    "models": "model weights: what is there, checksums, licences",
+    "doctor": "what this machine has and lacks",
+}
+"""Name → one line of help; `facestats_pipeline.cli.<name>` holds each as `app` (a Typer)."""
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands without importing them: `facestats --help` needs neither Dagster nor torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The real command when it is called; a stand-in with its help line when they are listed."""
+        if cmd_name not in COMMANDS:
+            return None
+        if ctx.resilient_parsing or cmd_name in sys.argv:
+            app: typer.Typer = import_module(f"facestats_pipeline.cli.{cmd_name}").app
+            command = typer.main.get_command(app)
+            command.name = cmd_name
+            return command
+        return click.Command(cmd_name, help=COMMANDS[cmd_name], short_help=COMMANDS[cmd_name])
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From a folder of face photos to embeddings, attributes, scores, tables, composites and reports.",
+    epilog="Start with [bold]facestats demo[/], or [bold]facestats run --raw PHOTOS --data-dir DATA[/].",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """From a folder of face photos to embeddings, attributes, scores, tables, composites and reports."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Entry point: exit code 0 only when what was asked is done; an expected error is one message, without a traceback."""
+    from facestats_pipeline.cli.console import ExpectedError, show_error
+
+    try:
+        app(args)
+    except ExpectedError as error:
+        show_error(error)
+        sys.exit(1)

@@ -1,0 +1,49 @@
+"""`facestats models`: which weights there are, where they come from, and whether they are what they should be."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from facestats_pipeline.cli.console import ExpectedError, out, print_json
+from facestats_pipeline.cli.options import DataDir, Json, settings_for
+
+app = typer.Typer(no_args_is_help=True, help="Model weights: what is there, checksums, licences.")
+
+
+@app.command("list", epilog="Examples:\n\n  facestats models list\n\n  facestats models list --json")
+def list_models(data_dir: DataDir = None, json_: Json = False) -> None:
+    """The weights FaceStats knows, and the models trained in this data folder."""
+    from facestats_pipeline.io.model_registry import known_models
+
+    models = known_models(settings_for(data_dir))
+    if json_:
+        print_json([asdict(model) for model in models])
+        return
+    table = Table(header_style="bold")
+    for column in ("model", "what for", "licence", "state", "where"):
+        table.add_column(column, overflow="fold")
+    for model in models:
+        colour = {"ok": "green", "absent": "dim"}.get(
+            model.state, "yellow" if model.state == "other version" else "red"
+        )
+        table.add_row(model.name, model.purpose, model.licence, f"[{colour}]{model.state}[/]", model.where)
+    out.print(table)
+
+
+@app.command("pull", epilog="Example:\n\n  facestats models pull ViT-B-32/laion2b_s34b_b79k")
+def pull(
+    name: Annotated[str, typer.Argument(help="ARCH/TAG of a hub encoder.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Download a hub encoder now, so that later runs are offline."""
+    from facestats_pipeline.core.encoders import EncoderUnavailable, load_model
+    from facestats_pipeline.io.weights import encoder_folder
+
+    settings = settings_for(data_dir)
+    try:
+        encoder = load_model(name, models_dir=encoder_folder(settings))
+    except EncoderUnavailable as error:
+        raise ExpectedError(str(error)) from None
+    out.print(f"{encoder.model_id} is here: {encoder.dim} dimensions, {encoder.image_size} px.")

@@ -1,0 +1,50 @@
+"""Options that several commands share, and what they lead to: settings, and the pipeline of a data folder."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facestats_pipeline.cli.console import ExpectedError
+from facestats_pipeline.config import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from facestats_pipeline.cli.pipeline import Pipeline
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", "-d", help="Holds raw/, labels/, processed/. Default: $FACESTATS_DATA_DIR, else data."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+
+
+def settings_for(data_dir: Path | None, **overrides: Any) -> Settings:
+    """Settings of a data folder; a wrong one becomes an error that a user can read."""
+    try:
+        return load_settings(data_dir=data_dir, **overrides)
+    except SettingsError as error:
+        raise ExpectedError(str(error)) from None
+
+
+def dagster_home(settings: Settings) -> Path:
+    """$DAGSTER_HOME, else `.dagster` in the data folder."""
+    return Path(os.environ.get("DAGSTER_HOME") or settings.data_dir / ".dagster").resolve()
+
+
+def open_pipeline(settings: Settings) -> "Pipeline":
+    """The pipeline of a data folder, with its Dagster instance."""
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    from facestats_pipeline.cli.pipeline import Pipeline, open_instance
+
+    return Pipeline(settings, open_instance(dagster_home(settings)))
+
+
+def require_run(settings: Settings) -> None:
+    """Say what to do first in a folder where nothing has been made."""
+    if not (settings.data_dir / "processed" / "inventory.parquet").is_file():
+        raise ExpectedError(
+            f"nothing has been made in {settings.data_dir} yet. Begin with\n"
+            f"  facestats run --raw YOUR_PHOTOS --data-dir {settings.data_dir}\n"
+            "or, to see what it does, with\n  facestats demo"
+        )

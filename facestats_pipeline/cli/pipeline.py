@@ -1,0 +1,142 @@
+"""Bring everything up to date through Dagster: look at the photos, then make what is missing or stale, and nothing else.
+
+Each phase is planned after the one before it has run, so that what did not change in effect is not made again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from facestats_pipeline.config import Settings
+from facestats_pipeline.definitions import build_definitions
+from facestats_pipeline.defs.partitions import SHARDS, SHARDS_PER_RUN
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.freshness import ROOT, RecipeBook, State
+from facestats_pipeline.io.plan import Step, phases, plan
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class Report:
+    """What an update did."""
+
+    steps: list[Step] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)  # asset → seconds in its step
+    rows: dict[str, int] = field(default_factory=dict)  # asset → rows written
+    shards: dict[str, int] = field(default_factory=dict)  # asset → shards written
+    failed_checks: list[str] = field(default_factory=list)
+    discovered: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def made(self) -> list[str]:
+        """Assets that were made, in order, discovery left out."""
+        return [asset for asset in self.seconds if asset != ROOT]
+
+
+class UpdateFailed(Exception):
+    """A Dagster run failed; the message names the asset, the error and the run."""
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class Pipeline:
+    """The definitions of one data folder with a Dagster instance to run them on."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+        self.settings = settings
+        self.instance = instance
+        self.definitions = build_definitions(settings)
+        resources: Mapping[str, Any] = self.definitions.resources or {}
+        self.project: Project = resources["project"]
+
+    @property
+    def book(self) -> RecipeBook:
+        """Recipes of this data folder."""
+        return self.project.book
+
+    @property
+    def shards(self) -> list[str]:
+        """Registered shards, in order."""
+        return sorted(self.instance.get_dynamic_partitions(str(SHARDS.name)))
+
+    def states(self) -> dict[tuple[str, str | None], State]:
+        """State of every artifact, from the recipes in the files."""
+        return self.book.states(self.shards)
+
+    def update(self, on_step: Callable[[Step], None] = lambda step: None) -> Report:
+        """Discover photos, then make what is not done, phase after phase. Raises UpdateFailed at the first run that fails."""
+        report = Report()
+        self.execute(Step((ROOT,)), report)
+        for assets in phases(self.book.graph):
+            wanted = [name for name in assets if name != ROOT]
+            for step in plan(self.states(), wanted, self.book.graph, self.shards, SHARDS_PER_RUN):
+                on_step(step)
+                self.execute(step, report)
+        return report
+
+    def execute(self, step: Step, report: Report | None = None) -> Report:
+        """Run one step in this process."""
+        report = report if report is not None else Report()
+        tags = {RANGE_START: step.shards[0], RANGE_END: step.shards[-1]} if step.shards else {}
+        result = self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey(name) for name in step.assets],
+            tags=tags,
+            run_config=QUIET,
+            raise_on_error=False,
+        )
+        _read_events(result, report)
+        report.steps.append(step)
+        if not result.success:
+            raise UpdateFailed(_failure(result), report)
+        return report
+
+
+def open_instance(home: Path) -> dg.DagsterInstance:
+    """The Dagster instance in `home`, made there with telemetry off when it is new."""
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    return dg.DagsterInstance.from_config(str(home))
+
+
+def _read_events(result: dg.ExecuteInProcessResult, report: Report) -> None:
+    for event in result.all_events:
+        kind = event.event_type_value
+        if kind == "STEP_SUCCESS" and event.step_key is not None:
+            name = event.step_key.rpartition(".")[2]
+            report.seconds[name] = report.seconds.get(name, 0.0) + event.step_success_data.duration_ms / 1000
+        elif kind == "ASSET_MATERIALIZATION":
+            made = event.step_materialization_data.materialization
+            name = made.asset_key.path[-1]
+            rows = made.metadata.get("dagster/row_count")
+            report.rows[name] = report.rows.get(name, 0) + (int(str(rows.value)) if rows is not None else 0)
+            report.shards[name] = report.shards.get(name, 0) + (made.partition is not None)
+            if name == ROOT:
+                counts = {key: made.metadata.get(key) for key in ("added", "changed", "removed", "unchanged")}
+                report.discovered = {key: int(str(value.value)) for key, value in counts.items() if value is not None}
+        elif kind == "ASSET_CHECK_EVALUATION":
+            check = event.asset_check_evaluation_data
+            if not check.passed:
+                report.failed_checks.append(
+                    f"{check.asset_key.path[-1]}: {check.check_name}: {check.description or ''}".rstrip(": ")
+                )
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.event_type_value == "STEP_FAILURE":
+            error: Any = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            reason = error.message.strip() if error is not None else "unknown"
+            return f"{event.step_key} failed: {reason}\n  run {result.run_id}; `facestats ui` shows its whole log"
+    return f"run {result.run_id} failed; `facestats ui` shows its log"

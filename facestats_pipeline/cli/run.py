@@ -1,0 +1,188 @@
+"""`facestats run`: photos in, everything out, and only what is new is worked on."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.table import Table
+
+from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
+from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, settings_for
+from facestats_pipeline.config import Settings, save_settings
+
+app = typer.Typer()
+EPILOG = """
+Examples:
+
+  facestats run --raw ~/photos --data-dir ~/faces
+  facestats run --raw ~/photos --labels labels.csv --ratings ratings.csv -d ~/faces
+  facestats run --encoder ViT-B-32/laion2b_s34b_b79k -d ~/faces
+"""
+
+
+@app.command(epilog=EPILOG.replace("\n  ", "\n\n  "))
+def run(
+    raw: Annotated[Path | None, typer.Option(help="Folder of photos. Remembered; default: DATA_DIR/raw.")] = None,
+    data_dir: DataDir = None,
+    encoder: Annotated[str | None, typer.Option(help="facestats-mini, ARCH/TAG, ARCH/PATH. Remembered.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV of file, age, gender, race. Copied into DATA_DIR/labels.")
+    ] = None,
+    ratings: Annotated[
+        Path | None, typer.Option(help="CSV of file, rating[, rater]. Copied into DATA_DIR/labels.")
+    ] = None,
+    shard_size: Annotated[int | None, typer.Option(help="Photos per shard. Remembered.")] = None,
+    json_: Json = False,
+) -> None:
+    """Ingest photos, then make through Dagster whatever is missing or stale; says what was done, skipped and quarantined."""
+    settings = prepare(data_dir, raw=raw, encoder=encoder, labels=labels, ratings=ratings, shard_size=shard_size)
+    summary = execute(settings, quiet=json_)
+    if json_:
+        print_json(summary)
+    else:
+        show(summary)
+    if summary["error"]:
+        raise ExpectedError(summary["error"])
+
+
+def prepare(
+    data_dir: Path | None,
+    *,
+    raw: Path | None = None,
+    encoder: str | None = None,
+    labels: Path | None = None,
+    ratings: Path | None = None,
+    shard_size: int | None = None,
+) -> Settings:
+    """Check every argument before any work, remember the settings in the data folder, copy the label files into it."""
+    settings = settings_for(data_dir)
+    remembered: dict[str, Any] = {}
+    if raw is not None:
+        if not raw.is_dir():
+            raise ExpectedError(f"there is no folder {raw}; --raw is the folder that holds the photos")
+        remembered["raw_dir"] = raw.resolve()
+    for option, file in (("--labels", labels), ("--ratings", ratings)):
+        if file is not None and not file.is_file():
+            raise ExpectedError(f"there is no file {file}; {option} is a CSV file")
+    if encoder is not None:
+        remembered["encoder.name"] = encoder
+    if shard_size is not None:
+        remembered["shard_size"] = shard_size
+    settings = settings_for(data_dir, **remembered)
+    if not settings.raw.is_dir():
+        raise ExpectedError(f"there is no folder {settings.raw}; give your photos with --raw FOLDER")
+    if remembered:
+        save_settings(settings.data_dir, remembered)
+    _check_labels(labels, ratings)
+    for name, file in (("labels.csv", labels), ("ratings.csv", ratings)):
+        if file is not None:
+            target = settings.data_dir / "labels" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists() or not target.samefile(file):
+                shutil.copyfile(file, target)
+    return settings
+
+
+def _check_labels(labels: Path | None, ratings: Path | None) -> None:
+    from facestats_pipeline.core.labels import LabelsError, read_labels
+    from facestats_pipeline.core.ratings import read_ratings
+
+    try:
+        if labels is not None:
+            read_labels(labels)
+        if ratings is not None:
+            read_ratings(ratings)
+    except LabelsError as error:
+        raise ExpectedError(str(error)) from None
+
+
+def execute(settings: Settings, *, quiet: bool = False) -> dict[str, Any]:
+    """Update the data folder; what was done as one JSON-able dictionary. A failed run is its `error`, not an exception."""
+    from facestats_pipeline.cli.pipeline import UpdateFailed
+
+    started = time.monotonic()
+    pipeline = open_pipeline(settings)
+    error = ""
+    with progress(quiet=quiet):
+        try:
+            report = pipeline.update()
+        except UpdateFailed as failure:
+            error, report = str(failure), failure.report
+    return {
+        "data_dir": str(settings.data_dir),
+        "encoder": settings.encoder.name,
+        "discovered": dict(report.discovered),
+        "photos": photo_counts(pipeline.project.store),
+        "made": [
+            {
+                "asset": name,
+                "shards": report.shards.get(name, 0),
+                "rows": report.rows.get(name, 0),
+                "seconds": round(seconds, 2),
+            }
+            for name, seconds in report.seconds.items()
+            if name != "raw_photos"
+        ],
+        "skipped": skipped_assets(pipeline),
+        "failed_checks": report.failed_checks,
+        "seconds": round(time.monotonic() - started, 1),
+        "error": error,
+    }
+
+
+def photo_counts(store: Any) -> dict[str, int]:
+    """Files by manifest status."""
+    if not store.shards("manifest"):
+        return {}
+    counts = store.scan("manifest").group_by("status").len().sort("len", descending=True).collect()
+    return dict(counts.iter_rows())
+
+
+def skipped_assets(pipeline: Any) -> dict[str, str]:
+    """Asset → why there is nothing of it."""
+    found = {
+        name: pipeline.project.store.recipe(name) for name, node in pipeline.book.graph.items() if not node.sharded
+    }
+    return {name: recipe.skipped for name, recipe in found.items() if recipe is not None and recipe.skipped}
+
+
+def show(summary: dict[str, Any]) -> None:
+    """The summary for people."""
+    photos = summary["photos"]
+    total = sum(photos.values())
+    if summary["made"]:
+        table = Table(title=f"Made in {summary['data_dir']}", title_justify="left", header_style="bold")
+        for column, justify in (("asset", "left"), ("shards", "right"), ("rows", "right"), ("seconds", "right")):
+            table.add_column(column, justify=justify)  # type: ignore[arg-type]
+        for row in summary["made"]:
+            table.add_row(row["asset"], str(row["shards"] or ""), str(row["rows"] or ""), f"{row['seconds']:.1f}")
+        out.print(table)
+    elif not summary["error"]:
+        out.print("Nothing to do: everything is up to date.")
+    found = ", ".join(f"{count} {what}" for what, count in summary["discovered"].items() if count)
+    out.print(f"Files: {found or 'none found'}.")
+    out.print(f"Photos: {photos.get('ok', 0)} usable of {total}.")
+    quarantined = {status: count for status, count in photos.items() if status != "ok"}
+    if quarantined:
+        listed = ", ".join(f"{count} {status}" for status, count in quarantined.items())
+        out.print(f"Set aside: {listed}. Why, file by file: `facestats status --photos`.")
+    for asset, reason in summary["skipped"].items():
+        out.print(f"[yellow]Skipped[/] {asset}: ", end="")
+        out.print(reason, markup=False)
+    for check in summary["failed_checks"]:
+        out.print("[yellow]Check failed[/] ", end="")
+        out.print(check, markup=False)
+    if "untrained" in summary["encoder"]:
+        out.print(
+            f"[yellow]Note[/] the encoder {summary['encoder']} is untrained: what is derived from it means nothing."
+        )
+    out.print(f"{summary['seconds']:.0f} s. Tables, composites and reports are in {summary['data_dir']}/processed.")
+
+
+def rejected_photos(store: Any) -> pl.DataFrame:
+    """filename, status, reason of every file that is no live image."""
+    wanted = pl.col("status") != "ok"
+    return store.scan("manifest").filter(wanted).select("filename", "status", "reason").collect()  # type: ignore[no-any-return]

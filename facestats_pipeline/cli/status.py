@@ -1,0 +1,83 @@
+"""`facestats status`: what is done, stale or missing, without running anything."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from facestats_pipeline.cli.console import err, out, print_json
+from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, require_run, settings_for
+
+app = typer.Typer()
+EPILOG = (
+    "Examples:\n\n  facestats status -d ~/faces\n\n  facestats status --photos -d ~/faces\n\n  facestats status --json"
+)
+COLOURS = {"done": "green", "stale": "yellow", "missing": "red", "skipped": "dim"}
+
+
+@app.command(epilog=EPILOG)
+def status(
+    data_dir: DataDir = None,
+    photos: Annotated[
+        bool, typer.Option("--photos", help="List the files that were set aside, with the reason.")
+    ] = False,
+    shards: Annotated[bool, typer.Option("--shards", help="One line for each shard that is not done.")] = False,
+    json_: Json = False,
+) -> None:
+    """Per artifact and shard: done, stale (and why), missing. Nothing is run or changed."""
+    settings = settings_for(data_dir)
+    require_run(settings)
+    pipeline = open_pipeline(settings)
+    if photos:
+        _show_photos(pipeline, json_)
+        return
+    states = collect(pipeline)
+    if json_:
+        print_json({"data_dir": str(settings.data_dir), "shards": pipeline.shards, "artifacts": states})
+        return
+    table = Table(
+        title=f"{settings.data_dir}: {len(pipeline.shards)} shards", title_justify="left", header_style="bold"
+    )
+    for column in ("stage", "artifact", "done", "stale", "missing", "why"):
+        table.add_column(column, justify="right" if column in ("done", "stale", "missing") else "left")
+    for state in states:
+        counts = [str(state[key]) if state[key] else "" for key in ("done", "stale", "missing")]
+        cells = [f"[{COLOURS[key]}]{count}[/]" for key, count in zip(("done", "stale", "missing"), counts, strict=True)]
+        table.add_row(state["stage"], state["artifact"], *cells, state["why"])
+    out.print(table)
+    if shards:
+        for state in states:
+            for shard, why in state["not_done"].items():
+                out.print(f"{state['artifact']} {shard}: {why}", markup=False)
+    waiting = sum(state["stale"] + state["missing"] for state in states)
+    out.print("Everything is up to date." if not waiting else f"{waiting} to make: `facestats run` makes them.")
+
+
+def collect(pipeline: Any) -> list[dict[str, Any]]:
+    """One row per artifact, in order of the graph."""
+    rows: dict[str, dict[str, Any]] = {}
+    for (name, shard), state in pipeline.states().items():
+        node = pipeline.book.graph[name]
+        row = rows.setdefault(
+            name,
+            {"stage": node.group, "artifact": name, "done": 0, "stale": 0, "missing": 0, "why": "", "not_done": {}},
+        )
+        row[state.status] += 1
+        if state.status != "done":
+            row["why"] = row["why"] or state.reason
+            row["not_done"][shard or "-"] = state.reason
+        elif not node.sharded and (recipe := pipeline.project.store.recipe(name)) is not None and recipe.skipped:
+            row["why"] = f"skipped: {recipe.skipped}"
+    return list(rows.values())
+
+
+def _show_photos(pipeline: Any, json_: bool) -> None:
+    from facestats_pipeline.cli.run import rejected_photos
+
+    rejected = rejected_photos(pipeline.project.store)
+    if json_:
+        print_json(rejected.to_dicts())
+        return
+    for row in rejected.iter_rows(named=True):
+        out.print(f"{row['status']:<12} {row['filename']}  {row['reason']}", markup=False, soft_wrap=True)
+    err.print(f"{rejected.height} files set aside.")

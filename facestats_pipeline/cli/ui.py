@@ -1,0 +1,53 @@
+"""`facestats ui`: Dagster's web page and daemon on a data folder."""
+
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from facestats_pipeline.cli.console import ExpectedError, err
+from facestats_pipeline.cli.options import DataDir, dagster_home, settings_for
+
+app = typer.Typer()
+
+
+@app.command(epilog="Examples:\n\n  facestats ui -d ~/faces\n\n  facestats ui -d ~/faces --port 4000")
+def ui(
+    data_dir: DataDir = None,
+    port: Annotated[int, typer.Option(help="Port of the page, on loopback.")] = 3000,
+    host: Annotated[
+        str, typer.Option(help="Address to bind; anything but loopback shows faces to the network.")
+    ] = "127.0.0.1",
+) -> None:
+    """Open the project in Dagster: lineage, runs, sensors. Photos that arrive in the raw folder are picked up while it runs."""
+    from facestats_pipeline.cli.pipeline import open_instance
+
+    settings = settings_for(data_dir)
+    home = dagster_home(settings)
+    open_instance(home).dispose()
+    environment = os.environ | {
+        "DAGSTER_HOME": str(home),
+        "FACESTATS_DATA_DIR": str(settings.data_dir.resolve()),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-m",
+        "facestats_pipeline.definitions",
+        "--host",
+        host,
+        "--port",
+        str(port),
+    ]
+    err.print(f"Dagster on http://{host}:{port} for {settings.data_dir} (Ctrl-C ends it)", markup=False)
+    try:
+        code = subprocess.call(command, env=environment)
+    except KeyboardInterrupt:
+        return
+    if code:
+        raise ExpectedError(f"`dagster dev` ended with code {code}; is port {port} taken? Choose another with --port")

@@ -1,0 +1,253 @@
+"""The one settings object: defaults, then `facestats.yaml`, then `FACESTATS_*` variables, then what the caller passes.
+
+Each leaf is a key of the YAML file and a variable: `preproc.size` is `FACESTATS_PREPROC_SIZE`. A key that does not exist or a value
+that does not fit raises `SettingsError`, which names it, where it came from, and what is allowed.
+"""
+
+import difflib
+import json
+import os
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+SETTINGS_FILE = "facestats.yaml"
+PREFIX = "FACESTATS_"
+DEFAULT_ENCODER = "ViT-B-32/untrained"
+_NOT_SETTINGS = {"FACESTATS_CONFIG"}
+
+
+class SettingsError(ValueError):
+    """A setting that does not exist or does not fit; the message says which, whence, and what is allowed."""
+
+
+class Section(BaseModel):
+    """A group of settings. Unknown keys are errors, so that a typing mistake is never silently a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ingest(Section):
+    max_pixels: int = Field(178_956_970, ge=1, description="photos with more pixels are `too_large` and never decoded")
+    max_bytes: int = Field(512 * 2**20, ge=1, description="files with more bytes are `too_large` and never read")
+    source: str | None = Field(None, description="where the photos come from, written in every manifest row")
+    licence: str | None = Field(None, description="licence of the photos, written in every manifest row")
+    consent: str | None = Field(None, description="what the people agreed to, written in every manifest row")
+
+
+class Preproc(Section):
+    size: int = Field(512, ge=32, le=4096, description="side of the square preprocessed JPEG, pixels")
+    fit: Literal["crop", "pad"] = Field("crop", description="how a photo without a detected face becomes square")
+    quality: int = Field(95, ge=1, le=100, description="JPEG quality")
+    align: bool = Field(True, description="turn and scale the largest face to a fixed place (needs the face model)")
+    min_face_score: float = Field(0.6, ge=0, le=1, description="detections with a lower score are no face")
+    detector_model: Path | None = Field(None, description="YuNet ONNX file; by default looked for in the model folders")
+    workers: int = Field(2, ge=1, le=256, description="threads that decode photos")
+
+
+class Encoder(Section):
+    name: str = Field(DEFAULT_ENCODER, description="facestats-mini, ARCH/TAG (hub), ARCH/PATH (file) or ARCH/untrained")
+    batch_size: int = Field(32, ge=1, le=4096, description="photos per forward pass")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where the hardware gains from it"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+
+
+class Attributes(Section):
+    classifier: Literal["auto", "logistic", "lightgbm"] = Field(
+        "auto", description="auto: the better by cross-validation"
+    )
+    target_error: float = Field(
+        0.05, gt=0, lt=1, description="error aimed at among answered rows; the rest is `unknown`"
+    )
+    folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
+
+
+class Attractiveness(Section):
+    min_ratings: int = Field(30, ge=10, description="fewer rated photos than this are refused")
+    coverage: float = Field(0.9, gt=0.5, lt=1, description="nominal coverage of the conformal interval")
+    epochs: int = Field(300, ge=1, description="most epochs of the regressor; early stopping usually ends before")
+
+
+class Metadata(Section):
+    min_face_score: float = Field(0.8, ge=0, le=1, description="flag `low_face_score` below")
+    min_face_fraction: float = Field(
+        0.03, ge=0, le=1, description="flag `small_face` below: face box area / photo area"
+    )
+    min_sharpness: float = Field(
+        20.0, ge=0, description="flag `blurred` below: variance of the Laplacian, grey levels²"
+    )
+    min_brightness: float = Field(0.15, ge=0, le=1, description="flag `dark` below")
+    max_brightness: float = Field(0.9, ge=0, le=1, description="flag `bright` above")
+    max_yaw: float = Field(45.0, ge=0, le=90, description="flag `extreme_pose` above, degrees")
+    clusters: int = Field(12, ge=2, le=1000, description="most clusters; small collections get fewer")
+    duplicate_cosine: float = Field(
+        0.97, ge=0, le=1, description="near-duplicates: least cosine (trained encoders only)"
+    )
+    duplicate_hamming: int = Field(
+        6, ge=0, le=64, description="near-duplicates: most differing bits of the perceptual hash"
+    )
+    label_queue: int = Field(500, ge=1, description="rows of labels_template.csv")
+
+
+class Composites(Section):
+    min_n: int = Field(10, ge=2, description="fewest faces in a composite (k-anonymity)")
+    method: Literal["mean", "aligned"] = Field("aligned", description="how the default composites are averaged")
+    strict: bool = Field(False, description="refuse rather than relax filters that leave fewer than min_n faces")
+    max_images: int = Field(5000, ge=2, description="most faces in one composite; a seeded sample of them beyond")
+
+
+class Automation(Section):
+    scan_seconds: int = Field(30, ge=5, description="how often the sensor looks at the raw folder")
+    nightly: str = Field("0 3 * * *", description="cron time of the nightly update")
+
+
+class Settings(Section):
+    """Everything that can be set. Paths that are relative are relative to the working directory."""
+
+    data_dir: Path = Field(Path("data"), description="holds raw/, labels/, processed/")
+    raw_dir: Path | None = Field(None, description="the photos, when they are not in data_dir/raw")
+    models_dir: Path | None = Field(
+        None, description="trained models; models/ for the default data_dir, else data_dir/models"
+    )
+    shard_size: int = Field(2048, ge=1, le=1_000_000, description="photos per shard")
+    seed: int = Field(0, ge=0, description="seed of every random choice")
+    refit_growth: float = Field(
+        0.1, gt=0, description="models are fitted anew when the collection changed by this share"
+    )
+    previews: bool = Field(False, description="small pictures of faces in Dagster's metadata")
+    ingest: Ingest = Ingest()
+    preproc: Preproc = Preproc()
+    encoder: Encoder = Encoder()
+    attributes: Attributes = Attributes()
+    attractiveness: Attractiveness = Attractiveness()
+    metadata: Metadata = Metadata()
+    composites: Composites = Composites()
+    automation: Automation = Automation()
+
+    @property
+    def raw(self) -> Path:
+        """Folder of the photos."""
+        return self.raw_dir or self.data_dir / "raw"
+
+    @property
+    def models(self) -> Path:
+        """Folder of the models trained here."""
+        if self.models_dir is not None:
+            return self.models_dir
+        own = self.data_dir.resolve() == (PROJECT_ROOT / "data").resolve()
+        return PROJECT_ROOT / "models" if own else self.data_dir / "models"
+
+    @property
+    def model_folders(self) -> list[Path]:
+        """Where weights are looked for, in order: one's own, the shipped ones, a `shared/models` beside the project."""
+        return [self.models, PROJECT_ROOT / "models", PROJECT_ROOT.parent / "shared" / "models"]
+
+
+def leaves(model: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every setting as (path of keys, pydantic field)."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from leaves(field.annotation, (*prefix, name))
+        else:
+            yield (*prefix, name), field
+
+
+def variable(path: tuple[str, ...]) -> str:
+    """Name of the environment variable of a setting."""
+    return PREFIX + "_".join(path).upper()
+
+
+def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from defaults, YAML, variables and `overrides` (dotted keys, `preproc.size`; None means not given).
+
+    The file is `file`, else $FACESTATS_CONFIG, else `data_dir/facestats.yaml`, else `./facestats.yaml`; a named file must exist.
+    Raises SettingsError.
+    """
+    env = os.environ if environ is None else environ
+    given = {key: value for key, value in overrides.items() if value is not None}
+    data_dir = Path(given.get("data_dir") or env.get(PREFIX + "DATA_DIR") or Settings.model_fields["data_dir"].default)
+    named = file or (Path(env["FACESTATS_CONFIG"]) if env.get("FACESTATS_CONFIG") else None)
+    found = [p for p in (data_dir / SETTINGS_FILE, Path(SETTINGS_FILE)) if p.is_file()]
+    values: dict[str, Any] = {}
+    if named is not None or found:
+        values = _read_yaml(named or found[0])
+    for path, text in _variables(env):
+        _put(values, path, text, variable(path))
+    for key, value in given.items():
+        _put(values, tuple(key.split(".")), value, key)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, named or (found[0] if found else None))) from None
+
+
+def save_settings(folder: Path, values: Mapping[str, Any]) -> Path:
+    """Merge dotted `values` into `folder/facestats.yaml`, so that every later command on this folder sees them."""
+    target = folder / SETTINGS_FILE
+    merged = _read_yaml(target) if target.is_file() else {}
+    for key, value in values.items():
+        _put(merged, tuple(key.split(".")), str(value) if isinstance(value, Path) else value, key)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{SETTINGS_FILE}.{os.getpid()}"
+    temporary.write_text(yaml.safe_dump(merged, sort_keys=True, allow_unicode=True), encoding="utf-8")
+    temporary.replace(target)
+    return target
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"cannot read the settings file {path}: {error}") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} must hold `key: value` lines, not a {type(values).__name__}")
+    return values
+
+
+def _variables(env: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    known = {variable(path): (path, field) for path, field in leaves()}
+    for name, text in sorted(env.items()):
+        if not name.startswith(PREFIX) or name in _NOT_SETTINGS:
+            continue
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            hint = f"; did you mean {' or '.join(near)}?" if near else f"; `facestats doctor` lists all {len(known)}"
+            raise SettingsError(f"the environment variable {name} is not a setting{hint}")
+        path, field = known[name]
+        optional = type(None) in typing.get_args(field.annotation)
+        yield path, None if optional and text == "" else text
+
+
+def _put(values: dict[str, Any], path: tuple[str, ...], value: Any, origin: str) -> None:
+    for key in path[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise SettingsError(f"cannot set {origin}: `{key}` is not a section")
+    values[path[-1]] = value
+
+
+def _explain(error: ValidationError, file: Path | None) -> str:
+    names = {".".join(path): field for path, field in leaves()}
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(key, names, n=3, cutoff=0.5)
+            allowed = near or [name for name in names if name.rpartition(".")[0] == key.rpartition(".")[0]]
+            lines.append(
+                f"`{key}` is not a setting; {'did you mean' if near else 'allowed here:'} {', '.join(allowed)}"
+            )
+            continue
+        field = names.get(key)
+        meaning = f" ({field.description})" if field is not None else ""
+        got = json.dumps(problem.get("input"), default=str)
+        lines.append(f"`{key}`{meaning}: {problem['msg']}; got {got}")
+    where = f" (from {file}, {PREFIX}* variables or the command line)" if file else ""
+    return f"settings{where}:\n" + "\n".join(f"  - {line}" for line in lines)

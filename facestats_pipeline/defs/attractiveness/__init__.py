@@ -1,0 +1,1 @@
+"""The regressor on ratings, its reference distribution, and scores."""

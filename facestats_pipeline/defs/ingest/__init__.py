@@ -1,0 +1,1 @@
+"""Which photos there are: inventory, manifest, the sensor on the raw folder."""

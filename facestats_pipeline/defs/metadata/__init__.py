@@ -1,0 +1,1 @@
+"""The metadata tables, up to master."""

@@ -1,0 +1,18 @@
+"""Shards as Dagster partitions, and what an asset declares of itself."""
+
+from typing import Any
+
+import dagster as dg
+
+SHARDS = dg.DynamicPartitionsDefinition(name="shards")
+SHARDS_PER_RUN = 64
+SHARD_RANGE = dg.BackfillPolicy.multi_run(max_partitions_per_run=SHARDS_PER_RUN)
+"""Many shards in one run: a run costs seconds before it does anything, and a model is loaded once per run."""
+
+SETTINGS_KEY = "facestats/settings"
+REFIT_KEY = "facestats/refits"
+
+
+def depends_on(*sections: str, refits: bool = False) -> dict[str, Any]:
+    """Metadata of an asset: the settings whose change makes it stale (see `definitions.py`), and whether it is fitted on the collection."""
+    return {SETTINGS_KEY: list(sections), **({REFIT_KEY: True} if refits else {})}

@@ -1,0 +1,1 @@
+"""Preprocessed photos, and what is measured on them."""

@@ -1,0 +1,71 @@
+"""Preprocessed photos, image quality and face geometry."""
+
+from functools import partial
+
+import dagster as dg
+import polars as pl
+
+from facestats_pipeline.core.identity import read_photo
+from facestats_pipeline.core.reuse import with_reuse
+from facestats_pipeline.defs.partitions import SHARD_RANGE, SHARDS, depends_on
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.io_managers import ShardImages
+from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
+
+
+@dg.asset(
+    partitions_def=SHARDS,
+    backfill_policy=SHARD_RANGE,
+    group_name="preproc",
+    io_manager_key="jpeg_shards",
+    kinds={"opencv", "jpeg", "parquet"},
+    code_version="1",
+    metadata=depends_on("preproc", "detector"),
+)
+def preproc(
+    context: dg.AssetExecutionContext, manifest: ShardFrames, project: dg.ResourceParam[Project]
+) -> LazyShards[object]:
+    """One upright, square, face-aligned JPEG per live image, and a table of what was detected in it."""
+    from facestats_pipeline.core.preprocessed_shard import PreprocessedShard
+
+    if project.detector is None:
+        context.log.warning("no face model: photos are fitted, not aligned, and `detector` is `none` in every row")
+    make = partial(
+        PreprocessedShard,
+        read=partial(read_photo, project.settings.raw),
+        settings=project.preproc_settings,
+        detector=project.detector,
+        workers=project.settings.preproc.workers,
+    )
+    return manifest.map_with_name(
+        lambda shard, rows: make(
+            rows,
+            previous=project.previous("preproc", shard),
+            has_jpeg=lambda image_id: project.store.jpeg_path(shard, image_id).is_file(),
+        )
+    )
+
+
+@dg.asset(
+    partitions_def=SHARDS,
+    backfill_policy=SHARD_RANGE,
+    group_name="preproc",
+    io_manager_key="shard_tables",
+    kinds={"opencv", "parquet"},
+    code_version="1",
+    metadata=depends_on(),
+)
+def image_quality(
+    manifest: ShardFrames, preproc: LazyShards[ShardImages], project: dg.ResourceParam[Project]
+) -> ShardFrames:
+    """Sharpness, light, pose and a perceptual hash of each preprocessed photo."""
+    from facestats_pipeline.core.quality import image_quality as measure
+
+    def one(shard: str, images: ShardImages, manifest: pl.DataFrame) -> pl.DataFrame:
+        def make(rows: pl.DataFrame) -> pl.DataFrame:
+            photos = [(row["image_id"], row["filename"], images.path(row["image_id"])) for row in rows.to_dicts()]
+            return measure(photos, rows, manifest.select("image_id", "width", "height").unique("image_id"))
+
+        return with_reuse(project.previous("image_quality", shard), images.pictured, make)
+
+    return preproc.map_with_name(one, manifest)

@@ -1,0 +1,68 @@
+"""The resource that assets share: settings, store, recipes, and the models that are loaded once per process."""
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from facestats_pipeline.config import Settings
+from facestats_pipeline.io.freshness import Node, RecipeBook
+from facestats_pipeline.io.store import Store
+
+if TYPE_CHECKING:
+    from facestats_pipeline.core.detection import FaceDetector
+    from facestats_pipeline.core.encoders import Encoder
+    from facestats_pipeline.core.preprocessing import PreprocSettings
+
+
+class Project:
+    """One data folder with its settings. Cheap to make; models load when they are first asked for."""
+
+    def __init__(self, settings: Settings, load_graph: Callable[[], Iterable[Node]]) -> None:
+        self.settings = settings
+        self.store = Store(settings.data_dir, settings.models)
+        self.book = RecipeBook(self.store, load_graph, settings.refit_growth)
+
+    def previous(self, asset: str, shard: str) -> pl.DataFrame | None:
+        """Rows of an earlier run that the same code and settings made."""
+        return self.store.previous(asset, shard, self.book.family(asset))
+
+    @cached_property
+    def detector(self) -> "FaceDetector | None":
+        """The face detector, or None where its model is absent: photos are then fitted, not aligned."""
+        from facestats_pipeline.core.detection import load_detector
+        from facestats_pipeline.io.weights import detector_model
+
+        path = detector_model(self.settings)
+        return load_detector(path) if path is not None else None
+
+    @cached_property
+    def encoder(self) -> "Encoder":
+        """The encoder named in the settings."""
+        from facestats_pipeline.core.encoders import load_model
+        from facestats_pipeline.io.weights import encoder_folder
+
+        wanted = self.settings.encoder
+        return load_model(
+            wanted.name,
+            models_dir=encoder_folder(self.settings),
+            device=wanted.device,
+            precision=wanted.precision,
+            seed=self.settings.seed,
+        )
+
+    @cached_property
+    def preproc_settings(self) -> "PreprocSettings":
+        """The settings that decide a preprocessed photo's bytes."""
+        from facestats_pipeline.core.preprocessing import PreprocSettings
+
+        wanted = self.settings.preproc
+        return PreprocSettings(
+            size=wanted.size,
+            fit=wanted.fit,
+            quality=wanted.quality,
+            align=wanted.align,
+            min_face_score=wanted.min_face_score,
+            max_pixels=self.settings.ingest.max_pixels,
+        )

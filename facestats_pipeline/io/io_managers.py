@@ -1,0 +1,231 @@
+"""IO managers: how what an asset returns is written with its recipe, and how another asset gets it back.
+
+Each takes a single shard, a range of shards (a mapping from shard to content) or an asset without shards. A model that could not be made is
+passed as `Skipped(reason)` and read back as None, so that one run does everything that is possible and says what was not.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from facestats_pipeline.core.columns import COLUMN_DOCS
+from facestats_pipeline.io.freshness import ROOT, RecipeBook, inventory_inputs
+from facestats_pipeline.io.recipes import Recipe
+from facestats_pipeline.io.shard_frames import LazyShards
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Returned by an asset that cannot be made from what there is; never an error, never an invention."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Files:
+    """What an asset without a table returns: files by name, and facts worth a line in the summary."""
+
+    content: Mapping[str, bytes | Path]
+    facts: Mapping[str, Any]
+
+
+class RecordedIOManager(dg.IOManager):
+    """What all IO managers share: recipes, data versions, skipping."""
+
+    def __init__(self, book: RecipeBook) -> None:
+        self.book = book
+        self.store = book.store
+
+    def recipe(self, context: dg.OutputContext, shard: str | None = None, skipped: str = "") -> Recipe:
+        """The recipe of what is being written."""
+        return self.book.recipe(_name(context.asset_key), shard, skipped=skipped)
+
+    def record(self, context: dg.OutputContext, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+        """Tell Dagster what was written: version and facts."""
+        context.step_context.set_data_version(context.asset_key, dg.DataVersion(recipe.fingerprint))
+        context.add_output_metadata({**facts, **({"skipped": recipe.skipped} if recipe.skipped else {})})
+
+    def write_skipped(self, context: dg.OutputContext, reason: str) -> None:
+        """Record that there is nothing, and why; what an earlier run made of other inputs is removed."""
+        recipe = self.recipe(context, skipped=reason)
+        self.store.write_files(_name(context.asset_key), {}, recipe)
+        context.log.warning(f"skipped: {reason}")
+        self.record(context, recipe, {})
+
+    def receipt_paths(self, context: dg.InputContext) -> dict[str, Path] | None:
+        """Files of the upstream artifact; None when it was skipped. Raises FileNotFoundError when it was never made."""
+        asset = _name(context.asset_key)
+        receipt = self.store.receipt(asset)
+        if receipt is None:
+            raise FileNotFoundError(
+                f"{asset} has not been made yet; materialize it, or `facestats run` makes what is missing"
+            )
+        return None if receipt.recipe.skipped else {name: self.store.base(asset) / name for name in receipt.files}
+
+
+class ShardTableIOManager(RecordedIOManager):
+    """Shard → DataFrame, one Parquet file each. An asset without shards that reads it gets one LazyFrame over all."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Mapping[str, pl.DataFrame]) -> None:
+        """Make, write and forget one shard after another."""
+        asset = _name(context.asset_key)
+        written: pl.DataFrame | None = None
+        for shard in obj:
+            started = time.perf_counter()
+            written = obj[shard]
+            made = time.perf_counter()
+            path = self.store.write_table(asset, shard, written, self.recipe(context, shard))
+            self.add_shard_facts(context, shard, written, path, made - started, time.perf_counter() - made)
+        if written is not None:
+            context.add_output_metadata({"dagster/column_schema": column_schema(asset, written)})
+
+    def add_shard_facts(
+        self, context: dg.OutputContext, shard: str, frame: pl.DataFrame, path: Path, compute: float, write: float
+    ) -> None:
+        """Rows, bytes and timings of one shard, shown at its partition."""
+        facts = {
+            "dagster/row_count": frame.height,
+            "bytes": path.stat().st_size,
+            "seconds_compute": round(compute, 3),
+            "seconds_write": round(write, 3),
+        }
+        context.step_context.add_asset_metadata(facts, asset_key=context.asset_key, partition_key=shard)
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """LazyShards over the partitions of the run, or a LazyFrame over the whole table."""
+        asset = _name(context.asset_key)
+        if context.dagster_type.typing_type is pl.LazyFrame:
+            return self.store.scan(asset)
+        return LazyShards(list(context.asset_partition_keys), lambda shard: self.store.read_table(asset, shard))
+
+
+@dataclass(frozen=True)
+class ShardImages:
+    """The preprocessed photos of one shard: the table, and where each JPEG lies."""
+
+    shard: str
+    table: pl.DataFrame
+    store: Any
+
+    def path(self, image_id: str) -> Path:
+        """JPEG of an image."""
+        return Path(self.store.jpeg_path(self.shard, image_id))
+
+    @property
+    def pictured(self) -> pl.DataFrame:
+        """Rows of the table that have a JPEG."""
+        return self.table.filter(pl.col("status").is_in(["ok", "no_face"]))
+
+
+class JpegShardIOManager(ShardTableIOManager):
+    """Shard → (table, iterator of (image id, JPEG bytes)): JPEGs first, then the table, which makes the shard complete."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Mapping[str, Any]) -> None:
+        """Write each shard's JPEGs as they come, then its table; JPEGs that no row names are removed."""
+
+        def write(shard: str) -> pl.DataFrame:
+            result = obj[shard]
+            for image_id, jpeg in result.jpegs:
+                self.store.write_jpeg(shard, image_id, jpeg)
+            table: pl.DataFrame = result.table()
+            self.store.keep_jpegs(shard, set(table["image_id"]))
+            return table
+
+        super().handle_output(context, LazyShards(list(obj), write))
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """As for tables, with ShardImages in place of DataFrames."""
+        loaded = super().load_input(context)
+        if isinstance(loaded, pl.LazyFrame):
+            return loaded
+        return LazyShards(list(loaded), lambda shard: ShardImages(shard, loaded[shard], self.store))
+
+
+class TableIOManager(RecordedIOManager):
+    """A DataFrame in one Parquet file."""
+
+    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
+        """Write the table."""
+        asset = _name(context.asset_key)
+        recipe = self.recipe(context)
+        if asset == ROOT:
+            recipe = Recipe(asset, recipe.code_version, recipe.family, inventory_inputs(obj))
+        path = self.store.write_table(asset, None, obj, recipe)
+        facts = {"dagster/row_count": obj.height, "bytes": path.stat().st_size}
+        self.record(context, recipe, {**facts, "dagster/column_schema": column_schema(asset, obj)})
+
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame:
+        """The table."""
+        return self.store.read_table(_name(context.asset_key))
+
+
+class FilesIOManager(RecordedIOManager):
+    """`Files`, or `Skipped`: pictures, JSON, cards, arrays, an index. Read back as name → path, or None when skipped."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Files | Skipped) -> None:
+        """Write the files and their receipt."""
+        if isinstance(obj, Skipped):
+            self.write_skipped(context, obj.reason)
+            return
+        recipe = self.recipe(context)
+        receipt = self.store.write_files(_name(context.asset_key), obj.content, recipe, obj.facts)
+        self.record(context, recipe, {**obj.facts, "files": len(receipt.files), "bytes": sum(receipt.files.values())})
+
+    def load_input(self, context: dg.InputContext) -> dict[str, Path] | None:
+        """Name → path, or None."""
+        return self.receipt_paths(context)
+
+
+class TorchCheckpointIOManager(RecordedIOManager):
+    """A dictionary of tensors and plain values in `<models>/<asset>.pt`. Loaded with `weights_only=True`: nothing is executed."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Mapping[str, Any] | Skipped) -> None:
+        """Save the checkpoint."""
+        if isinstance(obj, Skipped):
+            self.write_skipped(context, obj.reason)
+            return
+        import torch
+
+        asset = _name(context.asset_key)
+        name = f"{asset}.pt"
+        temporary = self.store.temporary_path(self.store.base(asset) / name)
+        torch.save(dict(obj), temporary)
+        facts = {key: value for key, value in obj.get("metrics", {}).items() if isinstance(value, int | float | str)}
+        recipe = self.recipe(context)
+        self.store.write_files(asset, {name: temporary}, recipe, facts)
+        self.record(context, recipe, facts)
+
+    def load_input(self, context: dg.InputContext) -> dict[str, Any] | None:
+        """The checkpoint on the CPU, or None when it was skipped."""
+        paths = self.receipt_paths(context)
+        if paths is None:
+            return None
+        return load_checkpoint(next(iter(paths.values())))
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's tensors and plain values. Raises ValueError that names the file when it holds anything else."""
+    import torch
+
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{path} is not a checkpoint of tensors and plain values: {error}") from None
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path} holds a {type(loaded).__name__}, not a checkpoint dictionary")
+    return loaded
+
+
+def column_schema(asset: str, frame: pl.DataFrame) -> dg.TableSchema:
+    """Columns with types and descriptions, for Dagster's page of the asset."""
+    docs = COLUMN_DOCS.get(asset, {})
+    return dg.TableSchema([dg.TableColumn(name, str(dtype), docs.get(name)) for name, dtype in frame.schema.items()])
+
+
+def _name(key: dg.AssetKey) -> str:
+    return key.path[-1]

@@ -1,0 +1,90 @@
+"""The weights that FaceStats knows of: source, licence, checksum, and whether they are on this machine."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from facestats_pipeline.config import Settings
+from facestats_pipeline.io.weights import (
+    DETECTOR_PATTERN,
+    LANDMARKER,
+    MINI,
+    detector_model,
+    encoder_folder,
+    landmark_model,
+)
+
+YUNET_SHA256 = "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
+LANDMARKER_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """One line of `facestats models list`."""
+
+    name: str
+    purpose: str
+    licence: str
+    source: str
+    state: str  # ok · other version · damaged · absent
+    where: str
+
+
+def known_models(settings: Settings) -> list[ModelState]:
+    """Weights that can be used, then the models trained in this data folder."""
+    folder = settings.models
+    mini = encoder_folder(settings) / MINI
+    listed = [
+        ModelState(
+            MINI,
+            "default encoder, offline",
+            "MIT; trained on FairFace, CC BY 4.0",
+            "shipped with FaceStats",
+            *_mini_state(mini),
+        ),
+        _single(
+            "YuNet",
+            "face detection",
+            "MIT",
+            "opencv_zoo",
+            detector_model(settings),
+            YUNET_SHA256,
+            folder / DETECTOR_PATTERN,
+        ),
+        _single(
+            "face landmarker",
+            "478 landmarks: face_geometry, warped composites",
+            "Apache-2.0",
+            "MediaPipe",
+            landmark_model(settings),
+            LANDMARKER_SHA256,
+            folder / LANDMARKER,
+        ),
+    ]
+    trained = sorted(
+        path for path in folder.glob("*") if path.suffix in {".pt", ".skops", ".txt", ".safetensors", ".npy"}
+    )
+    return listed + [
+        ModelState(path.name, "trained here", "yours", "this data folder", "ok", str(path)) for path in trained
+    ]
+
+
+def _single(
+    name: str, purpose: str, licence: str, source: str, path: Path | None, sha256: str, place: Path
+) -> ModelState:
+    if path is None:
+        return ModelState(name, purpose, licence, source, "absent", f"place it as {place}")
+    same = hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    return ModelState(name, purpose, licence, source, "ok" if same else "other version", str(path))
+
+
+def _mini_state(folder: Path) -> tuple[str, str]:
+    sums = folder / "SHA256SUMS"
+    if not sums.is_file():
+        return "absent", f"place it as {folder}"
+    for line in sums.read_text(encoding="utf-8").splitlines():
+        expected, _, name = line.partition("  ")
+        path = folder / name.strip()
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            return "damaged", str(path)
+    return "ok", str(folder)

@@ -1,0 +1,54 @@
+"""Where weights lie, and what identifies them without loading them."""
+
+import hashlib
+from pathlib import Path
+
+from facestats_pipeline.config import Settings, SettingsError
+
+MINI = "facestats-mini"
+DETECTOR_PATTERN = "face_detection_yunet*.onnx"
+LANDMARKER = "face_landmarker.task"
+
+
+def detector_model(settings: Settings) -> Path | None:
+    """The YuNet model: the configured file, else the first found in the model folders. Raises SettingsError for a wrong path."""
+    configured = settings.preproc.detector_model
+    if configured is not None:
+        if not configured.is_file():
+            raise SettingsError(
+                f"`preproc.detector_model`: there is no file {configured}; give a YuNet ONNX file or leave it out"
+            )
+        return configured
+    return next((path for folder in settings.model_folders for path in sorted(folder.glob(DETECTOR_PATTERN))), None)
+
+
+def landmark_model(settings: Settings) -> Path | None:
+    """MediaPipe's face landmarker, where it was placed in a model folder."""
+    return next((folder / LANDMARKER for folder in settings.model_folders if (folder / LANDMARKER).is_file()), None)
+
+
+def encoder_folder(settings: Settings) -> Path:
+    """The model folder that holds the shipped encoder; the user's own one when none does."""
+    return next((folder for folder in settings.model_folders if (folder / MINI).is_dir()), settings.models)
+
+
+def identity(settings: Settings, what: str) -> str:
+    """A short text that changes when the weights of `detector`, `landmarker` or `encoder` change."""
+    if what == "detector":
+        return _content(detector_model(settings))
+    if what == "landmarker":
+        return _content(landmark_model(settings))
+    name = settings.encoder.name
+    if name == MINI:
+        return _content(encoder_folder(settings) / MINI / "SHA256SUMS")
+    _, _, place = name.partition("/")
+    return _stat(Path(place)) if place and Path(place).is_file() else name
+
+
+def _content(path: Path | None) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path is not None and path.is_file() else "none"
+
+
+def _stat(path: Path) -> str:
+    info = path.stat()
+    return f"{path.name}:{info.st_size}:{info.st_mtime_ns}"

@@ -1,0 +1,58 @@
+"""Settings: precedence, and errors that name the key, the value and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from facestats_pipeline.config import Settings, SettingsError, leaves, load_settings, save_settings, variable
+
+
+def test_caller_beats_variable_beats_file(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("shard_size: 10\nseed: 7\npreproc: {size: 100, quality: 80}\n")
+    environ = {"FACESTATS_SHARD_SIZE": "20", "FACESTATS_PREPROC_SIZE": "200"}
+    settings = load_settings(file, environ, **{"preproc.size": 300})
+    assert (settings.seed, settings.shard_size, settings.preproc.quality, settings.preproc.size) == (7, 20, 80, 300)
+
+
+def test_settings_saved_in_a_data_folder_are_found_again(tmp_path: Path) -> None:
+    save_settings(tmp_path, {"shard_size": 5, "encoder.name": "a/b"})
+    save_settings(tmp_path, {"encoder.batch_size": 3})
+    settings = load_settings(environ={}, data_dir=tmp_path)
+    assert (settings.shard_size, settings.encoder.name, settings.encoder.batch_size) == (5, "a/b", 3)
+    assert [path.name for path in tmp_path.iterdir()] == ["facestats.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("shard_siz: 3", ["shard_siz", "shard_size"]),
+        ("shard_size: many", ["shard_size", "photos per shard", "many"]),
+        ("preproc: {fit: squash}", ["preproc.fit", "'crop' or 'pad'", "squash"]),
+        ("preproc: 3", ["preproc"]),
+        ("- a\n- b", ["key: value"]),
+        ("a: [", ["cannot read"]),
+    ],
+)
+def test_wrong_file_names_key_and_what_is_allowed(tmp_path: Path, text: str, said: list[str]) -> None:
+    file = tmp_path / "facestats.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as error:
+        load_settings(file, {})
+    for part in said:
+        assert part in str(error.value)
+
+
+def test_wrong_variable_is_named_with_the_nearest_setting() -> None:
+    with pytest.raises(SettingsError, match=r"FACESTATS_SHARD_SIZ .*FACESTATS_SHARD_SIZE"):
+        load_settings(environ={"FACESTATS_SHARD_SIZ": "3"})
+
+
+def test_every_setting_has_a_meaning_and_a_variable_of_its_own() -> None:
+    paths = dict(leaves())
+    assert len({variable(path) for path in paths}) == len(paths) > 30
+    assert all(field.description for field in paths.values())
+
+
+def test_models_of_another_data_folder_stay_in_it(tmp_path: Path) -> None:
+    assert Settings(data_dir=tmp_path).models == tmp_path / "models"
