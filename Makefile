@@ -8,7 +8,6 @@ setup: $(VENV)/.ready                     ## virtual environment with pinned pac
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
@@ -22,7 +21,10 @@ quick: setup                              ## the tests that take two minutes
 	$(BIN)/python -m pytest -m "not slow and not server"
 
 lint: setup                               ## style, types, generated docs
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
 
 docs: setup                               ## write the generated parts of docs/ again
 	$(BIN)/python docs/generate.py

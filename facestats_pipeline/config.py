@@ -15,10 +15,13 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from facestats_pipeline.core.metadata.flags import FlagThresholds
+
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 SETTINGS_FILE = "facestats.yaml"
 PREFIX = "FACESTATS_"
 DEFAULT_ENCODER = "ViT-B-32/untrained"
+FLAGS = FlagThresholds()
 _NOT_SETTINGS = {"FACESTATS_CONFIG"}
 
 
@@ -59,33 +62,42 @@ class Encoder(Section):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
 
 
+class Labels(Section):
+    in_names: Literal["none", "utkface"] = Field("none", description="without labels.csv: read labels from file names")
+
+
 class Attributes(Section):
     classifier: Literal["auto", "logistic", "lightgbm"] = Field(
         "auto", description="auto: the better by cross-validation"
     )
-    target_error: float = Field(
+    target_error_gender: float = Field(
         0.05, gt=0, lt=1, description="error aimed at among answered rows; the rest is `unknown`"
     )
+    target_error_ethnicity: float = Field(0.2, gt=0, lt=1, description="the same for seven ethnicity classes")
+    target_error_age: float = Field(0.4, gt=0, lt=1, description="the same for nine age bins")
     folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
 
 
 class Attractiveness(Section):
     min_ratings: int = Field(30, ge=10, description="fewer rated photos than this are refused")
     coverage: float = Field(0.9, gt=0.5, lt=1, description="nominal coverage of the conformal interval")
-    epochs: int = Field(300, ge=1, description="most epochs of the regressor; early stopping usually ends before")
+    epochs: int = Field(120, ge=1, description="most epochs of the regressor; early stopping usually ends before")
 
 
 class Metadata(Section):
-    min_face_score: float = Field(0.8, ge=0, le=1, description="flag `low_face_score` below")
+    min_face_score: float = Field(FLAGS.min_face_score, ge=0, le=1, description="flag `low_face_score` below")
+    max_faces: int = Field(FLAGS.max_faces, ge=1, description="flag `several_faces` above")
     min_face_fraction: float = Field(
-        0.03, ge=0, le=1, description="flag `small_face` below: face box area / photo area"
+        FLAGS.min_face_fraction, ge=0, le=1, description="flag `small_face` below: face / photo area"
     )
     min_sharpness: float = Field(
-        20.0, ge=0, description="flag `blurred` below: variance of the Laplacian, grey levels²"
+        FLAGS.min_sharpness, ge=0, description="flag `blurred` below: variance of the Laplacian"
     )
-    min_brightness: float = Field(0.15, ge=0, le=1, description="flag `dark` below")
-    max_brightness: float = Field(0.9, ge=0, le=1, description="flag `bright` above")
-    max_yaw: float = Field(45.0, ge=0, le=90, description="flag `extreme_pose` above, degrees")
+    min_brightness: float = Field(FLAGS.min_brightness, ge=0, le=1, description="flag `dark` below")
+    max_brightness: float = Field(FLAGS.max_brightness, ge=0, le=1, description="flag `bright` above")
+    min_contrast: float = Field(FLAGS.min_contrast, ge=0, le=1, description="flag `low_contrast` below")
+    max_yaw: float = Field(FLAGS.max_yaw, ge=0, le=90, description="flag `extreme_pose` above, degrees from frontal")
+    max_roll: float = Field(FLAGS.max_roll, ge=0, le=180, description="flag `extreme_pose` above, degrees from upright")
     clusters: int = Field(12, ge=2, le=1000, description="most clusters; small collections get fewer")
     duplicate_cosine: float = Field(
         0.97, ge=0, le=1, description="near-duplicates: least cosine (trained encoders only)"
@@ -104,6 +116,7 @@ class Composites(Section):
 
 
 class Automation(Section):
+    enabled: bool = Field(True, description="sensors and the nightly schedule run while `facestats ui` does")
     scan_seconds: int = Field(30, ge=5, description="how often the sensor looks at the raw folder")
     nightly: str = Field("0 3 * * *", description="cron time of the nightly update")
 
@@ -125,6 +138,7 @@ class Settings(Section):
     ingest: Ingest = Ingest()
     preproc: Preproc = Preproc()
     encoder: Encoder = Encoder()
+    labels: Labels = Labels()
     attributes: Attributes = Attributes()
     attractiveness: Attractiveness = Attractiveness()
     metadata: Metadata = Metadata()

@@ -1,5 +1,6 @@
 """The root of the Dagster project: loads `defs/`, sets resources and executor, and gives every asset its global policy here."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,8 @@ import dagster as dg
 
 from facestats_pipeline import defs as stages
 from facestats_pipeline.config import Settings, load_settings
-from facestats_pipeline.core.columns import COLUMN_DOCS
+from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
+from facestats_pipeline.defs.automation import automation, discover_photos, update_shards
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.defs.partitions import SETTINGS_KEY
 from facestats_pipeline.defs.project import Project
@@ -43,8 +45,21 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             owners=["team:facestats"],
         )
 
-    loaded = dg.load_definitions_from_package_module(stages, resources=resources, executor=dg.in_process_executor)
-    definitions = loaded.map_asset_specs(func=with_policy)
+    running = automation(settings)
+    with warnings.catch_warnings():
+        # Range runs and checks per partition are called beta and preview; what we rely on of them is pinned and tested.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        loaded = dg.Definitions(
+            assets=dg.load_assets_from_package_module(stages, include_specs=True),
+            asset_checks=dg.load_asset_checks_from_package_module(stages),
+            jobs=[discover_photos, update_shards],
+            sensors=[each for each in running if isinstance(each, dg.SensorDefinition)],
+            schedules=[each for each in running if isinstance(each, dg.ScheduleDefinition)],
+            resources=resources,
+            executor=dg.in_process_executor,
+        )
+        definitions = loaded.map_asset_specs(func=with_policy)
     return definitions
 
 

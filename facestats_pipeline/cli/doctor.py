@@ -15,7 +15,7 @@ from facestats_pipeline.cli.console import ExpectedError, out, print_json
 from facestats_pipeline.cli.options import DataDir, Json
 from facestats_pipeline.config import Settings, SettingsError, leaves, load_settings, variable
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 PACKAGES = (
     "dagster",
     "torch",
@@ -81,13 +81,13 @@ def examine(data_dir: Path | None) -> list[Finding]:
             findings.append(Finding(package, "missing", f"optional, for {use}"))
     try:
         settings = load_settings(data_dir=data_dir)
+        return [*findings, *_hardware(settings), *_models(settings), _folder(settings)]
     except SettingsError as error:
         return [*findings, Finding("settings", "wrong", str(error))]
-    return [*findings, *_hardware(settings), *_models(settings), _folder(settings)]
 
 
 def _hardware(settings: Settings) -> list[Finding]:
-    from facestats_pipeline.core.devices import choose_device, choose_precision
+    from facestats_pipeline.core.embeddings.devices import choose_device, choose_precision
 
     device = choose_device(settings.encoder.device)
     precision = choose_precision(settings.encoder.precision, device)

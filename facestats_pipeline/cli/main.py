@@ -2,8 +2,8 @@
 
 import sys
 from importlib import import_module
+from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -20,23 +20,33 @@ COMMANDS = {
 """Name → one line of help; `facestats_pipeline.cli.<name>` holds each as `app` (a Typer)."""
 
 
+CALLED = "facestats.called"
+
+
 class LazyGroup(TyperGroup):
     """Lists commands without importing them: `facestats --help` needs neither Dagster nor torch."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order in which a newcomer meets them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Remembers which command is called, so that it alone is imported."""
+        ctx.meta[CALLED] = args[0]
+        return super().resolve_command(ctx, args)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The real command when it is called; a stand-in with its help line when they are listed."""
         if cmd_name not in COMMANDS:
             return None
-        if ctx.resilient_parsing or cmd_name in sys.argv:
-            app: typer.Typer = import_module(f"facestats_pipeline.cli.{cmd_name}").app
-            command = typer.main.get_command(app)
-            command.name = cmd_name
-            return command
-        return click.Command(cmd_name, help=COMMANDS[cmd_name], short_help=COMMANDS[cmd_name])
+        if ctx.resilient_parsing or cmd_name == ctx.meta.get(CALLED):
+            command = typer.main.get_command(import_module(f"facestats_pipeline.cli.{cmd_name}").app)
+        else:
+            listed = typer.Typer(add_completion=False)
+            listed.command(help=COMMANDS[cmd_name])(lambda: None)
+            command = typer.main.get_command(listed)
+        command.name = cmd_name
+        return command
 
 
 app = typer.Typer(
@@ -61,5 +71,12 @@ def main(args: list[str] | None = None) -> None:
     try:
         app(args)
     except ExpectedError as error:
+        show_error(error)
+        sys.exit(1)
+    except ValueError as error:
+        from facestats_pipeline.config import SettingsError  # not above: it would make `--help` slow
+
+        if not isinstance(error, SettingsError):
+            raise
         show_error(error)
         sys.exit(1)

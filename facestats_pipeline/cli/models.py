@@ -9,7 +9,7 @@ from rich.table import Table
 from facestats_pipeline.cli.console import ExpectedError, out, print_json
 from facestats_pipeline.cli.options import DataDir, Json, settings_for
 
-app = typer.Typer(no_args_is_help=True, help="Model weights: what is there, checksums, licences.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Model weights: what is there, checksums, licences.")
 
 
 @app.command("list", epilog="Examples:\n\n  facestats models list\n\n  facestats models list --json")
@@ -38,7 +38,7 @@ def pull(
     data_dir: DataDir = None,
 ) -> None:
     """Download a hub encoder now, so that later runs are offline."""
-    from facestats_pipeline.core.encoders import EncoderUnavailable, load_model
+    from facestats_pipeline.core.embeddings.encoders import EncoderUnavailable, load_model
     from facestats_pipeline.io.weights import encoder_folder
 
     settings = settings_for(data_dir)

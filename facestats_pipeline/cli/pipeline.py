@@ -3,6 +3,7 @@
 Each phase is planned after the one before it has run, so that what did not change in effect is not made again.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,8 @@ from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.partitions import SHARDS, SHARDS_PER_RUN
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.freshness import ROOT, RecipeBook, State
-from facestats_pipeline.io.plan import Step, phases, plan
+from facestats_pipeline.io.plan import RANGE_END, RANGE_START, Step, phases, plan
 
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -35,7 +35,7 @@ class Report:
     @property
     def made(self) -> list[str]:
         """Assets that were made, in order, discovery left out."""
-        return [asset for asset in self.seconds if asset != ROOT]
+        return [asset for asset in self.rows if asset != ROOT]
 
 
 class UpdateFailed(Exception):
@@ -137,6 +137,6 @@ def _failure(result: dg.ExecuteInProcessResult) -> str:
             error: Any = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause
-            reason = error.message.strip() if error is not None else "unknown"
+            reason = re.sub(r"^(\w+\.)+(?=\w+: )", "", error.message.strip()) if error is not None else "unknown"
             return f"{event.step_key} failed: {reason}\n  run {result.run_id}; `facestats ui` shows its whole log"
     return f"run {result.run_id} failed; `facestats ui` shows its log"

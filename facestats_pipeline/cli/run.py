@@ -13,7 +13,7 @@ from facestats_pipeline.cli.console import ExpectedError, out, print_json, progr
 from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, settings_for
 from facestats_pipeline.config import Settings, save_settings
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 EPILOG = """
 Examples:
 
@@ -74,9 +74,9 @@ def prepare(
     settings = settings_for(data_dir, **remembered)
     if not settings.raw.is_dir():
         raise ExpectedError(f"there is no folder {settings.raw}; give your photos with --raw FOLDER")
+    _check_labels(labels, ratings)
     if remembered:
         save_settings(settings.data_dir, remembered)
-    _check_labels(labels, ratings)
     for name, file in (("labels.csv", labels), ("ratings.csv", ratings)):
         if file is not None:
             target = settings.data_dir / "labels" / name
@@ -87,8 +87,8 @@ def prepare(
 
 
 def _check_labels(labels: Path | None, ratings: Path | None) -> None:
-    from facestats_pipeline.core.labels import LabelsError, read_labels
-    from facestats_pipeline.core.ratings import read_ratings
+    from facestats_pipeline.core.labels.labels import LabelsError, read_labels
+    from facestats_pipeline.core.labels.ratings import read_ratings
 
     try:
         if labels is not None:
@@ -124,7 +124,7 @@ def execute(settings: Settings, *, quiet: bool = False) -> dict[str, Any]:
                 "seconds": round(seconds, 2),
             }
             for name, seconds in report.seconds.items()
-            if name != "raw_photos"
+            if name != "raw_photos" and name in pipeline.book.graph
         ],
         "skipped": skipped_assets(pipeline),
         "failed_checks": report.failed_checks,

@@ -8,7 +8,7 @@ from rich.table import Table
 from facestats_pipeline.cli.console import err, out, print_json
 from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, require_run, settings_for
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 EPILOG = (
     "Examples:\n\n  facestats status -d ~/faces\n\n  facestats status --photos -d ~/faces\n\n  facestats status --json"
 )

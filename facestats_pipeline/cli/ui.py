@@ -10,7 +10,7 @@ import typer
 from facestats_pipeline.cli.console import ExpectedError, err
 from facestats_pipeline.cli.options import DataDir, dagster_home, settings_for
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command(epilog="Examples:\n\n  facestats ui -d ~/faces\n\n  facestats ui -d ~/faces --port 4000")

@@ -38,8 +38,6 @@ def track(items: Iterable[T], stage: str, total: int | None = None) -> Iterator[
     if total is None and isinstance(items, Sized):
         total = len(items)
     report(stage, 0, total)
-    done = 0
-    for item in items:
+    for done, item in enumerate(items, start=1):
         yield item
-        done += 1
         report(stage, done, total)

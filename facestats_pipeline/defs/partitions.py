@@ -1,5 +1,6 @@
 """Shards as Dagster partitions, and what an asset declares of itself."""
 
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -16,3 +17,14 @@ REFIT_KEY = "facestats/refits"
 def depends_on(*sections: str, refits: bool = False) -> dict[str, Any]:
     """Metadata of an asset: the settings whose change makes it stale (see `definitions.py`), and whether it is fitted on the collection."""
     return {SETTINGS_KEY: list(sections), **({REFIT_KEY: True} if refits else {})}
+
+
+shard_table = partial(
+    dg.asset,
+    partitions_def=SHARDS,
+    backfill_policy=SHARD_RANGE,
+    io_manager_key="shard_tables",
+    kinds={"polars", "parquet"},
+    code_version="1",
+)
+"""An asset that is a table of one Parquet file per shard."""

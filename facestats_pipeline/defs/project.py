@@ -11,9 +11,10 @@ from facestats_pipeline.io.freshness import Node, RecipeBook
 from facestats_pipeline.io.store import Store
 
 if TYPE_CHECKING:
-    from facestats_pipeline.core.detection import FaceDetector
-    from facestats_pipeline.core.encoders import Encoder
-    from facestats_pipeline.core.preprocessing import PreprocSettings
+    from facestats_pipeline.core.embeddings.encoders import Encoder
+    from facestats_pipeline.core.preproc.detection import FaceDetector
+    from facestats_pipeline.core.preproc.face_landmarks import FaceLandmarker
+    from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
 
 
 class Project:
@@ -28,19 +29,43 @@ class Project:
         """Rows of an earlier run that the same code and settings made."""
         return self.store.previous(asset, shard, self.book.family(asset))
 
+    @property
+    def live_filenames(self) -> list[str]:
+        """File names of all live images, in order of arrival."""
+        live = self.store.scan("manifest").filter(pl.col("status") == "ok").select("filename").collect()
+        return live["filename"].to_list()
+
     @cached_property
     def detector(self) -> "FaceDetector | None":
         """The face detector, or None where its model is absent: photos are then fitted, not aligned."""
-        from facestats_pipeline.core.detection import load_detector
+        from facestats_pipeline.core.preproc.detection import load_detector
         from facestats_pipeline.io.weights import detector_model
 
         path = detector_model(self.settings)
         return load_detector(path) if path is not None else None
 
     @cached_property
+    def landmarker(self) -> "FaceLandmarker | None":
+        """MediaPipe's face landmarker, or None; then `landmarks_absent` says why."""
+        from facestats_pipeline.core.preproc.face_landmarks import LandmarksUnavailable, load_landmarker
+        from facestats_pipeline.io.weights import LANDMARKER, landmark_model
+
+        model = landmark_model(self.settings)
+        if model is None:
+            self.landmarks_absent = f"no face landmark model; place {LANDMARKER} in {self.settings.models}"
+            return None
+        try:
+            return load_landmarker(model)
+        except LandmarksUnavailable as problem:
+            self.landmarks_absent = str(problem)
+            return None
+
+    landmarks_absent = ""
+
+    @cached_property
     def encoder(self) -> "Encoder":
         """The encoder named in the settings."""
-        from facestats_pipeline.core.encoders import load_model
+        from facestats_pipeline.core.embeddings.encoders import load_model
         from facestats_pipeline.io.weights import encoder_folder
 
         wanted = self.settings.encoder
@@ -55,7 +80,7 @@ class Project:
     @cached_property
     def preproc_settings(self) -> "PreprocSettings":
         """The settings that decide a preprocessed photo's bytes."""
-        from facestats_pipeline.core.preprocessing import PreprocSettings
+        from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
 
         wanted = self.settings.preproc
         return PreprocSettings(

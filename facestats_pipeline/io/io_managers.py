@@ -4,19 +4,21 @@ Each takes a single shard, a range of shards (a mapping from shard to content) o
 passed as `Skipped(reason)` and read back as None, so that one run does everything that is possible and says what was not.
 """
 
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.columns import COLUMN_DOCS
+from facestats_pipeline.core.metadata.column_lineage import column_lineage, tables_with_lineage
+from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
 from facestats_pipeline.io.freshness import ROOT, RecipeBook, inventory_inputs
 from facestats_pipeline.io.recipes import Recipe
-from facestats_pipeline.io.shard_frames import LazyShards
+from facestats_pipeline.io.shard_frames import AllShards, LazyShards
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class ShardTableIOManager(RecordedIOManager):
             path = self.store.write_table(asset, shard, written, self.recipe(context, shard))
             self.add_shard_facts(context, shard, written, path, made - started, time.perf_counter() - made)
         if written is not None:
-            context.add_output_metadata({"dagster/column_schema": column_schema(asset, written)})
+            context.add_output_metadata({"dagster/column_schema": column_schema(asset, written), **lineage_of(asset)})
 
     def add_shard_facts(
         self, context: dg.OutputContext, shard: str, frame: pl.DataFrame, path: Path, compute: float, write: float
@@ -97,10 +99,13 @@ class ShardTableIOManager(RecordedIOManager):
         context.step_context.add_asset_metadata(facts, asset_key=context.asset_key, partition_key=shard)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """LazyShards over the partitions of the run, or a LazyFrame over the whole table."""
+        """LazyShards over the partitions of the run; LazyFrame or AllShards over the whole table."""
         asset = _name(context.asset_key)
-        if context.dagster_type.typing_type is pl.LazyFrame:
+        wanted = context.dagster_type.typing_type
+        if wanted is pl.LazyFrame:
             return self.store.scan(asset)
+        if wanted is AllShards:
+            return AllShards(self.store.shards(asset), lambda shard: self.store.read_table(asset, shard))
         return LazyShards(list(context.asset_partition_keys), lambda shard: self.store.read_table(asset, shard))
 
 
@@ -122,6 +127,13 @@ class ShardImages:
         return self.table.filter(pl.col("status").is_in(["ok", "no_face"]))
 
 
+# Dagster checks values against annotations and knows plain classes only.
+if TYPE_CHECKING:
+    ShardPhotos = LazyShards[ShardImages]
+else:
+    ShardPhotos = LazyShards
+
+
 class JpegShardIOManager(ShardTableIOManager):
     """Shard → (table, iterator of (image id, JPEG bytes)): JPEGs first, then the table, which makes the shard complete."""
 
@@ -139,9 +151,9 @@ class JpegShardIOManager(ShardTableIOManager):
         super().handle_output(context, LazyShards(list(obj), write))
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """As for tables, with ShardImages in place of DataFrames."""
+        """As for tables, with ShardImages in place of DataFrames for the partitions of the run."""
         loaded = super().load_input(context)
-        if isinstance(loaded, pl.LazyFrame):
+        if isinstance(loaded, pl.LazyFrame | AllShards):
             return loaded
         return LazyShards(list(loaded), lambda shard: ShardImages(shard, loaded[shard], self.store))
 
@@ -227,5 +239,52 @@ def column_schema(asset: str, frame: pl.DataFrame) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(name, str(dtype), docs.get(name)) for name, dtype in frame.schema.items()])
 
 
+def lineage_of(asset: str) -> dict[str, Any]:
+    """Which columns a metadata table's columns are made from, for Dagster's page; nothing for other tables."""
+    if asset not in tables_with_lineage():
+        return {}
+    columns = {
+        column: [dg.TableColumnDep(dg.AssetKey(table), name) for table, name in sources]
+        for column, sources in column_lineage(asset).items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(columns)}
+
+
 def _name(key: dg.AssetKey) -> str:
     return key.path[-1]
+
+
+class ProbeIOManager(RecordedIOManager):
+    """A trained probe in files of the models folder, without pickle; read back as the probe, or None when it was skipped."""
+
+    STEMS: ClassVar[Mapping[str, str]] = {
+        "gender_classifier": "gender_clf",
+        "ethnicity_classifier": "ethnicity_clf",
+        "age_model": "age_model",
+    }
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Save the probe."""
+        if isinstance(obj, Skipped):
+            self.write_skipped(context, obj.reason)
+            return
+        from facestats_pipeline.core.attributes.probe_store import save_probe
+
+        asset = _name(context.asset_key)
+        base = self.store.base(asset)
+        base.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.store.temporary_path(base / "x").parent) as folder:
+            written = {path.name: path for path in save_probe(obj, Path(folder), self.STEMS[asset])}
+            recipe = self.recipe(context)
+            facts = {key: value for key, value in obj.metrics.items() if isinstance(value, int | float | str)}
+            self.store.write_files(asset, written, recipe, facts)
+        self.record(context, recipe, facts)
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """The probe, or None."""
+        from facestats_pipeline.core.attributes.probe_store import load_probe
+
+        if self.receipt_paths(context) is None:
+            return None
+        asset = _name(context.asset_key)
+        return load_probe(self.store.base(asset), self.STEMS[asset])

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from facestats_pipeline.io.freshness import Node, State
 
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+"""Tags that make one Dagster run cover a range of shards."""
+
 
 @dataclass(frozen=True)
 class Step:

@@ -1,7 +1,7 @@
 """Shards one at a time: a mapping that makes its values when they are asked for and keeps none of them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import polars as pl
 
@@ -36,5 +36,12 @@ class LazyShards(Mapping[str, T], Generic[T]):
         return LazyShards(self._keys, lambda shard: function(shard, self[shard], *(other[shard] for other in others)))
 
 
-ShardFrames = LazyShards[pl.DataFrame]
-"""Shard name → table of that shard."""
+# Dagster checks values against annotations and knows plain classes only.
+if TYPE_CHECKING:
+    ShardFrames = LazyShards[pl.DataFrame]
+else:
+    ShardFrames = LazyShards
+
+
+class AllShards(LazyShards[pl.DataFrame]):
+    """What an asset without shards reads of a table: every shard there is, one at a time."""

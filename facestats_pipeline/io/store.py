@@ -114,10 +114,8 @@ class Store:
 
     def receipt(self, asset: str) -> Receipt | None:
         """The receipt of an artifact; None when it was never made, or when a file of it is missing or of another size."""
-        try:
-            values = json.loads(self._receipt_path(asset).read_text(encoding="utf-8"))
-            receipt = Receipt(Recipe(**values["recipe"]), values["files"], values["facts"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        receipt = self._last_receipt(asset)
+        if receipt is None:
             return None
         base = self.base(asset)
         whole = all(
@@ -125,12 +123,20 @@ class Store:
         )
         return receipt if whole else None
 
+    def _last_receipt(self, asset: str) -> Receipt | None:
+        """What was written last, whether or not it is still whole."""
+        try:
+            values = json.loads(self._receipt_path(asset).read_text(encoding="utf-8"))
+            return Receipt(Recipe(**values["recipe"]), values["files"], values["facts"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
     def write_files(
         self, asset: str, files: Mapping[str, bytes | Path], recipe: Recipe, facts: Mapping[str, object] | None = None
     ) -> Receipt:
         """Write an artifact's files (bytes, or a temporary file to move), then its receipt; files it no longer has are removed."""
         base = self.base(asset)
-        before = self.receipt(asset)
+        before = self._last_receipt(asset)  # also of an artifact that has lost a file: the others must not stay behind
         for name, content in files.items():
             with self.replacing(base / name) as temporary:
                 if isinstance(content, bytes):

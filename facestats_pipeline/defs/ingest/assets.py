@@ -7,8 +7,8 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.identity import read_photo
-from facestats_pipeline.core.inventory import update_inventory
+from facestats_pipeline.core.ingest.identity import read_photo
+from facestats_pipeline.core.ingest.inventory import update_inventory
 from facestats_pipeline.defs.partitions import SHARD_RANGE, SHARDS, depends_on
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
@@ -47,7 +47,7 @@ def manifest(
     context: dg.AssetExecutionContext, raw_photos: pl.DataFrame, project: dg.ResourceParam[Project]
 ) -> ShardFrames:
     """One row per file with its status and the reason for it: nothing that was in the raw folder is left out."""
-    from facestats_pipeline.core.manifest import build_manifest
+    from facestats_pipeline.core.ingest.manifest import build_manifest
 
     settings = project.settings
     build = partial(

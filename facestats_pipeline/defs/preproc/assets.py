@@ -5,11 +5,11 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.identity import read_photo
+from facestats_pipeline.core.ingest.identity import read_photo
 from facestats_pipeline.core.reuse import with_reuse
 from facestats_pipeline.defs.partitions import SHARD_RANGE, SHARDS, depends_on
 from facestats_pipeline.defs.project import Project
-from facestats_pipeline.io.io_managers import ShardImages
+from facestats_pipeline.io.io_managers import ShardImages, ShardPhotos
 from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
 
 
@@ -22,11 +22,9 @@ from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
     code_version="1",
     metadata=depends_on("preproc", "detector"),
 )
-def preproc(
-    context: dg.AssetExecutionContext, manifest: ShardFrames, project: dg.ResourceParam[Project]
-) -> LazyShards[object]:
+def preproc(context: dg.AssetExecutionContext, manifest: ShardFrames, project: dg.ResourceParam[Project]) -> LazyShards:  # type: ignore[type-arg]
     """One upright, square, face-aligned JPEG per live image, and a table of what was detected in it."""
-    from facestats_pipeline.core.preprocessed_shard import PreprocessedShard
+    from facestats_pipeline.core.preproc.preprocessed_shard import PreprocessedShard
 
     if project.detector is None:
         context.log.warning("no face model: photos are fitted, not aligned, and `detector` is `none` in every row")
@@ -55,11 +53,9 @@ def preproc(
     code_version="1",
     metadata=depends_on(),
 )
-def image_quality(
-    manifest: ShardFrames, preproc: LazyShards[ShardImages], project: dg.ResourceParam[Project]
-) -> ShardFrames:
+def image_quality(manifest: ShardFrames, preproc: ShardPhotos, project: dg.ResourceParam[Project]) -> ShardFrames:
     """Sharpness, light, pose and a perceptual hash of each preprocessed photo."""
-    from facestats_pipeline.core.quality import image_quality as measure
+    from facestats_pipeline.core.preproc.quality import image_quality as measure
 
     def one(shard: str, images: ShardImages, manifest: pl.DataFrame) -> pl.DataFrame:
         def make(rows: pl.DataFrame) -> pl.DataFrame:
@@ -69,3 +65,35 @@ def image_quality(
         return with_reuse(project.previous("image_quality", shard), images.pictured, make)
 
     return preproc.map_with_name(one, manifest)
+
+
+@dg.asset(
+    partitions_def=SHARDS,
+    backfill_policy=SHARD_RANGE,
+    group_name="preproc",
+    io_manager_key="shard_tables",
+    kinds={"parquet"},
+    code_version="1",
+    metadata=depends_on("landmarker"),
+)
+def face_geometry(
+    context: dg.AssetExecutionContext, preproc: ShardPhotos, project: dg.ResourceParam[Project]
+) -> ShardFrames:
+    """Proportions, symmetry and pose from 478 landmarks; no rows where MediaPipe or its model is absent."""
+    from facestats_pipeline.core.preproc.geometry import GEOMETRY_SCHEMA
+    from facestats_pipeline.core.preproc.geometry import face_geometry as measure
+
+    landmarker = project.landmarker
+    if landmarker is None:
+        context.log.warning(f"skipped: {project.landmarks_absent}")
+        context.add_output_metadata({"skipped": project.landmarks_absent})
+        return preproc.map(lambda images: pl.DataFrame(schema=GEOMETRY_SCHEMA))
+
+    def one(shard: str, images: ShardImages) -> pl.DataFrame:
+        def make(rows: pl.DataFrame) -> pl.DataFrame:
+            photos = [(row["image_id"], row["filename"], images.path(row["image_id"])) for row in rows.to_dicts()]
+            return measure(photos, landmarker)
+
+        return with_reuse(project.previous("face_geometry", shard), images.pictured, make)
+
+    return preproc.map_with_name(one)

@@ -1,0 +1,64 @@
+"""`facestats demo`: synthetic faces with known truth, and everything made from them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from facestats_pipeline.cli.console import ExpectedError, err, out, print_json, progress
+from facestats_pipeline.cli.options import Json
+from facestats_pipeline.cli.run import execute, prepare, show
+from facestats_pipeline.config import PROJECT_ROOT
+
+app = typer.Typer(add_completion=False)
+WHERE = {
+    "composites/all.jpg": "average faces",
+    "composites/eigenfaces.jpg": "the directions in which faces differ",
+    "reports/contact_sheet.jpg": "photos with what was said of them",
+    "reports/learning_curves.png": "training of the regressor",
+    "reports/bias_gender.png": "accuracy by group",
+    "reports/data_card.md": "what is in the collection",
+    "metadata/master.parquet": "one row per image: polars.read_parquet(...)",
+    "metadata/labels_template.csv": "the images most worth a label",
+}
+
+
+@app.command(epilog="Examples:\n\n  facestats demo\n\n  facestats demo --images 500 --data-dir /tmp/demo")
+def demo(
+    images: Annotated[int, typer.Option("--images", "-n", min=1, help="Faces to make.")] = 300,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", "-d", help="Default: data/demo of the project.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same faces.")] = 0,
+    json_: Json = False,
+) -> None:
+    """Make synthetic faces with known labels and ratings, then every artifact from them. Needs no internet and no photos."""
+    from facestats_pipeline.core.demo.demo_faces import generate_demo
+
+    folder = data_dir or PROJECT_ROOT / "data" / "demo"
+    try:
+        with progress(quiet=json_):
+            generate_demo(images, folder / "raw", folder / "labels", seed=seed)
+    except FileExistsError as error:
+        raise ExpectedError(str(error)) from None
+    if not json_:
+        err.print(f"{images} synthetic faces are in {folder / 'raw'}. Now everything that can be made from them:")
+    settings = prepare(folder)
+    summary = execute(settings, quiet=json_)
+    if json_:
+        print_json(summary)
+    else:
+        show(summary)
+        _show_places(folder / "processed")
+    if summary["error"]:
+        raise ExpectedError(summary["error"])
+
+
+def _show_places(processed: Path) -> None:
+    table = Table(title="Where to look", title_justify="left", show_header=False)
+    for name, what in WHERE.items():
+        if (processed / name).exists():
+            table.add_row(what, str(processed / name))
+    out.print(table)
+    out.print(f"The whole graph, in a browser: facestats ui --data-dir {processed.parent}")

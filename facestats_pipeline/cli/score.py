@@ -1,0 +1,59 @@
+"""`facestats score`: attributes and score of new photos, by the same path as the pipeline's."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from facestats_pipeline.cli.console import ExpectedError, err, out, print_json
+from facestats_pipeline.cli.options import DataDir, Json, require_run, settings_for
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(epilog="Examples:\n\n  facestats score face.jpg -d ~/faces\n\n  facestats score *.jpg --json -d ~/faces")
+def score(
+    images: Annotated[list[Path], typer.Argument(help="Photos.")], data_dir: DataDir = None, json_: Json = False
+) -> None:
+    """Say what the models of a data folder say of new photos; nothing is kept. Abstains where there is no face.
+
+    Exit code 1 when a photo could not be read.
+    """
+    settings = settings_for(data_dir)
+    require_run(settings)
+    from facestats_pipeline.cli.scoring import Scorer
+
+    scorer = Scorer(settings)
+    results = [{"image": str(path), **scorer.score(path)} for path in images]
+    if json_:
+        print_json(results)
+    else:
+        for result in results:
+            _show(result)
+        for note in scorer.notes:
+            err.print(f"[yellow]Note[/] {note}")
+    unread = [result["image"] for result in results if result["status"] not in ("ok", "no_face")]
+    if unread:
+        raise ExpectedError(f"could not be scored: {', '.join(unread)}")
+
+
+def _show(result: dict[str, Any]) -> None:
+    if result["status"] != "ok":
+        out.print(f"{result['image']}: {result['status']}: {result['reason']}", markup=False)
+        return
+    table = Table(title=result["image"], title_justify="left", header_style="bold")
+    for column in ("", "answer", "most probable", "probability", "from"):
+        table.add_column(column)
+    for name, p in (("gender", "gender_p"), ("ethnicity", "ethnicity_p"), ("age_bin", "age_p")):
+        source = result[f"{name.removesuffix('_bin')}_source"]
+        shown = f"{result[p]:.0%}" if result[p] is not None else ""
+        table.add_row(name.removesuffix("_bin"), result[name], result[f"{name}_top"] or "", shown, source)
+    if result["age"] is not None:
+        interval = f"{result['age_lo']:.0f} to {result['age_hi']:.0f}" if result["age_lo"] is not None else ""
+        table.add_row("years", f"{result['age']:.0f}", interval, "", "")
+    if result["attractiveness_raw"] is not None:
+        interval = f"{result['attractiveness_lo']:.2f} to {result['attractiveness_hi']:.2f}"
+        rank = f"rank {result['attractiveness_pct']:.0%}, decile {result['attractiveness']}"
+        table.add_row("score", f"{result['attractiveness_raw']:.2f}", interval, rank, "your ratings")
+    out.print(table)

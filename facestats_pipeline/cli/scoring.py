@@ -1,0 +1,76 @@
+"""The models of a data folder, loaded once, for scoring photos that are not in it."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facestats_pipeline.cli.console import ExpectedError
+from facestats_pipeline.config import Settings
+from facestats_pipeline.core.attractiveness.score_photo import score_image
+from facestats_pipeline.core.attributes.attributes import AttributeModels
+from facestats_pipeline.core.attributes.probe_store import EncoderMismatch, load_probe
+from facestats_pipeline.core.embeddings.encoders import EncoderUnavailable
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.io_managers import ProbeIOManager, load_checkpoint
+
+
+class Scorer:
+    """Scores photos by the same path as the pipeline: preprocessing, encoder, probes, regressor, reference."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.project = Project(settings, load_graph=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the scores should know."""
+        notes = []
+        if self.project.detector is None:
+            notes.append("no face model: the photo was not aligned, and a photo without a face is not noticed")
+        if not self.project.encoder.trained:
+            notes.append(f"the encoder {self.project.encoder.model_id} is untrained: these values mean nothing")
+        return notes
+
+    def score(self, photo: Path) -> dict[str, Any]:
+        """`score_image` with everything this data folder has. Raises ExpectedError when its models need another encoder."""
+        try:
+            return score_image(
+                photo,
+                encoder=self.project.encoder,
+                detector=self.project.detector,
+                settings=self.project.preproc_settings,
+                models=self.models,
+                checkpoint=self.checkpoint,
+                reference=self.reference,
+            )
+        except (EncoderUnavailable, EncoderMismatch) as problem:
+            raise ExpectedError(f"{problem}\n`facestats run` brings the models up to date") from None
+
+    @cached_property
+    def models(self) -> AttributeModels:
+        """Probes trained here, as far as there are any."""
+        return AttributeModels(*(self._probe(asset) for asset in ProbeIOManager.STEMS))
+
+    @cached_property
+    def checkpoint(self) -> dict[str, Any] | None:
+        """The regressor, or None."""
+        path = self._file("attractiveness_regressor")
+        return load_checkpoint(path) if path else None
+
+    @cached_property
+    def reference(self) -> np.ndarray[Any, Any] | None:
+        """The distribution that percentiles are ranks in, or None."""
+        path = self._file("attractiveness_reference")
+        return np.load(path, allow_pickle=False) if path else None
+
+    def _probe(self, asset: str) -> Any:
+        return load_probe(self.project.store.base(asset), ProbeIOManager.STEMS[asset]) if self._file(asset) else None
+
+    def _file(self, asset: str) -> Path | None:
+        receipt = self.project.store.receipt(asset)
+        return (
+            self.project.store.base(asset) / next(iter(receipt.files))
+            if receipt is not None and receipt.files
+            else None
+        )

@@ -1,0 +1,1 @@
+"""The regressor on ratings, and scores as ranks in a reference."""

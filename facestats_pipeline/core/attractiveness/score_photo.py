@@ -1,0 +1,75 @@
+"""One new photo through the same steps as the collection: preprocess, embed, attributes, score, rank."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from facestats_pipeline.core.attractiveness.regressor_model import predict_scores
+from facestats_pipeline.core.attractiveness.scoring import decile, percentile
+from facestats_pipeline.core.attributes.attributes import AttributeModels, infer_attributes
+from facestats_pipeline.core.embeddings.encoders import Encoder, run_embedding
+from facestats_pipeline.core.preproc.detection import FaceDetector
+from facestats_pipeline.core.preproc.preprocessing import PreprocSettings, preprocess_photo
+
+_IDS = ("image_id", "filename")
+
+
+def score_image(
+    source: bytes | Path,
+    *,
+    encoder: Encoder,
+    detector: FaceDetector | None,
+    settings: PreprocSettings | None = None,
+    models: AttributeModels | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
+    reference: npt.ArrayLike | None = None,
+) -> dict[str, Any]:
+    """Attributes and score of one photo, as plain JSON-able values.
+
+    Keys: status ("ok", "no_face", or why the photo cannot be used), reason, face_count, face_score, detector, encoder,
+    encoder_trained; the columns of `infer_attributes`; attractiveness_raw, _lo, _hi, _pct (rank in `reference`, the collection's
+    stored distribution) and attractiveness (decile). Without a face, or when the photo cannot be read, every judgement is "unknown"
+    or None and `reason` says why. Raises EncoderMismatch when a model was trained on another encoder's embeddings.
+    """
+    models = models or AttributeModels()
+    done = preprocess_photo(
+        ("photo", "photo", source if isinstance(source, Path) else lambda: source),
+        settings or PreprocSettings(),
+        detector,
+    )
+    usable = done.row["status"] == "ok"
+    vector = np.full((1, encoder.dim), np.nan, dtype=np.float32)
+    if usable and done.jpeg is not None:
+        vector = run_embedding([done.jpeg], encoder, workers=1)
+    ids = pl.DataFrame({name: ["photo"] for name in _IDS})
+    attributes = infer_attributes(ids, vector, models, usable=[usable], encoder_id=encoder.model_id)
+    result: dict[str, Any] = {
+        name: done.row[name] for name in ("status", "reason", "face_count", "face_score", "detector")
+    }
+    result |= {"encoder": encoder.model_id, "encoder_trained": encoder.trained}
+    result |= attributes.drop(_IDS).row(0, named=True)
+    return result | _score(vector, checkpoint, reference, encoder.model_id)
+
+
+def _score(
+    vector: npt.NDArray[np.float32],
+    checkpoint: Mapping[str, Any] | None,
+    reference: npt.ArrayLike | None,
+    encoder_id: str,
+) -> dict[str, Any]:
+    names = ("attractiveness_raw", "attractiveness_lo", "attractiveness_hi")
+    found: dict[str, Any] = dict.fromkeys((*names, "attractiveness_pct", "attractiveness"))
+    if checkpoint is None:
+        return found
+    raw, low, high = predict_scores(checkpoint, vector, encoder_id=encoder_id)
+    if not np.isfinite(raw[0]):
+        return found
+    found |= {name: float(value[0]) for name, value in zip(names, (raw, low, high), strict=True)}
+    if reference is not None and len(np.asarray(reference)):
+        pct = percentile(raw, reference)
+        found |= {"attractiveness_pct": float(pct[0]), "attractiveness": int(decile(pct)[0])}
+    return found

@@ -1,0 +1,73 @@
+"""From raw scores to ranks: percentile and decile against a stored reference distribution.
+
+The reference is the collection's own scores, so a single photo scored later gets the rank it would have among them.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Floats = npt.NDArray[np.float64]
+
+REFERENCE_SIZE = 10_001
+
+SCORES_SCHEMA: dict[str, pl.DataType] = {
+    "image_id": pl.String(),
+    "filename": pl.String(),
+    "attractiveness_raw": pl.Float32(),
+    "attractiveness_lo": pl.Float32(),
+    "attractiveness_hi": pl.Float32(),
+    "attractiveness_pct": pl.Float64(),
+    "attractiveness": pl.Int8(),
+}
+
+
+def build_reference(raw: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """The sorted scores (m,) f32 of a collection, NaN left out; beyond REFERENCE_SIZE of them, that many evenly spaced quantiles."""
+    values = np.asarray(raw, dtype=np.float32).reshape(-1)
+    values = np.sort(values[np.isfinite(values)])
+    if len(values) <= REFERENCE_SIZE:
+        return values
+    # Scores that exist, not interpolated ones: ties in the collection stay ties in the reference.
+    at = np.round(np.linspace(0, len(values) - 1, REFERENCE_SIZE)).astype(np.intp)
+    return np.asarray(values[at])
+
+
+def percentile(raw: npt.ArrayLike, reference: npt.ArrayLike) -> Floats:
+    """Mid-rank of each score in the reference, (n,) f64 in [0, 1]: the share below it plus half the share equal to it.
+
+    Scores of the reference itself get (rank − ½)/m. NaN for NaN, and for an empty reference.
+    """
+    values = np.asarray(raw, dtype=np.float32).reshape(-1)
+    sorted_scores = np.asarray(reference, dtype=np.float32).reshape(-1)
+    if not len(sorted_scores):
+        return np.full(len(values), np.nan)
+    below = np.searchsorted(sorted_scores, values, side="left")
+    through = np.searchsorted(sorted_scores, values, side="right")
+    return np.where(np.isfinite(values), (below + through) / (2 * len(sorted_scores)), np.nan)
+
+
+def decile(pct: npt.ArrayLike) -> npt.NDArray[np.int8]:
+    """Deciles 1–10, (n,) i8, of percentiles in [0, 1]: [0, 0.1) is 1, [0.9, 1] is 10; 0 for NaN, which tables turn into null."""
+    p = np.asarray(pct, dtype=np.float64).reshape(-1)
+    # The tiny push keeps 0.3 in the fourth tenth, where its binary form falls just short of it.
+    tenth = np.floor(np.nan_to_num(p) * 10 + 1e-9).astype(np.int8) + 1
+    return np.where(np.isfinite(p), np.clip(tenth, 1, 10), 0).astype(np.int8)
+
+
+def scores_table(
+    ids: pl.DataFrame, raw: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike, reference: npt.ArrayLike
+) -> pl.DataFrame:
+    """SCORES_SCHEMA for the rows of `ids` (image_id, filename); a row without a score is null in every number."""
+    pct = percentile(raw, reference)
+    tenth = decile(pct)
+    columns = {
+        "image_id": ids["image_id"],
+        "filename": ids["filename"],
+        "attractiveness_raw": pl.Series(np.asarray(raw, dtype=np.float32)).fill_nan(None),
+        "attractiveness_lo": pl.Series(np.asarray(low, dtype=np.float32)).fill_nan(None),
+        "attractiveness_hi": pl.Series(np.asarray(high, dtype=np.float32)).fill_nan(None),
+        "attractiveness_pct": pl.Series(pct).fill_nan(None),
+        "attractiveness": pl.Series([int(d) or None for d in tenth], dtype=pl.Int8),
+    }
+    return pl.DataFrame(columns, schema=SCORES_SCHEMA)

@@ -1,0 +1,1 @@
+"""Probes on embeddings for gender, ethnicity and age: training, calibration, abstention."""

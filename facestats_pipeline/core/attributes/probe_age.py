@@ -1,0 +1,192 @@
+"""Age in nine bins and in years, with an interval that holds what it promises."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from facestats_pipeline.core.attributes import calibration as cal
+from facestats_pipeline.core.attributes.probe_classifier import MIN_PER_CLASS, TrainedProbe, train_classifier
+from facestats_pipeline.core.labels.provenance import Provenance
+from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, MAX_AGE, age_bin_of
+
+Floats = npt.NDArray[np.float64]
+
+MIN_YEARS = 50
+"""Rows with an age in years from which on years are learned from those rows alone."""
+ALPHAS = tuple(10.0**e for e in range(1, 7))
+
+
+@dataclass(frozen=True)
+class TrainedAge:
+    """Age bins from a calibrated probe, years from the bins' centres and a ridge regression, and a conformal interval.
+
+    Attributes:
+        probe: the classifier of age bins.
+        centres, widths: (k,) years of each bin the probe knows.
+        ridge: StandardScaler and Ridge on embeddings, giving years; None when bins alone do better.
+        ridge_share: the weight of the ridge in the years, 0…1; the rest is the bins' expected value.
+        quantile: half-width of the interval in units of the predicted spread.
+        coverage: the share of true ages that the interval is to hold.
+        report: figures, JSON-able.
+    """
+
+    probe: TrainedProbe
+    centres: tuple[float, ...]
+    widths: tuple[float, ...]
+    ridge: Pipeline | None
+    ridge_share: float
+    quantile: float
+    coverage: float
+    report: dict[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, float | int | str]:
+        """The few figures to show beside the model: the bins' and the years'."""
+        interval = self.report["interval"]
+        return self.probe.metrics | {
+            "years_from": str(self.report["basis"]),
+            "years_mae": float(self.report["mae"]["value"]),
+            "years_interval_coverage": float(interval["coverage"]["value"]),
+            "years_interval_width": float(interval["median_width"]),
+        }
+
+    def predict_years(self, x: npt.ArrayLike, proba: Floats) -> tuple[Floats, Floats, Floats]:
+        """Years, lower and upper bound, each (n,) f64, for embeddings (n, d) and their bin probabilities; NaN where those are NaN."""
+        rows = np.asarray(x, dtype=np.float32)
+        expected, spread = _expected(proba, np.array(self.centres), np.array(self.widths))
+        years = expected
+        finite = np.isfinite(expected)
+        if self.ridge is not None and finite.any():
+            years = expected.copy()
+            years[finite] = _mix(expected[finite], np.asarray(self.ridge.predict(rows[finite])), self.ridge_share)
+        low, high = years - self.quantile * spread, years + self.quantile * spread
+        return np.clip(years, 0, MAX_AGE), np.clip(low, 0, MAX_AGE), np.clip(high, 0, MAX_AGE)
+
+
+# One thread: on small matrices BLAS threads that wait for each other made fits 40 times slower on a busy machine.
+@threadpool_limits.wrap(limits=1)
+def train_age(
+    x: npt.ArrayLike,
+    years: Sequence[float | None] | None,
+    age_bin: Sequence[str | None],
+    *,
+    image_ids: Sequence[str],
+    encoder_id: str,
+    provenance: Provenance | None,
+    groups: Sequence[Hashable | None] | None = None,
+    seed: int = 0,
+    folds: int = 5,
+    kind: Literal["auto", "logistic", "lightgbm"] = "auto",
+    target_error: float | None = None,
+    coverage: float = 0.9,
+    min_per_class: int = MIN_PER_CLASS,
+    threads: int = 1,
+) -> TrainedAge:
+    """Train age bins and years on embeddings (n, d).
+
+    years: known ages, None where unknown; age_bin: the bin, which a known age fills in when it is missing. With at least MIN_YEARS
+    known ages, years are learned from and measured on those rows. With fewer, the age within a bin is taken as uniform (the last
+    bin as 70–90), which makes intervals too wide rather than too narrow; the report's `basis` says which. The interval is
+    split-conformal on out-of-fold residuals, scaled by the predicted spread (Lei et al., 2018), so it is wider where the bins are
+    less sure. Raises as `train_classifier` does.
+    """
+    rows = np.asarray(x, dtype=np.float32)
+    known = np.array([np.nan if v is None else float(v) for v in (years if years is not None else [None] * len(rows))])
+    bins = [b if b is not None else age_bin_of(v) for b, v in zip(age_bin, known, strict=True)]
+    probe = train_classifier(
+        rows,
+        bins,
+        AGE_BINS,
+        attribute="age_bin",
+        image_ids=image_ids,
+        encoder_id=encoder_id,
+        provenance=provenance,
+        groups=groups,
+        seed=seed,
+        folds=folds,
+        kind=kind,
+        target_error=target_error,
+        min_per_class=min_per_class,
+        threads=threads,
+    )
+    position = {image_id: i for i, image_id in enumerate(image_ids)}
+    at = np.array([position[i] for i in probe.image_ids])
+    target, basis = _target_years(known[at], probe, seed)
+    use = np.isfinite(target)
+    centres, widths = _bins(probe, known[at])
+    expected, spread = _expected(probe.oof_proba.astype(np.float64), centres, widths)
+    x_use, y_use, fold, expected, spread = rows[at][use], target[use], probe.oof_fold[use], expected[use], spread[use]
+    linear = np.full(len(y_use), np.nan)
+    for f in np.unique(fold):
+        linear[fold == f] = _ridge().fit(x_use[fold != f], y_use[fold != f]).predict(x_use[fold == f])
+    maes = {share: float(np.abs(_mix(expected, linear, share) - y_use).mean()) for share in (0.0, 0.5, 1.0)}
+    share = min(maes, key=lambda s: maes[s])
+    predicted = np.clip(_mix(expected, linear, share), 0, MAX_AGE)
+    scores = np.abs(predicted - y_use) / spread
+    quantile = cal.conformal_quantile(scores, coverage)
+    inside = cal.crossfit_coverage(scores, fold, coverage)
+    if not np.isfinite(quantile):
+        quantile = MAX_AGE  # too few rows for the coverage asked: the interval is everything
+    labels = probe.oof_target[use]
+    errors = np.abs(predicted - y_use)
+    report = {
+        "basis": basis,
+        "n": len(y_use),
+        "mae": {"value": float(errors.mean()), "se": float(errors.std(ddof=1) / np.sqrt(len(errors)))},
+        "rmse": float(np.sqrt((errors**2).mean())),
+        "pearson": float(np.corrcoef(predicted, y_use)[0, 1]),
+        "mae_by_share_of_ridge": {str(s): m for s, m in maes.items()},
+        "ridge_share": share,
+        "interval": {
+            "nominal": coverage,
+            "coverage": cal.proportion(inside),
+            "median_width": float(np.median(2 * quantile * spread)),
+            "by_bin": {
+                c: cal.proportion(inside[labels == i]) for i, c in enumerate(probe.classes) if (labels == i).any()
+            },
+        },
+    }
+    ridge = _ridge().fit(x_use, y_use) if share > 0 else None
+    return TrainedAge(probe, tuple(centres.tolist()), tuple(widths.tolist()), ridge, share, quantile, coverage, report)
+
+
+def _target_years(known: Floats, probe: TrainedProbe, seed: int) -> tuple[Floats, str]:
+    """Years to learn, NaN for rows to leave out, and what they rest on."""
+    if np.isfinite(known).sum() >= MIN_YEARS:
+        return known, "years"
+    edges = np.array([AGE_EDGES[AGE_BINS.index(c)] for c in probe.classes])[probe.oof_target]
+    drawn = np.random.default_rng(seed).uniform(edges[:, 0], edges[:, 1])
+    return np.where(np.isfinite(known), known, drawn), "bins (ages taken as uniform within a bin)"
+
+
+def _bins(probe: TrainedProbe, known: Floats) -> tuple[Floats, Floats]:
+    """Centre and width in years of each of the probe's bins; a centre is learned where at least ten ages in the bin are known."""
+    edges = np.array([AGE_EDGES[AGE_BINS.index(c)] for c in probe.classes], dtype=np.float64)
+    centres = edges.mean(axis=1)
+    for i in range(len(centres)):
+        ages = known[(probe.oof_target == i) & np.isfinite(known)]
+        if len(ages) >= 10:
+            centres[i] = ages.mean()
+    return centres, edges[:, 1] - edges[:, 0]
+
+
+def _expected(proba: Floats, centres: Floats, widths: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation (at least one year) of the age that bin probabilities describe, uniform within a bin."""
+    mean = proba @ centres
+    variance = proba @ (centres**2 + widths**2 / 12) - mean**2
+    return mean, np.sqrt(np.maximum(variance, 1.0))
+
+
+def _mix(expected: Floats, linear: Floats, share: float) -> Floats:
+    return np.asarray((1 - share) * expected + share * linear)
+
+
+def _ridge() -> Pipeline:
+    return Pipeline([("scale", StandardScaler()), ("ridge", RidgeCV(alphas=ALPHAS))])

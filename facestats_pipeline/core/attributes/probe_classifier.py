@@ -1,0 +1,293 @@
+"""Training one classifier on embeddings: out of fold, calibrated, abstaining, with every figure's interval."""
+
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from facestats_pipeline.core.attributes import calibration as cal
+from facestats_pipeline.core.attributes.folds import group_ids, make_folds
+from facestats_pipeline.core.attributes.probe_models import STRENGTHS, ProbeModel, TimeLimit, fit_boosted, fit_logistic
+from facestats_pipeline.core.attributes.probe_report import Rollup, classifier_report, fit_rollup, log_loss
+from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused, check_provenance
+from facestats_pipeline.core.labels.vocabulary import UNKNOWN
+from facestats_pipeline.core.progress import track
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.intp]
+Logits = npt.NDArray[np.float64]
+Fit = Callable[[Floats, Ints, Ints], ProbeModel]
+
+DEFAULT_TARGET_ERROR = {"gender": 0.05, "ethnicity": 0.20, "age_bin": 0.40}
+"""The share of wrong answers among those given that an attribute may have; beyond it the model abstains."""
+
+MIN_PER_CLASS = 5
+MIN_FOR_LIGHTGBM = 500
+LIGHTGBM_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class TrainedProbe:
+    """A calibrated classifier of one attribute.
+
+    Attributes:
+        attribute: "gender", "ethnicity" or "age_bin".
+        classes: the k classes it knows; a class with too few labels is not among them.
+        model: the fitted model, giving logits.
+        calibration: from logits to probabilities.
+        threshold: the least probability at which it answers; below it the decision is "unknown".
+        rollup: ethnicity's decision in four classes; None for other attributes.
+        target_error: the error among answers for which the threshold was chosen.
+        encoder_id: model_id of the encoder whose embeddings it reads.
+        provenance: where its labels come from.
+        image_ids: the n images it learned from.
+        oof_proba: (n, k) f32 calibrated probabilities, each row by models and a calibration that did not see it; empty when unknown.
+        oof_target, oof_fold: (n,) class indices of the labels, and the fold in which each row was held out.
+        report: figures for model cards, JSON-able.
+        source: "probe" for a user's own, "shipped" for one that came with FaceStats.
+        created_by: the FaceStats version.
+    """
+
+    attribute: str
+    classes: tuple[str, ...]
+    model: ProbeModel
+    calibration: cal.Calibration
+    threshold: float
+    target_error: float
+    encoder_id: str
+    provenance: Provenance
+    image_ids: tuple[str, ...]
+    oof_proba: Floats
+    oof_target: Ints
+    oof_fold: Ints
+    report: dict[str, Any]
+    rollup: Rollup | None = None
+    source: str = "probe"
+    created_by: str = field(default_factory=lambda: f"facestats-pipeline {version('facestats-pipeline')}")
+
+    @property
+    def metrics(self) -> dict[str, float | int | str]:
+        """The few figures to show beside the model; all others are in `report`."""
+        return {
+            "model": self.model.kind,
+            "labelled": len(self.image_ids),
+            "classes": len(self.classes),
+            "accuracy": float(self.report["accuracy"]["value"]),
+            "accuracy_ci_lo": float(self.report["accuracy"]["ci_lo"]),
+            "accuracy_ci_hi": float(self.report["accuracy"]["ci_hi"]),
+            "balanced_accuracy": float(self.report["balanced_accuracy"]),
+            "calibration_error": float(self.report["ece"]),
+            "answered": float(self.report["coverage"]["value"]),
+            "threshold": self.threshold,
+            "target_error": self.target_error,
+        }
+
+    def predict_proba(self, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Calibrated probabilities (n, k) f64 of embeddings (n, d); NaN rows for embeddings that are not finite."""
+        rows = np.asarray(x, dtype=np.float32)
+        out = np.full((len(rows), len(self.classes)), np.nan)
+        finite = np.isfinite(rows).all(axis=1)
+        if finite.any():
+            out[finite] = self.calibration.apply(self.model.logits(rows[finite]))
+        return out
+
+
+# One thread: on small matrices BLAS threads that wait for each other made fits 40 times slower on a busy machine.
+@threadpool_limits.wrap(limits=1)
+def train_classifier(
+    x: npt.ArrayLike,
+    y: Sequence[str | None],
+    classes: Sequence[str],
+    *,
+    attribute: str,
+    image_ids: Sequence[str],
+    encoder_id: str,
+    provenance: Provenance | None,
+    groups: Sequence[Hashable | None] | None = None,
+    seed: int = 0,
+    folds: int = 5,
+    kind: Literal["auto", "logistic", "lightgbm"] = "auto",
+    target_error: float | None = None,
+    min_per_class: int = MIN_PER_CLASS,
+    threads: int = 1,
+) -> TrainedProbe:
+    """Train a calibrated, abstaining classifier of one attribute on embeddings.
+
+    x: (n, d) f32; y: n labels, None (or "unknown") where there is none: those rows are left out, as are embeddings that are not
+    finite. groups keep rows of one person or one set of duplicates within a fold.
+
+    Classes are balanced in the fit, and their true frequencies come back in the calibration, so that probabilities hold for
+    collections like the labelled one. "auto" compares logistic regression with LightGBM by out-of-fold log-likelihood (from
+    MIN_FOR_LIGHTGBM rows on, within LIGHTGBM_LIMIT_S seconds) and keeps the better; the report has both.
+
+    Raises TrainingRefused (no provenance, labels of a model, fewer than two classes with `min_per_class` independent examples) and
+    ValueError for arguments that do not fit together.
+    """
+    source = check_provenance(provenance, attribute)
+    rows = np.asarray(x, dtype=np.float32)
+    if not len(rows) == len(y) == len(image_ids) or rows.ndim != 2:
+        raise ValueError(f"{attribute}: {rows.shape} embeddings, {len(y)} labels, {len(image_ids)} image ids")
+    if len(set(image_ids)) != len(image_ids):
+        raise ValueError(f"{attribute}: an image is listed twice among the training rows")
+    if unknown := sorted({v for v in y if v is not None and v != UNKNOWN} - set(classes)):
+        raise ValueError(f"{attribute}: labels outside the vocabulary: {unknown[:5]}")
+
+    warnings: list[str] = []
+    ids = group_ids(groups, len(rows))
+    finite = np.isfinite(rows).all(axis=1)
+    labelled = np.array([v is not None and v != UNKNOWN for v in y], dtype=bool)
+    if lost := int((labelled & ~finite).sum()):
+        warnings.append(f"{lost} labelled image(s) have no embedding")
+    use = labelled & finite
+    kept, dropped = _classes_with_enough(y, use, ids, classes, min_per_class)
+    warnings += [
+        f"{name}: {n} independent example(s), fewer than {min_per_class}; not learned" for name, n in dropped.items()
+    ]
+    if len(kept) < 2:
+        seen = ", ".join(f"{n} {name}" for name, n in dropped.items()) or "none"
+        raise TrainingRefused(
+            f"{attribute}: two classes with at least {min_per_class} labelled photos each are needed; there are "
+            f"{', '.join(kept) or 'none'} with enough, and too few of: {seen}. Label more photos."
+        )
+    use &= np.array([v in kept for v in y])
+    at = np.flatnonzero(use)
+    data = rows[at]
+    target = np.array([kept.index(str(y[i])) for i in at.tolist()], dtype=np.intp)
+    fold = make_folds(target, folds, groups=ids[at].tolist(), seed=seed)
+
+    candidates = _cross_validate(data, target, len(kept), fold, ids[at], kind, seed, threads, attribute, warnings)
+    probas = {name: cal.crossfit_calibration(z, target, fold) for name, (_, z) in candidates.items()}
+    error = DEFAULT_TARGET_ERROR.get(attribute, 0.2) if target_error is None else target_error
+    figures = {name: classifier_report(p, target, fold, kept, error, candidates[name][1]) for name, p in probas.items()}
+    best = min(figures, key=lambda name: figures[name]["log_loss"])
+    proba = probas[best]
+
+    fit, logits = candidates[best]
+    model = fit(data, target, ids[at])
+    top, correct = proba.max(axis=1), proba.argmax(axis=1) == target
+    rollup, figures4 = None, None
+    if attribute == "ethnicity":
+        rollup, figures4 = fit_rollup(proba, target, fold, kept, error)
+    probe = TrainedProbe(
+        attribute=attribute,
+        classes=tuple(kept),
+        model=model,
+        calibration=cal.fit_calibration(logits, target),
+        threshold=cal.choose_threshold(top, correct, error),
+        rollup=rollup,
+        target_error=error,
+        encoder_id=encoder_id,
+        provenance=source,
+        image_ids=tuple(str(image_ids[i]) for i in at.tolist()),
+        oof_proba=proba.astype(np.float32),
+        oof_target=target,
+        oof_fold=fold,
+        report={},
+    )
+    report = _describe(probe, figures, best, warnings, dropped, len(np.unique(ids[at])), seed)
+    return replace(probe, report=report | ({"rollup4": figures4} if figures4 else {}))
+
+
+def _describe(
+    probe: TrainedProbe,
+    figures: dict[str, Any],
+    best: str,
+    warnings: list[str],
+    dropped: dict[str, int],
+    n_groups: int,
+    seed: int,
+) -> dict[str, Any]:
+    chosen = figures[best]
+    if chosen["accuracy"]["ci_lo"] <= chosen["majority_share"]:
+        warnings.append(
+            "not clearly better than always giving the most frequent class; check the labels and the encoder"
+        )
+    if probe.threshold >= 1:
+        warnings.append(f"no threshold reaches the target error of {probe.target_error:.0%}: it always abstains")
+    short = ("accuracy", "balanced_accuracy", "log_loss", "ece")
+    return {
+        "attribute": probe.attribute,
+        "classes": list(probe.classes),
+        "dropped_classes": dropped,
+        "n": len(probe.image_ids),
+        "groups": n_groups,
+        "folds": int(probe.oof_fold.max()) + 1,
+        "seed": seed,
+        "chosen": best,
+        "setting": probe.model.setting,
+        "candidates": {name: {key: f[key] for key in short} for name, f in figures.items()},
+        "temperature": probe.calibration.temperature,
+        "bias": list(probe.calibration.bias),
+        "threshold": probe.threshold,
+        "encoder": probe.encoder_id,
+        "provenance": str(probe.provenance),
+        "warnings": warnings,
+        **chosen,
+    }
+
+
+def _classes_with_enough(
+    y: Sequence[str | None], use: npt.NDArray[np.bool_], ids: Ints, classes: Sequence[str], least: int
+) -> tuple[list[str], dict[str, int]]:
+    """Classes with at least `least` different groups, in vocabulary order, and the others that occur at all with their counts."""
+    members: dict[str, set[int]] = {name: set() for name in classes}
+    for i in np.flatnonzero(use).tolist():
+        members[str(y[i])].add(int(ids[i]))
+    kept = [name for name in classes if len(members[name]) >= max(2, least)]
+    return kept, {name: len(members[name]) for name in classes if name not in kept and members[name]}
+
+
+def _cross_validate(
+    x: Floats,
+    y: Ints,
+    k: int,
+    fold: Ints,
+    ids: Ints,
+    kind: str,
+    seed: int,
+    threads: int,
+    attribute: str,
+    warnings: list[str],
+) -> dict[str, tuple[Fit, Logits]]:
+    """For each kind of model to be compared: how to fit it, and its out-of-fold logits (n, k).
+
+    All folds of a candidate share their setting, so that their logits have one scale: calibrated together, and right for the model
+    that is fitted to all rows with the same setting in the end.
+    """
+    if kind not in ("auto", "logistic", "lightgbm"):
+        raise ValueError(f"no kind of probe {kind!r}; there are auto, logistic, lightgbm")
+    deadline = time.monotonic() + LIGHTGBM_LIMIT_S if kind == "auto" else None
+
+    def logistic(strength: float) -> Fit:
+        return lambda rows, target, _: fit_logistic(rows, target, k, strength=strength)
+
+    def boosted(rows: Floats, target: Ints, groups: Ints) -> ProbeModel:
+        return fit_boosted(rows, target, k, groups=groups, seed=seed, threads=threads, deadline=deadline)
+
+    tried: list[tuple[str, Fit]] = [] if kind == "lightgbm" else [("logistic", logistic(s)) for s in STRENGTHS]
+    if kind == "lightgbm" or (kind == "auto" and len(y) >= MIN_FOR_LIGHTGBM):
+        tried.append(("lightgbm", boosted))
+    found: dict[str, tuple[Fit, Logits]] = {}
+    losses: dict[str, float] = {}
+    passed = False
+    for name, how in track(tried, f"Training {attribute}"):
+        if name == "logistic" and passed:
+            continue  # along the path the loss falls and then rises, and the weakest settings are by far the slowest to fit
+        logits = np.full((len(y), k), np.nan)
+        try:
+            for f in np.unique(fold):
+                held = fold == f
+                logits[held] = how(x[~held], y[~held], ids[~held]).logits(x[held])
+        except TimeLimit:
+            warnings.append(f"LightGBM was not compared: it needs more than {LIGHTGBM_LIMIT_S:.0f} s here")
+            continue
+        loss = log_loss(cal.crossfit_calibration(logits, y, fold), y)
+        passed = loss > losses.get(name, np.inf)
+        if not passed:
+            losses[name], found[name] = loss, (how, logits)
+    return found

@@ -1,0 +1,117 @@
+"""The figures of a classifier, each with an interval, all measured out of fold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from facestats_pipeline.core.attributes import calibration as cal
+from facestats_pipeline.core.labels.vocabulary import ETHNICITY4, ETHNICITY_TO_4
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+
+
+def classifier_report(
+    proba: Floats, y: Ints, fold: Ints, classes: Sequence[str], target_error: float, logits: Floats
+) -> dict[str, Any]:
+    """Figures of out-of-fold probabilities (n, k) that are calibrated across folds; JSON-able.
+
+    accuracy, recall per class, error and coverage among answered rows (thresholds chosen across folds) come with 95% Wilson
+    intervals; balanced_accuracy, log_loss, brier and ece with the spread over folds (sd). ece_uncalibrated is of the raw softmax.
+    """
+    n, k = proba.shape
+    top, picked = proba.max(axis=1), proba.argmax(axis=1)
+    correct = picked == y
+    answered = cal.crossfit_selective(top, correct, fold, target_error)
+    raw = cal.softmax(logits)
+    confusion = np.zeros((k, k), dtype=int)
+    np.add.at(confusion, (y, picked), 1)
+    report: dict[str, Any] = {
+        "accuracy": cal.proportion(correct),
+        "majority_share": float(np.bincount(y, minlength=k).max() / n),
+        "balanced_accuracy": _recall(proba, y),
+        "log_loss": log_loss(proba, y),
+        "brier": float(((proba - np.eye(k)[y]) ** 2).sum(axis=1).mean()),
+        "ece": cal.expected_calibration_error(top, correct),
+        "ece_uncalibrated": cal.expected_calibration_error(raw.max(axis=1), raw.argmax(axis=1) == y),
+        "recall": {c: cal.proportion(correct[y == i]) for i, c in enumerate(classes)},
+        "confusion": {"rows_are_labels": True, "classes": list(classes), "counts": confusion.tolist()},
+        "reliability": cal.reliability(top, correct),
+        "risk_coverage": cal.risk_coverage(top, correct),
+        "target_error": target_error,
+        "coverage": cal.proportion(answered),
+        "answered_error": _or_none(cal.proportion(~correct[answered])),
+        "over_folds": {},
+    }
+    for name, measure in (("accuracy", _accuracy), ("balanced_accuracy", _recall), ("log_loss", log_loss)):
+        values = [measure(proba[fold == f], y[fold == f]) for f in np.unique(fold)]
+        report["over_folds"][name] = {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1))}
+    return report
+
+
+@dataclass(frozen=True)
+class Rollup:
+    """Ethnicity's decision in four classes: sums of the seven probabilities, calibrated again, with a threshold of their own.
+
+    The sums need it: a model that is right about each class may still be unsure in the wrong way about their unions.
+    """
+
+    classes: tuple[str, ...]
+    calibration: cal.Calibration
+    threshold: float
+
+    def apply(self, proba: Floats, seven: Sequence[str]) -> Floats:
+        """Calibrated probabilities (n, m) of `classes` from probabilities (n, k) of the ethnicities `seven`."""
+        return self.calibration.apply(_log_sums(proba, seven, self.classes))
+
+
+def fit_rollup(
+    proba: Floats, y: Ints, fold: Ints, seven: Sequence[str], target_error: float
+) -> tuple[Rollup | None, dict[str, Any]]:
+    """The roll-up of out-of-fold probabilities (n, k), and its figures; (None, {}) where only one of the four classes occurs."""
+    names = tuple(c for c in ETHNICITY4 if any(ETHNICITY_TO_4[e] == c for e in seven))
+    if len(names) < 2:
+        return None, {}
+    sums = _log_sums(proba, seven, names)
+    y4 = np.array([names.index(ETHNICITY_TO_4[e]) for e in seven], dtype=np.intp)[y]
+    p = cal.crossfit_calibration(sums, y4, fold, balanced=False)
+    top, right = p.max(axis=1), p.argmax(axis=1) == y4
+    said = cal.crossfit_selective(top, right, fold, target_error)
+    figures: dict[str, Any] = {
+        "classes": list(names),
+        "accuracy": cal.proportion(right),
+        "ece": cal.expected_calibration_error(top, right),
+        "coverage": cal.proportion(said),
+        "answered_error": _or_none(cal.proportion(~right[said])),
+    }
+    calibration = cal.fit_calibration(sums, y4, balanced=False)
+    return Rollup(names, calibration, cal.choose_threshold(top, right, target_error)), figures
+
+
+def _log_sums(proba: Floats, seven: Sequence[str], names: Sequence[str]) -> Floats:
+    sums = np.zeros((len(proba), len(names)))
+    for column, ethnicity in enumerate(seven):
+        sums[:, names.index(ETHNICITY_TO_4[ethnicity])] += proba[:, column]
+    return np.asarray(np.log(np.maximum(sums, 1e-12)))
+
+
+def _accuracy(proba: Floats, y: Ints) -> float:
+    return float((proba.argmax(axis=1) == y).mean())
+
+
+def _recall(proba: Floats, y: Ints) -> float:
+    """Mean recall over the classes that occur."""
+    picked = proba.argmax(axis=1)
+    return float(np.mean([(picked[y == c] == c).mean() for c in np.unique(y)]))
+
+
+def log_loss(proba: Floats, y: Ints) -> float:
+    """Mean negative log of the probability (n, k) that was given to the label (n,)."""
+    return float(-np.log(np.maximum(proba[np.arange(len(y)), y], 1e-12)).mean())
+
+
+def _or_none(share: dict[str, float]) -> dict[str, float] | None:
+    return share if share["n"] else None  # nobody was answered: there is no error to state

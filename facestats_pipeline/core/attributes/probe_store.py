@@ -1,0 +1,231 @@
+"""Probes on disk, without pickle: scikit-learn models as skops, LightGBM as its text, and everything else in a JSON beside them.
+
+`gender_clf.json` (read first: it says what it is, for which encoder, and the SHA-256 of the files beside it), `gender_clf.skops` or
+`gender_clf.txt`, for ages `age_model_years.skops`, and `gender_clf_oof.parquet` with the out-of-fold probabilities.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from skops.io import dumps, get_untrusted_types, loads
+
+from facestats_pipeline.core.attributes.calibration import Calibration
+from facestats_pipeline.core.attributes.probe_age import TrainedAge
+from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
+from facestats_pipeline.core.attributes.probe_models import ProbeModel
+from facestats_pipeline.core.attributes.probe_report import Rollup
+from facestats_pipeline.core.attributes.probes import oof_of
+from facestats_pipeline.core.labels.provenance import Provenance
+
+__all__ = ["EncoderMismatch", "ProbeError", "check_encoder", "load_probe", "oof_of", "save_probe"]
+
+PROBE_FORMAT = "facestats-probe/1"
+AGE_FORMAT = "facestats-age/1"
+
+# skops asks for the types beyond its own list of scikit-learn and NumPy ones that a file may build. Ours need none.
+TRUSTED_TYPES: tuple[str, ...] = ()
+
+
+class ProbeError(Exception):
+    """A stored probe that cannot be used; the message names the file and what is wrong."""
+
+
+class EncoderMismatch(Exception):
+    """A model meant for the embeddings of another encoder; scores of such embeddings would mean nothing."""
+
+
+def check_encoder(model: str, trained_on: str, given: str) -> None:
+    """Raise EncoderMismatch unless `model` was trained on embeddings of the encoder `given` (both are model_ids)."""
+    if trained_on != given:
+        raise EncoderMismatch(
+            f"{model} was trained on embeddings of {trained_on!r} and cannot read those of {given!r}. "
+            "Train it again with this encoder, or choose the encoder it was trained on."
+        )
+
+
+def save_probe(probe: TrainedProbe | TrainedAge, folder: Path, stem: str) -> list[Path]:
+    """Write a probe as files that begin with `stem`; returns them, the JSON last (it is what makes the probe complete)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    base = probe.probe if isinstance(probe, TrainedAge) else probe
+    contents: dict[str, bytes] = {}
+    if isinstance(base.model.model, Pipeline):
+        contents[f"{stem}.skops"] = dumps(base.model.model)
+    else:
+        contents[f"{stem}.txt"] = base.model.model.model_to_string().encode()
+    if isinstance(probe, TrainedAge) and probe.ridge is not None:
+        contents[f"{stem}_years.skops"] = dumps(probe.ridge)
+    card: dict[str, Any] = {"format": PROBE_FORMAT, **_probe_card(base)}
+    if isinstance(probe, TrainedAge):
+        years = {k: getattr(probe, k) for k in ("centres", "widths", "ridge_share", "quantile", "coverage", "report")}
+        card |= {"format": AGE_FORMAT, "years": years}
+    card["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    written = []
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
+        written.append(folder / name)
+    if len(base.oof_proba):
+        _oof_table(base).write_parquet(folder / f"{stem}_oof.parquet")
+        written.append(folder / f"{stem}_oof.parquet")
+    (folder / f"{stem}.json").write_text(json.dumps(card, indent=1, allow_nan=False), encoding="utf-8")
+    return [*written, folder / f"{stem}.json"]
+
+
+def load_probe(
+    folder: Path, stem: str, *, encoder_id: str | None = None, source: str = "probe"
+) -> TrainedProbe | TrainedAge:
+    """Read what `save_probe` wrote.
+
+    encoder_id: the encoder in use; another than the probe's raises EncoderMismatch. source: "probe", or "shipped" for one that came
+    with FaceStats. Raises ProbeError for a file that is missing, changed, or holds anything but the expected models.
+    """
+    path = folder / f"{stem}.json"
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if card["format"] not in (PROBE_FORMAT, AGE_FORMAT):
+            raise ProbeError(
+                f"{path}: its format is {card['format']!r}; this version reads {PROBE_FORMAT} and {AGE_FORMAT}"
+            )
+        contents = {name: _checked(folder, name, digest) for name, digest in card["files"].items()}
+        probe = _read_probe(folder, stem, card, contents, source)
+        if card["format"] == PROBE_FORMAT:
+            out: TrainedProbe | TrainedAge = probe
+        else:
+            years, name = card["years"], f"{stem}_years.skops"
+            ridge = _pipeline(folder / name, contents[name], RidgeCV) if name in contents else None
+            numbers = {k: tuple(float(v) for v in years[k]) for k in ("centres", "widths")}
+            single = {k: float(years[k]) for k in ("ridge_share", "quantile", "coverage")}
+            out = TrainedAge(probe=probe, ridge=ridge, report=years["report"], **numbers, **single)  # type: ignore[arg-type]
+    except FileNotFoundError as error:
+        raise ProbeError(f"{error.filename}: no such file; train the probe or copy all of its files") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProbeError(f"{path}: not a stored probe ({type(error).__name__}: {error})") from error
+    if encoder_id is not None:
+        check_encoder(str(path), probe.encoder_id, encoder_id)
+    return out
+
+
+def _probe_card(probe: TrainedProbe) -> dict[str, Any]:
+    return {
+        "created_by": probe.created_by,
+        "attribute": probe.attribute,
+        "classes": list(probe.classes),
+        "kind": probe.model.kind,
+        "setting": probe.model.setting,
+        "encoder": probe.encoder_id,
+        "provenance": probe.provenance.as_dict(),
+        "calibration": asdict(probe.calibration),
+        "threshold": probe.threshold,
+        "target_error": probe.target_error,
+        "rollup": asdict(probe.rollup) if probe.rollup else None,
+        "report": probe.report,
+        "n": len(probe.image_ids),
+        "image_ids": list(probe.image_ids),
+    }
+
+
+def _read_probe(folder: Path, stem: str, card: dict[str, Any], contents: dict[str, bytes], source: str) -> TrainedProbe:
+    k = len(card["classes"])
+    model: Pipeline | lgb.Booster
+    if card["kind"] == "logistic":
+        model = _pipeline(folder / f"{stem}.skops", contents[f"{stem}.skops"], LogisticRegression)
+    else:
+        try:
+            model = lgb.Booster(model_str=contents[f"{stem}.txt"].decode())
+        except lgb.basic.LightGBMError as error:
+            raise ProbeError(f"{folder / stem}.txt: not a LightGBM model ({error})") from None
+    if not _knows(model, k):
+        raise ProbeError(f"{folder / stem}: the model was not trained for the {k} classes that the JSON lists")
+    calibration = _calibration(card["calibration"], k)
+    rollup = None
+    if card["rollup"] is not None:
+        r = card["rollup"]
+        rollup = Rollup(tuple(r["classes"]), _calibration(r["calibration"], len(r["classes"])), float(r["threshold"]))
+    ids = tuple(str(i) for i in card["image_ids"])
+    proba, target, fold = _read_oof(folder / f"{stem}_oof.parquet", ids, k)
+    return TrainedProbe(
+        attribute=str(card["attribute"]),
+        classes=tuple(str(c) for c in card["classes"]),
+        model=ProbeModel(str(card["kind"]), model, k, dict(card["setting"])),
+        calibration=calibration,
+        threshold=float(card["threshold"]),
+        target_error=float(card["target_error"]),
+        encoder_id=str(card["encoder"]),
+        provenance=Provenance(**card["provenance"]),
+        image_ids=ids,
+        oof_proba=proba,
+        oof_target=target,
+        oof_fold=fold,
+        report=dict(card["report"]),
+        rollup=rollup,
+        source=source,
+        created_by=str(card["created_by"]),
+    )
+
+
+def _checked(folder: Path, name: str, digest: str) -> bytes:
+    path = folder / name
+    if Path(name).name != name or path.suffix not in (".skops", ".txt"):
+        raise ProbeError(f"{folder}: a probe cannot name the file {name[:80]!r} as its own")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise ProbeError(f"{path}: its checksum is not the one in the JSON beside it; the files do not belong together")
+    return data
+
+
+def _pipeline(path: Path, data: bytes, last: type) -> Pipeline:
+    """A pipeline of exactly StandardScaler and `last`; whatever else a file holds is refused before it is used."""
+    try:
+        if foreign := [t for t in get_untrusted_types(data=data) if t not in TRUSTED_TYPES]:
+            raise ProbeError(
+                f"{path}: holds types that a probe does not need ({', '.join(foreign[:3])}); it was not loaded"
+            )
+        model = loads(data, trusted=list(TRUSTED_TYPES))
+    except ProbeError:
+        raise
+    except Exception as error:  # skops raises many kinds for files that are not its own
+        raise ProbeError(f"{path}: not a skops file ({type(error).__name__})") from None
+    if type(model) is not Pipeline or [type(step) for _, step in model.steps] != [StandardScaler, last]:
+        raise ProbeError(f"{path}: not a StandardScaler and {last.__name__}")
+    return model
+
+
+def _knows(model: Pipeline | lgb.Booster, k: int) -> bool:
+    if isinstance(model, Pipeline):
+        return bool(np.array_equal(model[-1].classes_, np.arange(k)))
+    return bool(model.num_model_per_iteration() == (1 if k == 2 else k))
+
+
+def _calibration(card: dict[str, Any], k: int) -> Calibration:
+    bias = tuple(float(b) for b in card["bias"])
+    temperature = float(card["temperature"])
+    if len(bias) != k or not temperature > 0:
+        raise ValueError("the calibration does not fit the classes")
+    return Calibration(temperature, bias)
+
+
+def _oof_table(probe: TrainedProbe) -> pl.DataFrame:
+    columns: dict[str, Any] = {"image_id": list(probe.image_ids), "target": probe.oof_target, "fold": probe.oof_fold}
+    return pl.DataFrame(columns | {f"p_{i}": probe.oof_proba[:, i] for i in range(len(probe.classes))})
+
+
+def _read_oof(path: Path, ids: tuple[str, ...], k: int) -> tuple[Any, Any, Any]:
+    """Out-of-fold probabilities, targets and folds; empty arrays when the table is not there (a probe can do without)."""
+    if not path.is_file():
+        return np.zeros((0, k), np.float32), np.zeros(0, np.intp), np.zeros(0, np.intp)
+    try:
+        table = pl.read_parquet(path)
+        if tuple(table["image_id"]) != ids:
+            raise ProbeError(f"{path}: belongs to another training run than the JSON beside it")
+        proba = table.select([f"p_{i}" for i in range(k)]).to_numpy().astype(np.float32)
+        return proba, table["target"].to_numpy().astype(np.intp), table["fold"].to_numpy().astype(np.intp)
+    except pl.exceptions.PolarsError as error:
+        raise ProbeError(f"{path}: not the out-of-fold table of a probe ({error})") from None

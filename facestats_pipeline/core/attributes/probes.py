@@ -1,0 +1,56 @@
+"""Probes: small calibrated models on embeddings, trained from people's labels. The pieces are in `probe_*.py`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from facestats_pipeline.core.attributes.probe_age import TrainedAge, train_age
+from facestats_pipeline.core.attributes.probe_classifier import DEFAULT_TARGET_ERROR, TrainedProbe, train_classifier
+from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused
+
+__all__ = [
+    "DEFAULT_TARGET_ERROR",
+    "OOF_SCHEMA",
+    "Provenance",
+    "TrainedAge",
+    "TrainedProbe",
+    "TrainingRefused",
+    "oof_frame",
+    "oof_of",
+    "train_age",
+    "train_classifier",
+]
+
+OOF_SCHEMA = {"image_id": pl.String(), "attribute": pl.String(), "value": pl.String(), "p": pl.Float32()}
+
+
+def oof_frame(probe: TrainedProbe | TrainedAge) -> pl.DataFrame:
+    """Predictions for the rows a probe learned from, by models that did not see them: OOF_SCHEMA, the most probable class and its p."""
+    base = probe.probe if isinstance(probe, TrainedAge) else probe
+    proba = base.oof_proba
+    if not len(proba):
+        return pl.DataFrame(schema=OOF_SCHEMA)
+    columns = {
+        "image_id": list(base.image_ids),
+        "attribute": [base.attribute] * len(proba),
+        "value": [base.classes[i] for i in proba.argmax(axis=1).tolist()],
+        "p": proba.max(axis=1),
+    }
+    return pl.DataFrame(columns, schema=OOF_SCHEMA)
+
+
+def oof_of(*probes: TrainedProbe | TrainedAge | None) -> pl.DataFrame:
+    """`oof_frame` of several probes, one after the other; None stands for a probe that was not trained."""
+    return pl.concat([pl.DataFrame(schema=OOF_SCHEMA), *(oof_frame(p) for p in probes if p is not None)])
+
+
+def known_predictions(probes: Sequence[TrainedProbe | TrainedAge | None]) -> dict[str, Any]:
+    """`oof`, `seen` and `thresholds` of `tables.attributes_with_predictions` for the probes that there are."""
+    bases = [probe.probe if isinstance(probe, TrainedAge) else probe for probe in probes if probe is not None]
+    seen = [{"image_id": image_id, "attribute": probe.attribute} for probe in bases for image_id in probe.image_ids]
+    return {
+        "oof": pl.concat([pl.DataFrame(schema=OOF_SCHEMA), *(oof_frame(probe) for probe in bases)]),
+        "seen": pl.DataFrame(seen, schema={"image_id": pl.String(), "attribute": pl.String()}),
+        "thresholds": {probe.attribute: probe.threshold for probe in bases},
+    }

@@ -1,0 +1,1 @@
+"""Average faces and eigenfaces."""

@@ -1,0 +1,1 @@
+"""Synthetic faces with known truth."""

@@ -1,0 +1,63 @@
+"""An encoder's own preprocessing, in two parts: pixels per photo (in any thread), then numbers per batch (where the model is).
+
+The first part is open_clip's transform up to its conversion to a tensor, so the pixels are its pixels exactly. Its second part works
+on one photo at a time in float32; here a batch stays uint8, a quarter of the bytes, until it is on the device.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from facestats_pipeline.core.images.images import decode_image
+
+Photo = Path | bytes | Image.Image
+"""A photo as a file, as a file's bytes, or decoded."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class EncoderInput:
+    """Preprocessing of one encoder. `transform` is open_clip's inference transform: spatial steps, RGB, tensor, normalise."""
+
+    def __init__(self, transform: Any, size: int | tuple[int, int]) -> None:
+        steps = list(transform.transforms)
+        names = [type(step).__name__ for step in steps]
+        if names[-2:] != ["MaybeToTensor", "Normalize"]:
+            raise ValueError(
+                f"open_clip's transform ends in {names[-2:]}, not MaybeToTensor and Normalize: unknown version"
+            )
+        self._spatial: list[Callable[[Image.Image], Image.Image]] = steps[:-2]
+        self.height, self.width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+        self.mean = tuple(float(value) for value in steps[-1].mean)
+        self.std = tuple(float(value) for value in steps[-1].std)
+
+    def pixels(self, image: Image.Image) -> Pixels:
+        """(height, width, 3) RGB of one picture."""
+        for step in self._spatial:
+            image = step(image)
+        return np.asarray(image)
+
+    def read(self, photo: Photo, *, reduced: bool = False) -> Pixels:
+        """`pixels` of a photo in any form; `reduced` lets a JPEG be decoded at 1/2, 1/4 or 1/8 scale, no smaller than the input.
+
+        Raises OSError (a path that cannot be read) and images.ImageProblem (bytes that are no usable photo).
+        """
+        if isinstance(photo, Image.Image):
+            return self.pixels(photo)
+        data = photo.read_bytes() if isinstance(photo, Path) else photo
+        return self.pixels(decode_image(data, min_side=max(self.height, self.width) if reduced else None))
+
+    def empty(self, n: int, *, pinned: bool = False) -> torch.Tensor:
+        """Room for `n` photos: (n, height, width, 3) uint8, in page-locked memory when it is to be copied to a GPU."""
+        return torch.empty((n, self.height, self.width, 3), dtype=torch.uint8, pin_memory=pinned)
+
+    def normalise(self, pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """(n, height, width, 3) uint8 → (n, 3, height, width) of `dtype`, on the same device, stored channels-last."""
+        scale = torch.tensor([1 / (255 * std) for std in self.std], device=pixels.device)
+        shift = torch.tensor([-mean / std for mean, std in zip(self.mean, self.std, strict=True)], device=pixels.device)
+        return pixels.float().mul_(scale).add_(shift).to(dtype).permute(0, 3, 1, 2)

@@ -1,0 +1,1 @@
+"""Reading picture files: safely, upright, in RGB, at a useful size."""

@@ -1,0 +1,222 @@
+"""Which files there are, which photo each holds, and which shard it belongs to.
+
+The inventory has one row per file ever seen, in order of arrival; a file's row never moves to another shard. It is the one place where
+arrival, change and removal are decided: everything else follows from it shard by shard.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from facestats_pipeline.core.ingest.identity import decode_filename, encode_filename, image_id
+from facestats_pipeline.core.progress import track
+
+INVENTORY_SCHEMA: dict[str, pl.DataType] = {
+    "filename": pl.String(),
+    "image_id": pl.String(),  # null when the bytes could not or should not be read
+    "bytes": pl.Int64(),
+    "mtime_ns": pl.Int64(),
+    "state": pl.String(),  # ok · duplicate · removed · corrupt · too_large · unsupported
+    "reason": pl.String(),
+    "added_at": pl.Datetime("us", "UTC"),
+    "shard": pl.String(),
+}
+_IGNORED = {"thumbs.db", "desktop.ini"}
+_PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A directory entry: its stored name, size and time, or why it is not a readable regular file."""
+
+    filename: str
+    bytes: int
+    mtime_ns: int
+    state: str = "ok"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What an update of the inventory did, in files."""
+
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+
+
+def shard_name(number: int) -> str:
+    """`shard-00000`, `shard-00001`, …"""
+    return f"shard-{number:05d}"
+
+
+def scan_folder(root: Path, *, max_bytes: int) -> Iterator[Found]:
+    """Every file below `root`, sorted by name; hidden clutter is passed over, links are followed only within `root`.
+
+    Raises OSError when `root` itself cannot be listed; a folder inside that cannot be listed becomes a row.
+    """
+    inside = os.path.realpath(root)
+    yield from _scan(os.fspath(root), "", inside, max_bytes, top=True)
+
+
+def _scan(folder: str, prefix: str, inside: str, max_bytes: int, *, top: bool = False) -> Iterator[Found]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        if top:
+            raise
+        yield Found(
+            encode_filename(prefix.rstrip("/")), 0, 0, "corrupt", f"the folder cannot be listed: {error.strerror}"
+        )
+        return
+    for entry in entries:
+        if _is_clutter(entry.name):
+            continue
+        name = prefix + entry.name
+        try:
+            info = entry.stat()
+        except OSError as error:
+            yield Found(encode_filename(name), 0, 0, "unsupported", f"a link that leads nowhere: {error.strerror}")
+            continue
+        if entry.is_symlink():
+            target = os.path.realpath(entry.path)
+            if os.path.commonpath([target, inside]) != inside:
+                yield Found(encode_filename(name), 0, 0, "unsupported", "a link that leaves the photo folder")
+                continue
+            if stat.S_ISDIR(info.st_mode):
+                yield Found(
+                    encode_filename(name), 0, 0, "unsupported", "a link to a folder of photos that is read already"
+                )
+                continue
+        if stat.S_ISDIR(info.st_mode):
+            yield from _scan(entry.path, name + "/", inside, max_bytes)
+        elif not stat.S_ISREG(info.st_mode):
+            yield Found(encode_filename(name), 0, 0, "unsupported", "not a regular file")
+        elif info.st_size == 0:
+            yield Found(encode_filename(name), 0, info.st_mtime_ns, "corrupt", "the file is empty")
+        elif info.st_size > max_bytes:
+            reason = f"{info.st_size} bytes are more than ingest.max_bytes ({max_bytes})"
+            yield Found(encode_filename(name), info.st_size, info.st_mtime_ns, "too_large", reason)
+        else:
+            yield Found(encode_filename(name), info.st_size, info.st_mtime_ns)
+
+
+def _is_clutter(name: str) -> bool:
+    """Names that programs leave behind. A photo may begin with a dot, but not with macOS's `._`."""
+    hidden = name.startswith(".") and (name.startswith("._") or not name.lower().endswith(_PHOTO_ENDINGS))
+    return hidden or name.lower() in _IGNORED
+
+
+def identify(root: Path, found: Iterable[Found], *, workers: int = 2) -> list[tuple[Found, str | None]]:
+    """Each file with its image id; a file that cannot be read gets None and a state that says why."""
+
+    def one(file: Found) -> tuple[Found, str | None]:
+        if file.state != "ok":
+            return file, None
+        try:
+            return file, image_id((root / decode_filename(file.filename)).read_bytes())
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror}"
+            return Found(file.filename, file.bytes, file.mtime_ns, "corrupt", reason), None
+
+    files = list(found)
+    with ThreadPoolExecutor(workers) as pool:
+        return list(track(pool.map(one, files), "Reading new photos", total=len(files)))
+
+
+def update_inventory(
+    previous: pl.DataFrame | None, root: Path, *, shard_size: int, max_bytes: int, now: datetime, workers: int = 2
+) -> tuple[pl.DataFrame, Changes]:
+    """The inventory after looking at `root` once more; only files that are new or changed are read.
+
+    A changed file is a new photo: its old row becomes `removed`, its new one is appended. Rows keep their shard for ever; new rows
+    fill the last shard up to `shard_size` and then open new ones. Raises OSError when `root` cannot be listed.
+    """
+    old = empty_inventory() if previous is None else previous
+    listed = list(scan_folder(root, max_bytes=max_bytes))
+    current = {
+        row["filename"]: (i, row) for i, row in enumerate(old.iter_rows(named=True)) if row["state"] != "removed"
+    }
+
+    def is_known(file: Found) -> bool:
+        row = current[file.filename][1] if file.filename in current else None
+        same_stat = row is not None and (row["bytes"], row["mtime_ns"]) == (file.bytes, file.mtime_ns)
+        return same_stat and ((row is not None and row["image_id"] is not None) or file.state != "ok")
+
+    known = {file.filename for file in listed if is_known(file)}
+    rows = old.to_dicts()
+    new: list[tuple[Found, str | None]] = []
+    changed = 0
+    for file, identity in identify(root, (f for f in listed if f.filename not in known), workers=workers):
+        if file.filename not in current:
+            new.append((file, identity))
+            continue
+        index, row = current[file.filename]
+        if identity == row["image_id"]:  # touched, or still unreadable
+            rows[index] |= {"bytes": file.bytes, "mtime_ns": file.mtime_ns}
+            if identity is None:
+                rows[index] |= {"state": file.state, "reason": file.reason}
+            known.add(file.filename)
+        else:
+            changed += 1
+            rows[index] |= {"state": "removed", "reason": "the file has other content now: superseded"}
+            new.append((file, identity))
+    present = {file.filename for file in listed}
+    gone = [index for filename, (index, _) in current.items() if filename not in present]
+    for index in gone:
+        rows[index] |= {"state": "removed", "reason": "the file is gone"}
+    rows += _place(new, rows, shard_size, now)
+    changes = Changes(len(new) - changed, changed, len(gone), len(known))
+    return mark_duplicates(pl.DataFrame(rows, schema=INVENTORY_SCHEMA)), changes
+
+
+def _place(
+    new: list[tuple[Found, str | None]], rows: list[dict[str, object]], shard_size: int, now: datetime
+) -> Iterator[dict[str, object]]:
+    last = max((int(str(row["shard"]).rpartition("-")[2]) for row in rows), default=0)
+    filled = sum(row["shard"] == shard_name(last) for row in rows)
+    for file, identity in new:
+        if filled >= shard_size:
+            last, filled = last + 1, 0
+        filled += 1
+        yield {
+            "filename": file.filename,
+            "image_id": identity,
+            "bytes": file.bytes,
+            "mtime_ns": file.mtime_ns,
+            "state": file.state,
+            "reason": file.reason,
+            "added_at": now,
+            "shard": shard_name(last),
+        }
+
+
+def mark_duplicates(inventory: pl.DataFrame) -> pl.DataFrame:
+    """Among the rows of one image id that are present, the first is `ok` and the others are `duplicate`, whatever they were."""
+    present = pl.col("state").is_in(["ok", "duplicate"]) & pl.col("image_id").is_not_null()
+    first = pl.int_range(pl.len()).over("image_id", "_present") == 0
+    original = pl.col("filename").first().over("image_id", "_present")
+    return (
+        inventory.with_columns(_present=present)
+        .with_columns(
+            state=pl.when("_present")
+            .then(pl.when(first).then(pl.lit("ok")).otherwise(pl.lit("duplicate")))
+            .otherwise("state"),
+            reason=pl.when("_present")
+            .then(pl.when(first).then(pl.lit("")).otherwise(pl.format("same bytes as {}", original)))
+            .otherwise("reason"),
+        )
+        .drop("_present")
+    )
+
+
+def empty_inventory() -> pl.DataFrame:
+    """An inventory without rows."""
+    return pl.DataFrame(schema=INVENTORY_SCHEMA)

@@ -1,0 +1,91 @@
+"""The manifest: one row per file of a shard with what it is and whether it can be used. Nothing is left out, nothing raises."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import polars as pl
+
+from facestats_pipeline.core.images.images import ImageProblem, inspect_image
+from facestats_pipeline.core.ingest.identity import PhotoChanged
+from facestats_pipeline.core.progress import track
+
+MANIFEST_SCHEMA: dict[str, pl.DataType] = {
+    "image_id": pl.String(),
+    "filename": pl.String(),
+    "source": pl.String(),
+    "licence": pl.String(),
+    "consent": pl.String(),
+    "bytes": pl.Int64(),
+    "width": pl.Int32(),
+    "height": pl.Int32(),
+    "format": pl.String(),
+    "status": pl.String(),
+    "reason": pl.String(),
+    "added_at": pl.Datetime("us", "UTC"),
+    "shard": pl.String(),
+}
+STATUSES = ("ok", "corrupt", "too_large", "unsupported", "duplicate", "removed")
+_INSPECTED = ("width", "height", "format", "status", "reason")
+
+Provenance = dict[str, str | None]
+"""source, licence, consent: what the collection says of its photos."""
+
+
+def build_manifest(
+    inventory: pl.DataFrame,
+    read: Callable[[str, str], bytes],
+    provenance: Provenance,
+    *,
+    max_pixels: int,
+    previous: pl.DataFrame | None = None,
+    workers: int = 2,
+) -> pl.DataFrame:
+    """Manifest of one shard: (n files) rows with MANIFEST_SCHEMA, in order of arrival.
+
+    `inventory`: the shard's rows. `read(filename, image_id)` gives a photo's bytes and may raise OSError or PhotoChanged. Photos that
+    `previous` holds as inspected are not read again.
+    """
+    known = _inspected_before(previous)
+
+    def one(row: dict[str, Any]) -> dict[str, Any]:
+        if row["state"] != "ok":
+            found: dict[str, Any] = {"status": row["state"], "reason": row["reason"]}
+            if row["state"] == "removed" and row["image_id"] in known:
+                found = known[row["image_id"]] | found
+        elif row["image_id"] in known:
+            found = known[row["image_id"]]
+        else:
+            found = _inspect(lambda: read(row["filename"], row["image_id"]), max_pixels)
+        return {name: row.get(name) for name in MANIFEST_SCHEMA} | provenance | found
+
+    rows = inventory.to_dicts()
+    with ThreadPoolExecutor(workers) as pool:
+        made = list(track(pool.map(one, rows), "Checking photos", total=len(rows)))
+    return pl.DataFrame(made, schema=MANIFEST_SCHEMA)
+
+
+def live(manifest: pl.DataFrame) -> pl.DataFrame:
+    """The rows that are images of the collection: status `ok`, one per image id."""
+    return manifest.filter(pl.col("status") == "ok")
+
+
+def _inspected_before(previous: pl.DataFrame | None) -> dict[str, dict[str, Any]]:
+    if previous is None:
+        return {}
+    inspected = previous.filter(
+        pl.col("image_id").is_not_null() & pl.col("width").is_not_null() & (pl.col("status") == "ok")
+    )
+    return {row["image_id"]: {name: row[name] for name in _INSPECTED} for row in inspected.iter_rows(named=True)}
+
+
+def _inspect(read: Callable[[], bytes], max_pixels: int) -> dict[str, Any]:
+    try:
+        info = inspect_image(read(), max_pixels=max_pixels)
+    except ImageProblem as problem:
+        return {"status": problem.status, "reason": problem.reason}
+    except PhotoChanged as problem:
+        return {"status": "corrupt", "reason": str(problem)}
+    except OSError as error:
+        return {"status": "corrupt", "reason": f"cannot be read: {error.strerror}"}
+    return {"width": info.width, "height": info.height, "format": info.format, "status": "ok", "reason": info.note}

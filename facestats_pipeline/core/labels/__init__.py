@@ -1,0 +1,1 @@
+"""What people say of photos: label and rating files, their words, where they come from."""

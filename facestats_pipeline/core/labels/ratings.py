@@ -1,0 +1,178 @@
+"""Ratings that people gave: one row a photo or one row a rater and photo, and SCUT-FBP5500's list and official splits."""
+
+import math
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from facestats_pipeline.core.labels.label_table import LabelsError, decode, parse_table, read_bytes, rejected_frame
+from facestats_pipeline.core.labels.provenance import Provenance, provenance_of_file
+from facestats_pipeline.core.labels.vocabulary import is_null
+
+RATINGS_SCHEMA = {
+    "file": pl.String(),
+    "rating": pl.Float32(),
+    "sd": pl.Float32(),
+    "n": pl.Int32(),
+    "raters": pl.Int32(),
+}
+"""rating: the mean; sd: between raters (ddof 1); n: ratings behind the mean; raters: raters listed in the file itself (0: none)."""
+
+EXPECTED = (
+    "Expected a table with a header: file, rating, and optionally rater, or sd and n; "
+    "or SCUT-FBP5500's list of 'AF1.jpg 3.2'."
+)
+_MEANINGS = {
+    "file": ("file", "filename", "file name", "image", "image path", "image name", "img", "path", "photo"),
+    "rating": ("rating", "ratings", "score", "attractiveness", "mean", "mean rating", "beauty", "attractiveness 1 7"),
+    "rater": ("rater", "rater id", "annotator", "user", "judge"),
+    "sd": ("sd", "std", "stdev", "rating sd", "attractiveness sd"),
+    "n": ("n", "n raters", "count", "num raters", "n ratings"),
+}
+_PREDICTIONS = frozenset({"attractiveness raw", "attractiveness pct", "attractiveness lo", "attractiveness hi"})
+_LIST_LINE = re.compile(r"\s*(\S+\.(?:jpe?g|png|webp|bmp|tiff?))[ \t]+(-?\d+(?:\.\d+)?)\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Ratings of one file.
+
+    Attributes:
+        frame: RATINGS_SCHEMA, one row per file name.
+        warnings: one sentence each.
+        rejected: row, column, value, reason of everything that was not used.
+        provenance: where the ratings come from.
+        scale: least and greatest single number in the file.
+    """
+
+    frame: pl.DataFrame
+    warnings: list[str]
+    rejected: pl.DataFrame
+    provenance: Provenance
+    scale: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Row:
+    number: int
+    rating: float
+    rater: str
+    sd: float | None
+    n: int | None
+
+
+def read_ratings(path: Path | str) -> Ratings:
+    """Read ratings.csv (file, rating[, rater][, sd, n]) or SCUT-FBP5500's list.
+
+    Several rows of a file are averaged when a `rater` column tells them apart; without one, rows that disagree are rejected. Raises
+    LabelsError when the file holds no ratings, or when its columns say that a model made it.
+    """
+    path = Path(path)
+    data = read_bytes(path)
+    warnings: list[str] = []
+    text = decode(data, warnings)
+    listed = [_LIST_LINE.fullmatch(line) for line in re.split(r"[\r\n]+", text) if line.strip()]
+    rejected: list[dict[str, object]] = []
+    files: dict[str, list[_Row]] = defaultdict(list)
+    if listed and all(listed):
+        for number, match in enumerate(listed, start=1):
+            assert match is not None
+            files[match[1]].append(_Row(number, float(match[2]), "", None, None))
+    else:
+        table = parse_table(path, text, _MEANINGS, need="file", expected=EXPECTED)
+        if "rating" not in table.columns:
+            raise LabelsError(f"{path}: no 'rating' column. {EXPECTED}")
+        if found := sorted(_PREDICTIONS & set(table.ignored)):
+            raise LabelsError(f"{path}: the column {found[0].replace(' ', '_')!r} says that a model made this table.")
+        rejected.extend(table.rejected)
+        for number, cells in table.rows:
+            if (row := _row(number, cells, rejected)) is not None:
+                files[cells["file"]].append(row)
+    rows = [merged for file, several in files.items() if (merged := _merge(file, several, rejected, warnings))]
+    if not rows:
+        raise LabelsError(f"{path}: no usable rating in it. {EXPECTED}")
+    singles = [row.rating for several in files.values() for row in several]
+    frame = pl.DataFrame(rows, schema=RATINGS_SCHEMA)
+    scale = (min(singles), max(singles))
+    return Ratings(frame, sorted(set(warnings)), rejected_frame(rejected), provenance_of_file(path, data), scale)
+
+
+def _row(number: int, cells: dict[str, str], rejected: list[dict[str, object]]) -> _Row | None:
+    def reject(column: str, reason: str) -> None:
+        rejected.append({"row": number, "column": column, "value": cells.get(column, "")[:200], "reason": reason})
+
+    if not cells.get("file"):
+        reject("file", "no file name")
+        return None
+    if is_null(cells.get("rating", "")):
+        return None  # a photo that nobody rated
+    if (rating := _number(cells["rating"])) is None:
+        reject("rating", "not a number")
+        return None
+    sd, n = _number(cells.get("sd", "")), _number(cells.get("n", ""))
+    if not is_null(cells.get("sd", "")) and (sd is None or sd < 0):
+        reject("sd", "not a standard deviation")
+        sd = None
+    if not is_null(cells.get("n", "")) and (n is None or n < 1 or n != int(n) or n > 2**31 - 1):
+        reject("n", "not a number of raters")
+        n = None
+    return _Row(number, rating, cells.get("rater", ""), sd, None if n is None else int(n))
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell.replace(",", "."))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and abs(value) < 1e9 else None
+
+
+def _merge(
+    file: str, rows: list[_Row], rejected: list[dict[str, object]], warnings: list[str]
+) -> dict[str, object] | None:
+    """One row of RATINGS_SCHEMA for a file's rows, or None when they contradict each other."""
+    first = rows[0]
+    raters = {row.rater for row in rows} - {""}
+    if len(raters) == len(rows) and (len(rows) > 1 or first.sd is None):
+        values = np.array([row.rating for row in rows])
+        sd = float(values.std(ddof=1)) if len(values) > 1 else None
+        return {"file": file, "rating": float(values.mean()), "sd": sd, "n": len(rows), "raters": len(rows)}
+    if raters and "" not in {row.rater for row in rows}:  # somebody rated this photo more than once
+        by_rater: dict[str, list[float]] = defaultdict(list)
+        for row in rows:
+            by_rater[row.rater].append(row.rating)
+        warnings.append("some raters rated a photo more than once; the mean of their ratings was used")
+        means = [_Row(first.number, float(np.mean(v)), rater, None, None) for rater, v in by_rater.items()]
+        return _merge(file, means, rejected, warnings)
+    if any(row.rating != first.rating for row in rows):
+        for row in rows:
+            reason = f"{len(rows)} rows rate {file[:200]!r} differently and no rater tells them apart"
+            rejected.append({"row": row.number, "column": "rating", "value": str(row.rating), "reason": reason})
+        return None
+    if len(rows) > 1:
+        warnings.append("some rows repeat a photo with the same rating; they were merged")
+    return {"file": file, "rating": first.rating, "sd": first.sd, "n": first.n, "raters": len(raters)}
+
+
+def read_scut_splits(folder: Path | str) -> dict[str, tuple[list[str], list[str]]]:
+    """SCUT-FBP5500's official splits under its `train_test_files` folder: {"60_40" or "fold_1" … "fold_5": (train, test) files}.
+
+    Raises LabelsError when a list is missing or unreadable.
+    """
+    folder = Path(folder)
+    root = folder if folder.name == "train_test_files" else folder / "train_test_files"
+    pairs = {"60_40": (root / "split_of_60%training and 40%testing", "train.txt", "test.txt")}
+    for k in range(1, 6):
+        sub = root / "5_folders_cross_validations_files" / f"cross_validation_{k}"
+        pairs[f"fold_{k}"] = (sub, f"train_{k}.txt", f"test_{k}.txt")
+    splits: dict[str, tuple[list[str], list[str]]] = {}
+    for name, (sub, train, test) in pairs.items():
+        both = [[str(f) for f in read_ratings(sub / part).frame["file"]] for part in (train, test)]
+        if shared := set(both[0]) & set(both[1]):
+            raise LabelsError(f"{sub}: {len(shared)} photos are both in {train} and in {test}")
+        splits[name] = (both[0], both[1])
+    return splits

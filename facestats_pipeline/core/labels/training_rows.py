@@ -1,0 +1,56 @@
+"""Labels brought together with the embeddings of the photos they are about."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from facestats_pipeline.core.labels.label_match import match_files
+from facestats_pipeline.core.labels.provenance import TrainingRefused
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Embeddings x (n, d) float32, and a table of n rows: image_id, filename and the columns of the labels."""
+
+    x: npt.NDArray[np.float32]
+    table: pl.DataFrame
+    encoder_id: str
+
+    @property
+    def image_ids(self) -> list[str]:
+        """(n,) image ids."""
+        return self.table["image_id"].to_list()
+
+
+def training_rows(labels: pl.DataFrame, filenames: Sequence[str], shards: Iterable[pl.DataFrame]) -> TrainingRows:
+    """Join `labels` (column `file` and whatever they say) to embeddings; only labelled rows are held in memory.
+
+    `filenames`: of all live images, to match files against. `shards`: tables with image_id, filename, embedding, model_id. Raises
+    TrainingRefused when no label matches a photo, or the embeddings come from several encoders.
+    """
+    matched = match_files(labels["file"].to_list(), filenames)
+    if not matched:
+        example = labels["file"][0] if labels.height else "-"
+        raise TrainingRefused(
+            f"none of the {labels.height} labelled files is among the {len(filenames)} photos; the column `file` must end like the "
+            f"paths below the raw folder (the first one is {len(str(example).split('/'))} folders deep)"
+        )
+    names = pl.DataFrame({"file": list(matched), "filename": list(matched.values())})
+    wanted = labels.join(names, on="file").drop("file")
+    tables, vectors, encoders = [], [], set[str]()
+    for shard in shards:
+        rows = shard.join(wanted, on="filename", how="inner", maintain_order="left")
+        if rows.height:
+            vectors.append(rows["embedding"].to_numpy().astype(np.float32, copy=False).reshape(rows.height, -1))
+            encoders.update(rows["model_id"].unique())
+            tables.append(rows.drop("embedding", "model_id", "preproc_id", strict=False))
+    if not tables:
+        raise TrainingRefused("none of the labelled photos has an embedding")
+    if len(encoders) > 1:
+        raise TrainingRefused(
+            f"the embeddings come from {len(encoders)} encoders; run the pipeline so that all are current"
+        )
+    return TrainingRows(np.concatenate(vectors), pl.concat(tables), encoders.pop())

@@ -1,0 +1,1 @@
+"""The metadata tables, one function each, up to master."""

@@ -1,0 +1,221 @@
+"""Clusters of faces in embedding space: PCA to at most 50 dimensions, then k-means; everything seeded and repeatable.
+
+The model is fitted on a sample of the collection and applied shard by shard, so neither step needs all embeddings at once.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from facestats_pipeline.core.metadata.table_inputs import ATTRIBUTES, Schema, conform, joined, left_join
+
+Matrix = npt.NDArray[np.float32]
+
+CLUSTERS: Schema = {"pca_x": pl.Float32(), "pca_y": pl.Float32(), "cluster": pl.Int32()}
+CLUSTERS_SCHEMA: Schema = joined(ATTRIBUTES, CLUSTERS)
+
+SAMPLE_ROWS = 100_000
+"""Rows a fit looks at: 12 clusters in 50 dimensions gain nothing from more, and 100,000 × 512 float32 are 205 MB."""
+
+MINIBATCH_FROM = 20_000
+"""From this many rows on, mini-batches: the full algorithm would take minutes on two cores, for the same picture."""
+
+_CHUNK = 8_192  # rows turned to float64 at a time: 34 MB at 512 dimensions
+
+
+@dataclass(frozen=True)
+class ClusterModel:
+    """A fitted projection and its cluster centres. Arrays are float32; p is the number of PCA axes, always at least 2.
+
+    mean (d,) · components (p, d), unit rows or zero rows where the data has no further direction · explained (p,) share of the
+    variance per axis · centres (k, p), numbered from left to right along the first axis · rows: how many the fit looked at ·
+    model_id: of the encoder that made the embeddings.
+    """
+
+    mean: Matrix
+    components: Matrix
+    explained: Matrix
+    centres: Matrix
+    rows: int
+    seed: int
+    model_id: str = ""
+
+    @property
+    def k(self) -> int:
+        """Number of clusters; 0 when there was nothing to fit on."""
+        return len(self.centres)
+
+    def project(self, embeddings: Matrix) -> Matrix:
+        """(n, d) → (n, p) coordinates on the PCA axes; rows with NaN stay NaN. ValueError when d is another encoder's width."""
+        if embeddings.ndim != 2 or embeddings.shape[1] != len(self.mean):
+            raise ValueError(
+                f"embeddings have shape {embeddings.shape}, the cluster model was fitted on {len(self.mean)} columns: "
+                "refit the clusters after changing the encoder"
+            )
+        return ((embeddings - self.mean) @ self.components.T).astype(np.float32)
+
+    def assign(self, embeddings: Matrix) -> tuple[Matrix, npt.NDArray[np.int32]]:
+        """(n, d) → (n, 2) PCA coordinates, NaN where a row has no finite embedding; and (n,) cluster numbers, -1 there."""
+        projected = self.project(embeddings)
+        known = np.asarray(np.isfinite(projected).all(axis=1))
+        cluster = np.full(len(projected), -1, dtype=np.int32)
+        if self.k and known.any():
+            # |x - c|² without |x|², which is the same for every centre.
+            distance = (self.centres**2).sum(axis=1) - 2.0 * projected[known] @ self.centres.T
+            cluster[known] = distance.argmin(axis=1)
+        xy = np.where(known[:, None] & bool(self.k), projected[:, :2], np.float32(np.nan))
+        return xy, cluster
+
+    def to_bytes(self) -> bytes:
+        """The model as a safetensors file: tensors only, nothing that loading could execute."""
+        return save(
+            {
+                "mean": np.ascontiguousarray(self.mean),
+                "components": np.ascontiguousarray(self.components),
+                "explained": np.ascontiguousarray(self.explained),
+                "centres": np.ascontiguousarray(self.centres),
+                "rows_seed": np.array([self.rows, self.seed], dtype=np.int64),
+                "model_id": np.frombuffer(self.model_id.encode(), dtype=np.uint8),
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "ClusterModel":
+        """The inverse of `to_bytes`; ValueError when `data` is anything else."""
+        try:
+            tensors = load(data)
+            rows, seed = tensors["rows_seed"].tolist()
+            return cls(
+                mean=tensors["mean"],
+                components=tensors["components"],
+                explained=tensors["explained"],
+                centres=tensors["centres"],
+                rows=rows,
+                seed=seed,
+                model_id=tensors["model_id"].tobytes().decode(),
+            )
+        except (SafetensorError, KeyError, ValueError) as problem:
+            raise ValueError(f"this is not a cluster model ({problem}): fit the clusters again") from problem
+
+
+def sample_embeddings(batches: Iterable[tuple[Sequence[str], Matrix]], *, limit: int = SAMPLE_ROWS) -> Matrix:
+    """At most `limit` rows (m, d) out of batches of (image ids (n,), embeddings (n, d)); rows that are not finite are left out.
+
+    Keeps the images with the smallest ids. An image id is the head of a SHA-256, so this is a uniform sample; it depends neither on
+    the order of the batches nor on a random state, and a few new photos change a few rows of it. Memory: twice the sample.
+    """
+    ids: npt.NDArray[np.str_] = np.empty(0, dtype="U32")
+    pieces: list[Matrix] = []
+    largest = None  # once `limit` rows are held, only ids below this one can still enter
+    for batch_ids, batch in batches:
+        new_ids = np.asarray(batch_ids, dtype=np.str_)
+        wanted = np.isfinite(batch).all(axis=1)
+        if largest is not None:
+            wanted &= new_ids < largest
+        ids = np.concatenate([ids, new_ids[wanted]])
+        pieces.append(np.asarray(batch, dtype=np.float32)[wanted])
+        if len(ids) >= 2 * limit:
+            keep = np.argpartition(ids, limit - 1)[:limit]
+            ids, pieces = ids[keep], [np.concatenate(pieces)[keep]]
+            largest = ids[-1]  # argpartition leaves the largest of them last
+    if not pieces:
+        return np.empty((0, 0), dtype=np.float32)
+    order = np.argsort(ids)[:limit]
+    return np.concatenate(pieces)[order]
+
+
+def default_k(n: int) -> int:
+    """Number of clusters for n rows: one per 50, between 2 and 12; never more than n."""
+    return min(n, max(2, min(12, n // 50)))
+
+
+def fit_clusters(
+    sample: Matrix, *, k: int | None = None, dims: int = 50, seed: int = 0, model_id: str = ""
+) -> ClusterModel:
+    """Fit PCA to `dims` axes and k clusters (default `default_k`) on `sample` (n, d) float32; same input, same model.
+
+    Fewer axes when there are fewer rows or columns, fewer clusters when there are fewer distinct rows. Rows that are not finite
+    are left out; with none left the model has k = 0 and assigns nothing. ValueError for k or dims below 1.
+
+    Re-fits are comparable: each axis points where its largest loading is positive, and clusters are numbered by the first coordinate
+    of their centre.
+    """
+    if dims < 1 or (k is not None and k < 1):
+        raise ValueError(f"dims and k must be at least 1, got dims={dims}, k={k}")
+    sample = sample[np.isfinite(sample).all(axis=1)]
+    n, d = sample.shape
+    if n == 0:
+        nothing = np.zeros((0, 2), dtype=np.float32)
+        zeros = np.zeros((2, d), dtype=np.float32)
+        return ClusterModel(np.zeros(d, np.float32), zeros, np.zeros(2, np.float32), nothing, 0, seed, model_id)
+
+    from threadpoolctl import threadpool_limits
+
+    # One thread: parallel sums add in an order that changes from run to run, and with it the last bits and now and then a label.
+    with threadpool_limits(limits=1):
+        mean, components, explained = _principal_axes(sample, dims)
+        projected = ((sample - mean) @ components.T).astype(np.float32)
+        centres = _centres(projected, default_k(n) if k is None else k, seed)
+    return ClusterModel(mean, components, explained, centres, n, seed, model_id)
+
+
+def _principal_axes(sample: Matrix, dims: int) -> tuple[Matrix, Matrix, Matrix]:
+    """mean (d,), axes (p, d), share of variance (p,), from the covariance summed in chunks: exact, and without a second copy."""
+    n, d = sample.shape
+    mean = sample.mean(axis=0, dtype=np.float64)
+    covariance = np.zeros((d, d))
+    for start in range(0, n, _CHUNK):
+        centred = sample[start : start + _CHUNK].astype(np.float64) - mean
+        covariance += centred.T @ centred
+    variance, vectors = np.linalg.eigh(covariance / max(n - 1, 1))
+    variance, vectors = variance[::-1], vectors[:, ::-1].T
+    total = max(float(variance.sum()), 0.0)
+    # Axes whose variance is rounding noise have no direction worth keeping.
+    real = int((variance > 1e-9 * max(total, 1e-30)).sum())
+    p = min(dims, real)
+    axes = vectors[:p]
+    largest = axes[np.arange(p), np.abs(axes).argmax(axis=1)]
+    axes = axes * np.where(largest < 0, -1.0, 1.0)[:, None]
+    components = np.zeros((max(p, 2), d), dtype=np.float32)
+    components[:p] = axes
+    explained = np.zeros(max(p, 2), dtype=np.float32)
+    explained[:p] = variance[:p] / total if p else 0.0
+    return mean.astype(np.float32), components, explained
+
+
+def _centres(projected: Matrix, k: int, seed: int) -> Matrix:
+    """(k', p) centres of k' ≤ k clusters, sorted by their first coordinate."""
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+
+    k = min(k, len(np.unique(projected.round(5), axis=0)))
+    if len(projected) >= MINIBATCH_FROM:
+        # The default batch of 1,024 leaves small clusters unstable from seed to seed.
+        model = MiniBatchKMeans(k, random_state=seed, n_init=5, batch_size=4_096)
+    else:
+        model = KMeans(k, random_state=seed, n_init=4)
+    centres: Matrix = model.fit(projected).cluster_centers_.astype(np.float32)
+    return centres[np.lexsort(centres.T[::-1])]
+
+
+def attributes_with_clusters(
+    attributes: pl.DataFrame, ids: pl.DataFrame, embeddings: Matrix, model: ClusterModel | None
+) -> pl.DataFrame:
+    """`attributes` with each image's place on the first two PCA axes and its cluster: CLUSTERS_SCHEMA, one row per row of it.
+
+    `ids` (n rows, image_id) names the rows of `embeddings` (n, d) float32. Null where an image has no finite embedding, where `ids` does
+    not list it, or without a model. ValueError when `ids` and `embeddings` differ in length or in width from the model's.
+    """
+    if ids.height != len(embeddings):
+        raise ValueError(f"{ids.height} image ids for {len(embeddings)} embeddings")
+    placed = None
+    if model is not None and ids.height:
+        xy, cluster = model.assign(embeddings)
+        placed = pl.DataFrame(
+            {"image_id": ids["image_id"], "pca_x": xy[:, 0], "pca_y": xy[:, 1], "cluster": cluster}
+        ).with_columns(pl.col("pca_x", "pca_y").fill_nan(None), cluster=pl.when(pl.col("cluster") >= 0).then("cluster"))
+    return left_join(conform(attributes, ATTRIBUTES), placed, CLUSTERS, "embeddings_clip.parquet")

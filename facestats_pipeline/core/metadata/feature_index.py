@@ -1,0 +1,43 @@
+"""feature_index.json: where a photo's embedding lies, by file name."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from facestats_pipeline.core.metadata.table_inputs import MergeError
+
+Shards = Mapping[str, Sequence[str]] | Iterable[tuple[str, Sequence[str]]]
+"""Shard name → file names in the row order of that shard's embeddings_clip.parquet; or such pairs one after another."""
+
+
+def feature_index(shards: Shards) -> dict[str, dict[str, str | int]]:
+    """{file name: {"shard": name, "row": row of the shard's embeddings table}}. MergeError when a file name occurs twice."""
+    index: dict[str, dict[str, str | int]] = {}
+    rows = 0
+    for shard, filenames in _pairs(shards):
+        index.update((filename, {"shard": shard, "row": row}) for row, filename in enumerate(filenames))
+        rows += len(filenames)
+    if len(index) < rows:
+        raise MergeError(
+            f"embeddings_clip.parquet has {rows - len(index)} rows that repeat a filename: materialize it again"
+        )
+    return index
+
+
+def feature_index_json(shards: Shards) -> Iterator[str]:
+    """The same index as pieces of one JSON text, a shard at a time: a dict of ten million images would take gigabytes.
+
+    File names are not compared across shards here; they are those of live images, which the manifest keeps unique.
+    """
+    yield "{"
+    separator = "\n"
+    for shard, filenames in _pairs(shards):
+        name = json.dumps(shard)
+        entries = (f'{json.dumps(f)}: {{"shard": {name}, "row": {row}}}' for row, f in enumerate(filenames))
+        if text := ",\n".join(entries):
+            yield separator + text
+            separator = ",\n"
+    yield "\n}\n"
+
+
+def _pairs(shards: Shards) -> Iterable[tuple[str, Sequence[str]]]:
+    return shards.items() if isinstance(shards, Mapping) else shards

@@ -1,0 +1,166 @@
+"""Which images are most worth a human label: `labels_template`.
+
+A label is worth most where the models do not know (uncertainty), where the picture is unlike those that have labels (diversity: its
+cluster), and where its group has few labels (group balance). This is pool-based active learning with a diversity term:
+Settles, "Active Learning Literature Survey" (2009), sections 3.1 and 3.6.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES, CLASSES, ETHNICITIES, GENDERS
+from facestats_pipeline.core.metadata.table_inputs import IDS, P_COLUMN, Schema, conform, without
+
+QUEUE_SCHEMA: Schema = {
+    **IDS,
+    "priority": pl.Float64(),
+    "why": pl.String(),
+    "gender_top": pl.String(),
+    "gender_p": pl.Float32(),
+    "ethnicity_top": pl.String(),
+    "ethnicity_p": pl.Float32(),
+    "age_bin_top": pl.String(),
+    "age_p": pl.Float32(),
+}
+DEFAULT_SIZE = 500
+
+WEIGHT_UNCERTAINTY, WEIGHT_DIVERSITY, WEIGHT_BALANCE = 0.5, 0.25, 0.25
+# Half for what the models say of the image itself, half for where it lies: uncertainty alone fills a queue with one kind of
+# difficult photo, and the other two alone would ask about photos that every model gets right.
+
+_DETAILS: Schema = QUEUE_SCHEMA | {"cluster": pl.Int32(), "manual_disputed": pl.List(pl.String())}
+
+
+def labels_template(master: pl.DataFrame | pl.LazyFrame, *, size: int = DEFAULT_SIZE) -> pl.DataFrame:
+    """The `size` images most worth a label, best first, with QUEUE_SCHEMA and the models' suggestions.
+
+    Left out: images with a hand label (unless annotators tie on one), images whose every attribute has a label already, and photos
+    without a face. Each image is the one of highest `priority` given those before it; priority lies in 0–1 and is ½ uncertainty + ¼
+    diversity + ¼ balance, where
+
+    - uncertainty is the mean over attributes without a label of (1 - p) / (1 - 1/k), p the calibrated probability of the best of k
+      classes: 0 when certain, 1 when p is chance, a tie between annotators, or unknown. For two classes it is 1 less the margin;
+    - diversity is 1 / (1 + m / fair share), m the images of the same cluster that are labelled or ahead in the queue, fair share what
+      each cluster would have if labels were spread evenly;
+    - balance is the same within the group of the most probable gender and ethnicity.
+
+    Deterministic. `master`: the master table, read lazily. ValueError for a size below 1.
+    """
+    if size < 1:
+        raise ValueError(f"the size of the label queue must be at least 1, got {size}")
+    table = master.lazy()
+    slim = table.select(_slim_columns()).collect()
+    chosen = _choose(slim, size)
+    wanted = without(_DETAILS, ["priority", "why"])
+    columns = [name for name in wanted if name in table.collect_schema().names()]
+    details = table.select(columns).join(chosen.lazy().select("image_id"), on="image_id", how="semi").collect()
+    queue = chosen.join(conform(details, wanted), on="image_id", how="left", maintain_order="left")
+    reasons = [_why(row) for row in queue.iter_rows(named=True)]
+    return conform(queue.with_columns(pl.Series("why", reasons, dtype=pl.String)), QUEUE_SCHEMA)
+
+
+def _choose(slim: pl.DataFrame, size: int) -> pl.DataFrame:
+    """image_id, priority, diversity, balance of the chosen images, in order.
+
+    Images of one cluster and group differ in uncertainty alone, so each such cell is a stack of which only the top is looked at.
+    """
+    stacks = (
+        slim.filter("open")
+        .sort(["uncertainty", "image_id"], descending=[True, False])
+        .group_by("cluster", "group", maintain_order=True)
+        .agg(pl.col("image_id").head(size), pl.col("uncertainty").head(size))
+    )
+    ids, uncertain = stacks["image_id"].to_list(), stacks["uncertainty"].to_list()
+    cluster, cluster_labels = _labels_by(slim, stacks["cluster"])
+    group, group_labels = _labels_by(slim, stacks["group"])
+    labels_and_queue = int(slim["labelled"].sum()) + size
+    cluster_share = max(1.0, labels_and_queue / max(1, slim["cluster"].n_unique()))
+    group_share = max(1.0, labels_and_queue / max(1, slim["group"].n_unique()))
+    top = np.zeros(len(ids), dtype=int)
+    head = np.array([stack[0] for stack in uncertain])  # the top's uncertainty; -inf when the stack is used up
+    rows: list[tuple[str, float, float, float]] = []
+    while len(rows) < size and np.isfinite(head).any():
+        diversity = 1.0 / (1.0 + cluster_labels[cluster] / cluster_share)
+        balance = 1.0 / (1.0 + group_labels[group] / group_share)
+        priority = WEIGHT_UNCERTAINTY * head + WEIGHT_DIVERSITY * diversity + WEIGHT_BALANCE * balance
+        best = min(np.flatnonzero(priority == priority.max()), key=lambda i: str(ids[i][top[i]]))
+        rows.append((ids[best][top[best]], priority[best], diversity[best], balance[best]))
+        cluster_labels[cluster[best]] += 1
+        group_labels[group[best]] += 1
+        top[best] += 1
+        head[best] = uncertain[best][top[best]] if top[best] < len(ids[best]) else -np.inf
+    schema = {"image_id": pl.String(), "priority": pl.Float64(), "diversity": pl.Float64(), "balance": pl.Float64()}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _labels_by(slim: pl.DataFrame, cells: pl.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For each of `cells` the number of its value, and for each value how many labelled images there are."""
+    counts = slim.group_by(cells.name, maintain_order=True).agg(pl.col("labelled").sum())
+    number = {value: i for i, value in enumerate(counts[cells.name].to_list())}
+    return np.array([number[value] for value in cells.to_list()], dtype=int), counts["labelled"].to_numpy().astype(int)
+
+
+def _slim_columns() -> list[pl.Expr]:
+    """What ordering needs of every image, in as few bytes as possible."""
+    settled = {
+        attribute: ~_tied(attribute)
+        & (
+            pl.col(f"manual_{attribute}").is_not_null()
+            | (pl.col(f"predicted_{attribute}_kind") == "out_of_fold").fill_null(False)
+        )
+        for attribute in ATTRIBUTES
+    }
+    disputed = (pl.col("manual_disputed").list.len() > 0).fill_null(False)
+    by_hand = pl.any_horizontal(pl.col(f"manual_{attribute}").is_not_null() for attribute in ATTRIBUTES)
+    has_face = (pl.col("preproc_status") == "ok").fill_null(False)
+    unsure = [pl.when(~settled[a]).then(_uncertainty(a)) for a in ATTRIBUTES]
+    gender = pl.coalesce("manual_gender", "gender_top").replace_strict(
+        list(GENDERS), list(range(len(GENDERS))), default=None, return_dtype=pl.UInt8
+    )
+    ethnicity = pl.coalesce("manual_ethnicity", "ethnicity_top").replace_strict(
+        list(ETHNICITIES), list(range(len(ETHNICITIES))), default=None, return_dtype=pl.UInt8
+    )
+    group = gender.fill_null(len(GENDERS)) * (len(ETHNICITIES) + 1) + ethnicity.fill_null(len(ETHNICITIES))
+    return [
+        pl.col("image_id"),
+        pl.mean_horizontal(unsure).fill_null(0.0).cast(pl.Float32).alias("uncertainty"),
+        pl.col("cluster"),
+        group.alias("group"),
+        pl.any_horizontal(settled.values()).alias("labelled"),
+        (has_face & (disputed | (~by_hand & ~pl.all_horizontal(settled.values())))).alias("open"),
+    ]
+
+
+def _uncertainty(attribute: str) -> pl.Expr:
+    k = len(CLASSES[attribute])
+    p = pl.col(P_COLUMN[attribute]).cast(pl.Float64)
+    return (
+        pl.when(_tied(attribute) | p.is_null() | p.is_nan()).then(1.0).otherwise(((1 - p) / (1 - 1 / k)).clip(0.0, 1.0))
+    )
+
+
+def _tied(attribute: str) -> pl.Expr:
+    return pl.col("manual_disputed").list.contains(attribute).fill_null(False)
+
+
+def _why(row: dict[str, Any]) -> str:
+    """The reasons that weigh, strongest kind first, as a person would say them."""
+    reasons = []
+    if row["manual_disputed"]:
+        reasons.append(f"annotators disagree on {', '.join(row['manual_disputed'])}")
+    reasons += [f"unsure of {a} ({row[P_COLUMN[a]]:.2f})" for a in ATTRIBUTES if _doubtful(a, row[P_COLUMN[a]])]
+    if unseen := [a for a in ATTRIBUTES if row[P_COLUMN[a]] is None]:
+        reasons.append(f"no prediction of {', '.join(unseen)}")
+    if row["diversity"] > 0.5 and row["cluster"] is not None:
+        reasons.append(f"cluster {row['cluster']} has few labels")
+    if row["balance"] > 0.5 and row["gender_top"] is not None and row["ethnicity_top"] is not None:
+        reasons.append(f"few labels of {row['gender_top']}, {row['ethnicity_top']}")
+    return "; ".join(reasons) or "next in line"
+
+
+def _doubtful(attribute: str, p: float | None) -> bool:
+    k = len(CLASSES[attribute])
+    return p is not None and (1 - p) / (1 - 1 / k) > 0.5

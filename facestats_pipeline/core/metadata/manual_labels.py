@@ -1,0 +1,136 @@
+"""Labels that people gave by hand: one value per image and attribute, and how far the annotators agree."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES as ATTRIBUTE_NAMES
+from facestats_pipeline.core.metadata.agreement import krippendorff_alpha
+from facestats_pipeline.core.metadata.manual_label_file import read_history
+from facestats_pipeline.core.metadata.table_inputs import ATTRIBUTES, Schema, conform, joined, left_join
+
+RESOLVED_SCHEMA: Schema = {
+    "image_id": pl.String(),
+    "attribute": pl.String(),
+    "value": pl.String(),
+    "annotator": pl.String(),
+    "labelled_at": pl.Datetime("us", "UTC"),
+    "votes": pl.Int32(),
+    "annotators": pl.Int32(),
+}
+AGREEMENT_SCHEMA: Schema = {
+    "attribute": pl.String(),
+    "annotators": pl.Int64(),
+    "images": pl.Int64(),
+    "images_labelled_twice": pl.Int64(),
+    "ties": pl.Int64(),
+    "alpha": pl.Float64(),
+}
+MANUAL: Schema = {
+    "manual_gender": pl.String(),
+    "manual_ethnicity": pl.String(),
+    "manual_age_bin": pl.String(),
+    "manual_disputed": pl.List(pl.String()),
+    "annotator": pl.String(),
+    "labelled_at": pl.Datetime("us", "UTC"),
+}
+MANUAL_SCHEMA: Schema = joined(ATTRIBUTES, MANUAL)
+
+_SEPARATOR = "; "
+
+
+@dataclass(frozen=True)
+class ManualLabels:
+    """What manual_labels.csv says.
+
+    Attributes:
+        frame: RESOLVED_SCHEMA, one row per image and attribute: the value with most votes, null where the most voted values tie; who
+            voted for it (for all of them on a tie), the latest time, the votes for it and the number of annotators.
+        history: every usable line as written, with `counts`: whether it is its annotator's last word on that image and attribute.
+        rejected: row, column, value, reason of every line that could not be used.
+        agreement: AGREEMENT_SCHEMA, one row per attribute: annotators, images with a label, with several annotators' labels, ties, and
+            Krippendorff's nominal alpha (null where undefined).
+    """
+
+    frame: pl.DataFrame
+    history: pl.DataFrame
+    rejected: pl.DataFrame
+    agreement: pl.DataFrame
+
+
+def read_manual_labels(path: Path, *, known_ids: Container[str] | None = None) -> ManualLabels:
+    """Read manual_labels.csv (columns image_id, attribute, value, annotator, labelled_at).
+
+    Bad lines are rejected one by one. With `known_ids`, so are lines about other images. Raises LabelsError, naming the file, when it
+    cannot be read or lacks a column.
+    """
+    history, rejected = read_history(path, known_ids)
+    one = ["image_id", "attribute", "annotator"]
+    # The same time twice: the later line counts.
+    history = history.with_columns(
+        counts=pl.struct("labelled_at", "row").rank("ordinal").over(one) == pl.len().over(one),
+    )
+    votes = history.filter("counts", pl.col("value").is_not_null())
+    resolved = resolve_votes(votes)
+    return ManualLabels(resolved, history, rejected, _agreement(votes, resolved))
+
+
+def resolve_votes(votes: pl.DataFrame) -> pl.DataFrame:
+    """One value per image and attribute out of one vote per annotator (image_id, attribute, value, annotator, labelled_at)."""
+    image = ["image_id", "attribute"]
+    counted = votes.with_columns(
+        _votes=pl.len().over([*image, "value"]), annotators=pl.col("annotator").n_unique().over(image)
+    )
+    winners = counted.filter(pl.col("_votes") == pl.col("_votes").max().over(image))
+    resolved = winners.group_by(image, maintain_order=True).agg(
+        pl.when(pl.col("value").n_unique() == 1).then(pl.col("value").first()).alias("value"),
+        pl.col("annotator").sort().str.join(_SEPARATOR),
+        pl.col("labelled_at").max(),
+        pl.col("_votes").first().alias("votes"),
+        pl.col("annotators").first(),
+    )
+    return conform(resolved, RESOLVED_SCHEMA).sort(image)
+
+
+def attributes_with_manual(attributes: pl.DataFrame, manual: ManualLabels | None) -> pl.DataFrame:
+    """`attributes` left-joined to the hand labels: MANUAL_SCHEMA, one row per row of `attributes`.
+
+    `annotator` names everybody whose label stands in the row, `labelled_at` is the latest of their times; `manual_disputed` lists the
+    attributes on which annotators tie, whose value is null.
+    """
+    frame = conform(attributes, ATTRIBUTES)
+    resolved = pl.DataFrame(schema=RESOLVED_SCHEMA) if manual is None else manual.frame
+    per_image = resolved.group_by("image_id").agg(
+        *(
+            pl.col("value").filter(pl.col("attribute") == attribute).first().alias(f"manual_{attribute}")
+            for attribute in ATTRIBUTE_NAMES
+        ),
+        pl.col("attribute").filter(pl.col("value").is_null()).sort().alias("manual_disputed"),
+        pl.col("annotator").str.split(_SEPARATOR).explode().unique().sort().str.join(_SEPARATOR),
+        pl.col("labelled_at").max(),
+    )
+    frame = left_join(frame, per_image, MANUAL, "the manual labels")
+    return conform(
+        frame.with_columns(pl.col("manual_disputed").fill_null(pl.lit([], dtype=pl.List(pl.String)))), MANUAL_SCHEMA
+    )
+
+
+def _agreement(votes: pl.DataFrame, resolved: pl.DataFrame) -> pl.DataFrame:
+    rows = []
+    for attribute in ATTRIBUTE_NAMES:
+        of_it = votes.filter(pl.col("attribute") == attribute)
+        decided = resolved.filter(pl.col("attribute") == attribute)
+        values = of_it.group_by("image_id", maintain_order=True).agg("value")["value"].to_list()
+        rows.append(
+            {
+                "attribute": attribute,
+                "annotators": of_it["annotator"].n_unique(),
+                "images": decided.height,
+                "images_labelled_twice": int((decided["annotators"] > 1).sum()),
+                "ties": decided["value"].null_count(),
+                "alpha": krippendorff_alpha(values),
+            }
+        )
+    return pl.DataFrame(rows, schema=AGREEMENT_SCHEMA)

@@ -1,0 +1,80 @@
+"""From a training checkpoint to the folder that ships: weights in half precision, config, tokenizer, heads, checksums.
+
+python -m facestats_pipeline.core.mini.export --run DIR --to models/facestats-mini
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from facestats_pipeline.core.embeddings.checksums import SUMS_FILE, sha256_file
+from facestats_pipeline.core.mini.tokenizer import MERGES_FILE
+from facestats_pipeline.core.mini.towers import IMAGE_SIZE, model_config
+
+CONFIG_FILE = "open_clip_config.json"
+WEIGHTS_FILE = "open_clip_model.safetensors"
+HEADS_FILE = "heads.safetensors"
+IMAGE_TOWER_BYTES = 10_000_000
+TEXT_TOWER_BYTES = 6_000_000
+
+
+def half(tensor: torch.Tensor) -> torch.Tensor:
+    """fp16 of a float tensor; raises ValueError where a value does not fit."""
+    if not tensor.is_floating_point():
+        return tensor.contiguous()
+    small = tensor.to(torch.float16).contiguous()
+    if not torch.isfinite(small).all():
+        raise ValueError("a weight is too large for fp16")
+    return small
+
+
+def export(run: Path, folder: Path, *, image_size: int = IMAGE_SIZE) -> dict[str, int]:
+    """Write the averaged weights of `run`/checkpoint.pt to `folder`; gives the bytes of each tower.
+
+    The classifiers go into heads.safetensors, with their learned scale multiplied in: they apply to unit embeddings as they are.
+    Raises ValueError where a tower is over its size, before anything is written.
+    """
+    state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["average"]
+    clip = {name.removeprefix("clip."): half(value) for name, value in state.items() if name.startswith("clip.")}
+    sizes = {tower: sum(t.nbytes for n, t in clip.items() if n.startswith(tower + ".")) for tower in ("visual", "text")}
+    for tower, most in (("visual", IMAGE_TOWER_BYTES), ("text", TEXT_TOWER_BYTES)):
+        if sizes[tower] > most:
+            raise ValueError(f"the {tower} tower has {sizes[tower]:,} bytes, at most {most:,} are shipped")
+    scale = float(state["heads.scale"].exp())
+    prefix = "heads.classifiers."
+    heads = {
+        name.removeprefix(prefix): half(value * scale if name.endswith("weight") else value)
+        for name, value in state.items()
+        if name.startswith(prefix)
+    }
+    settings = json.loads((run / "settings.json").read_text())
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(clip, folder / WEIGHTS_FILE, {"format": "pt"})
+    save_file(heads, folder / HEADS_FILE, {"format": "pt"})
+    config = model_config(settings["image_tower"], image_size)
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
+    (folder / MERGES_FILE).write_bytes((run / MERGES_FILE).read_bytes())
+    (folder / "training_settings.json").write_text(json.dumps(settings, indent=1) + "\n")
+    for name in (WEIGHTS_FILE, HEADS_FILE):
+        (folder / name).chmod(0o644)  # safetensors writes for its owner alone
+    names = (CONFIG_FILE, WEIGHTS_FILE, HEADS_FILE, MERGES_FILE, "training_settings.json")
+    (folder / SUMS_FILE).write_text("".join(f"{sha256_file(folder / name)}  {name}\n" for name in names))
+    return sizes
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--to", type=Path, required=True)
+    parser.add_argument("--image-size", type=int, default=IMAGE_SIZE)
+    arguments = parser.parse_args()
+    for tower, size in export(arguments.run, arguments.to, image_size=arguments.image_size).items():
+        print(f"{tower}: {size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

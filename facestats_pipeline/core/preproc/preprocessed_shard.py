@@ -1,0 +1,67 @@
+"""One shard of preprocessed photos: what an earlier run made is kept, the rest is made as it is asked for."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from facestats_pipeline.core.ingest.manifest import live
+from facestats_pipeline.core.preproc.detection import FaceDetector
+from facestats_pipeline.core.preproc.preprocessing import PREPROC_SCHEMA, PreprocSettings, run_preprocessing
+
+PICTURED = ("ok", "no_face")
+"""Statuses of rows that have a JPEG."""
+
+
+@dataclass
+class PreprocessedShard:
+    """First read `jpegs` to its end, then `table()`: the table names only JPEGs that were handed out or existed before.
+
+    `manifest`: the shard's rows. `read(filename, image_id)`: a photo's bytes. `has_jpeg(image_id)`: whether the JPEG of an earlier
+    run is still there; rows of `previous` without it are made again.
+    """
+
+    manifest: pl.DataFrame
+    read: Callable[[str, str], bytes]
+    settings: PreprocSettings
+    detector: FaceDetector | None
+    workers: int = 2
+    previous: pl.DataFrame | None = None
+    has_jpeg: Callable[[str], bool] = lambda image_id: False
+    made: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def jpegs(self) -> Iterator[tuple[str, bytes]]:
+        """(image id, JPEG bytes) of every photo that was not preprocessed before, in order."""
+        wanted = live(self.manifest).select("image_id", "filename")
+        rest = wanted.join(self.kept, on=["image_id", "filename"], how="anti", maintain_order="left")
+        photos = [(image_id, filename, self._reader(image_id, filename)) for image_id, filename in rest.iter_rows()]
+        for photo in run_preprocessing(photos, self.settings, self.detector, workers=self.workers):
+            self.made.append(photo.row)
+            if photo.jpeg is not None:
+                yield photo.image_id, photo.jpeg
+
+    def table(self) -> pl.DataFrame:
+        """One row per live image of the shard, in the manifest's order: PREPROC_SCHEMA."""
+        rows = pl.concat([self.kept, pl.DataFrame(self.made, schema=PREPROC_SCHEMA)])
+        return (
+            live(self.manifest)
+            .select("image_id", "filename")
+            .join(rows, on=["image_id", "filename"], maintain_order="left")
+        )
+
+    @property
+    def kept(self) -> pl.DataFrame:
+        """Rows of the earlier run that still stand."""
+        if self.previous is None:
+            return pl.DataFrame(schema=PREPROC_SCHEMA)
+        wanted = self.previous.join(live(self.manifest), on=["image_id", "filename"], how="semi")
+        there = [
+            status not in PICTURED or self.has_jpeg(image_id)
+            for image_id, status in wanted.select("image_id", "status").iter_rows()
+        ]
+        return wanted.filter(pl.Series(there, dtype=pl.Boolean))
+
+    def _reader(self, image_id: str, filename: str) -> Callable[[], bytes]:
+        return lambda: self.read(filename, image_id)

@@ -1,0 +1,1 @@
+"""Audit, cards, plots and contact sheets."""

@@ -1,0 +1,231 @@
+"""Whether a model serves every group alike: per group and intersection, with intervals, corrected for looking many times.
+
+Each figure is the mean of one number per photo (was it answered, was it right, how far off, how sure less how right, which score), so
+one small engine serves all. Proportions get Wilson's interval and Fisher's exact test against the rest; other means get a bootstrap
+interval and Welch's test. p-values are adjusted by Holm's method within one attribute and metric, over all its groups.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.stats import fisher_exact, ttest_ind_from_stats
+
+from facestats_pipeline.core.attributes.calibration import Z95, wilson
+from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
+
+DEFAULT_MIN_N = 30
+DEFAULT_GROUPS: tuple[tuple[str, ...], ...] = (("gender",), ("ethnicity",), ("age_bin",), ("gender", "ethnicity"))
+
+BOOTSTRAP_ROWS = 1_000
+"""Larger groups get the normal interval of the mean: the central limit theorem holds there, and resampling would cost n × RESAMPLES."""
+
+RESAMPLES = 2_000
+
+BIAS_SCHEMA: dict[str, pl.DataType] = {
+    "attribute": pl.String(),
+    "metric": pl.String(),  # accuracy · coverage · overconfidence · mean_error · mae · mean_score
+    "group_kind": pl.String(),  # all · gender · ethnicity · age_bin · gender × ethnicity
+    "group": pl.String(),
+    "n": pl.Int64(),  # photos the figure is of
+    "coverage": pl.Float64(),  # share of the group's labelled photos that were answered
+    "value": pl.Float64(),
+    "ci_lo": pl.Float64(),
+    "ci_hi": pl.Float64(),
+    "gap": pl.Float64(),  # value less the value of all photos outside the group
+    "gap_lo": pl.Float64(),
+    "gap_hi": pl.Float64(),
+    "p": pl.Float64(),
+    "p_adjusted": pl.Float64(),
+    "note": pl.String(),  # why there is no figure; empty otherwise
+}
+
+Numbers = NDArray[np.float64]
+
+_RANK = {name: index for index, name in enumerate((*GENDERS, *ETHNICITIES, *AGE_BINS))}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """One thing to audit, by the names of its columns.
+
+    Args:
+        attribute: its name in the result.
+        prediction: out-of-fold predictions: class names (with `unknown` or null for no answer), or numbers (NaN or null for none).
+        truth: the labels that people gave, of the same kind; None for a score without ratings, of which only means are compared.
+        confidence: calibrated probability of a class prediction, if there is one.
+        kind: `class` or `number`.
+    """
+
+    attribute: str
+    prediction: str
+    truth: str | None = None
+    confidence: str | None = None
+    kind: str = "class"
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("class", "number"):
+            raise ValueError(f"kind={self.kind!r}: use 'class' or 'number'")
+        if self.kind == "class" and self.truth is None:
+            raise ValueError(f"audit of {self.attribute!r}: a class needs a truth column to be compared with")
+
+
+def bias_audit(
+    frame: pl.DataFrame,
+    audits: Sequence[Audit],
+    *,
+    groups: Sequence[Sequence[str]] = DEFAULT_GROUPS,
+    min_n: int = DEFAULT_MIN_N,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Figures of each audit for everyone and for each group, `BIAS_SCHEMA`.
+
+    Args:
+        frame: one row per photo, with the columns that `audits` and `groups` name. The groups should be labels given by people:
+            a group that the audited model made itself hides its own mistakes.
+        audits: what to compare. Predictions must be out of fold.
+        groups: columns that make a group, alone or crossed; a photo with a null or `unknown` there is in no group of that kind.
+        min_n: below it a group is listed with its n and a note, without any figure.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: naming a column that is not there.
+    """
+    wanted = {c for kind in groups for c in kind} | {
+        c for audit in audits for c in (audit.prediction, audit.truth, audit.confidence) if c is not None
+    }
+    if absent := sorted(wanted - set(frame.columns)):
+        raise ValueError(f"the frame to audit lacks {', '.join(absent)}; it has {', '.join(frame.columns)}")
+    members = list(_members(frame, groups))
+    rows: list[dict[str, Any]] = []
+    for audit in audits:
+        answered, metrics = _metrics(frame, audit)
+        for metric, values in metrics.items():
+            family = [
+                _row(audit.attribute, metric, kind, group, inside, values, answered, min_n, seed)
+                for kind, group, inside in members
+            ]
+            adjusted = holm([row["p"] for row in family])
+            rows += [row | {"p_adjusted": p} for row, p in zip(family, adjusted, strict=True)]
+    return pl.DataFrame(rows, schema=BIAS_SCHEMA)
+
+
+def large_gaps(audit: pl.DataFrame, threshold: float, metric: str = "accuracy") -> pl.DataFrame:
+    """Groups whose gap to the rest is at least `threshold` in size and significant after correction, largest first."""
+    sure = pl.col("p_adjusted") < 0.05
+    rows = audit.filter(pl.col("metric") == metric, pl.col("gap").abs() >= threshold, sure)
+    return rows.sort(pl.col("gap").abs(), descending=True)
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's (1979) step-down adjustment; nulls are not counted and stay null."""
+    known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    running = 0.0
+    for rank, (p, index) in enumerate(known):
+        running = max(running, min(1.0, p * (len(known) - rank)))
+        adjusted[index] = running
+    return adjusted
+
+
+def _members(frame: pl.DataFrame, groups: Sequence[Sequence[str]]) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """(kind, group, which rows), everyone first."""
+    yield "all", "all", np.ones(frame.height, dtype=bool)
+    for columns in groups:
+        named = pl.all_horizontal(pl.col(c).is_not_null() & (pl.col(c) != UNKNOWN) for c in columns)
+        label = pl.when(named).then(pl.concat_str([pl.col(c) for c in columns], separator=" × "))
+        labels = frame.select(label.alias("group"))["group"]
+        for group in sorted(labels.drop_nulls().unique().to_list(), key=_vocabulary_order):
+            yield " × ".join(columns), group, (labels == group).fill_null(False).to_numpy()
+
+
+def _vocabulary_order(group: str) -> list[tuple[int, str]]:
+    """Known classes in the order of the vocabulary (ages from young to old), others after them by name."""
+    return [(_RANK.get(part, len(_RANK)), part) for part in group.split(" × ")]
+
+
+def _metrics(frame: pl.DataFrame, audit: Audit) -> tuple[Numbers, dict[str, Numbers]]:
+    """Per photo: answered (1, 0, or NaN without a label), and metric → number, NaN where a photo does not count."""
+    labelled = np.ones(frame.height, dtype=bool)
+    if audit.kind == "number":
+        guess = _floats(frame, audit.prediction)
+        if audit.truth is None:
+            return np.where(np.isfinite(guess), 1.0, 0.0), {"mean_score": guess}
+        truth = _floats(frame, audit.truth)
+        labelled = np.isfinite(truth)
+        answered = np.where(labelled, np.isfinite(guess).astype(float), np.nan)
+        return answered, {"coverage": answered, "mean_error": guess - truth, "mae": np.abs(guess - truth)}
+    decision, label = pl.col(audit.prediction), pl.col(str(audit.truth))
+    has_label = label.is_not_null() & (label != UNKNOWN)
+    has_answer = decision.is_not_null() & (decision != UNKNOWN)
+    table = frame.select(labelled=has_label, answered=has_answer, right=(decision == label).fill_null(False))
+    labelled, given = table["labelled"].to_numpy(), table["answered"].to_numpy()
+    answered = np.where(labelled, given.astype(float), np.nan)
+    right = np.where(labelled & given, table["right"].to_numpy().astype(float), np.nan)
+    metrics = {"accuracy": right, "coverage": answered}
+    if audit.confidence is not None:
+        metrics["overconfidence"] = _floats(frame, audit.confidence) - right
+    return answered, metrics
+
+
+def _row(
+    attribute: str,
+    metric: str,
+    kind: str,
+    group: str,
+    inside: NDArray[np.bool_],
+    values: Numbers,
+    answered: Numbers,
+    min_n: int,
+    seed: int,
+) -> dict[str, Any]:
+    counted = np.isfinite(values)
+    mine, rest = values[inside & counted], values[~inside & counted]
+    asked = answered[inside & np.isfinite(answered)]
+    row: dict[str, Any] = dict.fromkeys(BIAS_SCHEMA)
+    row |= {"attribute": attribute, "metric": metric, "group_kind": kind, "group": group, "n": len(mine), "note": ""}
+    if len(asked) >= min_n:
+        row["coverage"] = float(asked.mean())
+    if len(mine) < min_n:
+        return row | {"note": f"n = {len(mine)} is below {min_n}: no figure"}
+    binary = metric in ("accuracy", "coverage")
+    low, high = wilson(float(mine.sum()), len(mine)) if binary else _mean_interval(mine, seed)
+    row |= {"value": float(mine.mean()), "ci_lo": low, "ci_hi": high}
+    if kind == "all" or len(rest) < min_n:
+        return row
+    gap = float(mine.mean() - rest.mean())
+    rest_low, rest_high = wilson(float(rest.sum()), len(rest)) if binary else _mean_interval(rest, seed)
+    # Newcombe 1998, method 10 (for means: the same square-and-add of the two intervals).
+    down = np.hypot(row["value"] - low, rest_high - rest.mean())
+    up = np.hypot(high - row["value"], rest.mean() - rest_low)
+    return row | {"gap": gap, "gap_lo": float(gap - down), "gap_hi": float(gap + up), "p": _p_value(mine, rest, binary)}
+
+
+def _mean_interval(values: Numbers, seed: int) -> tuple[float, float]:
+    """95% interval of the mean: percentile bootstrap, for large groups the normal one."""
+    mean = float(values.mean())
+    if len(values) > BOOTSTRAP_ROWS:
+        half = Z95 * float(values.std(ddof=1)) / np.sqrt(len(values))
+        return mean - half, mean + half
+    picks = np.random.default_rng(seed).integers(0, len(values), size=(RESAMPLES, len(values)), dtype=np.int32)
+    low, high = np.quantile(values[picks].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _p_value(mine: Numbers, rest: Numbers, binary: bool) -> float | None:
+    if binary:
+        table = [[mine.sum(), len(mine) - mine.sum()], [rest.sum(), len(rest) - rest.sum()]]
+        return float(fisher_exact(np.asarray(table, dtype=np.int64)).pvalue)
+    sds = mine.std(ddof=1), rest.std(ddof=1)
+    if max(sds) < 1e-12:
+        return None  # two constants: there is no noise to test against
+    means = mine.mean(), rest.mean()
+    test = ttest_ind_from_stats(means[0], sds[0], len(mine), means[1], sds[1], len(rest), equal_var=False)
+    return float(test.pvalue)
+
+
+def _floats(frame: pl.DataFrame, column: str) -> Numbers:
+    return frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()

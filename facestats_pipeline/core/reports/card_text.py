@@ -1,0 +1,54 @@
+"""Words and Markdown that data cards and model cards share."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import yaml
+
+RESPONSIBLE_USE = """\
+- **No identification.** Nothing here may be used to find out who somebody is, to follow people, or to match photos of one person.
+- **No decisions about people.** Not for hiring, credit, insurance, housing, education, policing, border control or access to services.
+- **Consent.** Use photos only of people who agreed to this use, or that are licensed for it. Photos of children need particular care.
+- **Erasure.** Whoever is shown may ask to be removed: `facestats erase` takes a photo out of every table, picture and index, and models
+  and cards are then made again without it.
+- **Perceived, not self-described.** Gender, ethnicity and age here are how a face looked to annotators or to a model. They are not
+  identities, and two genders and seven ethnicity classes do not hold everybody.
+- **Scores are opinions.** An attractiveness score repeats the taste of the people who rated; it is no property of the person shown."""
+
+
+def front_matter(fields: dict[str, Any]) -> str:
+    """The YAML header of a Hugging Face card; fields that are None or empty are left out."""
+    kept = {key: value for key, value in fields.items() if value not in (None, "", [], {})}
+    return f"---\n{yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=120)}---\n"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table; columns of numbers are right-aligned."""
+    body = list(rows)
+    numeric = [all(isinstance(row[i], int | float | None) for row in body) for i in range(len(header))]
+    marks = ["--:" if right and body else ":--" for right in numeric]
+    lines = [list(header), marks, *([cell(value) for value in row] for row in body)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cell(value: Any) -> str:
+    """One table cell: numbers as people read them, no character that would end the cell."""
+    if value is None:
+        return "–"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3g}" if value == value else "–"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def section(title: str, *paragraphs: str) -> str:
+    """A second-level heading and what is not empty of its paragraphs."""
+    return "\n\n".join([f"## {title}", *(text for text in paragraphs if text)])
+
+
+def licence_id(licences: Sequence[str]) -> str:
+    """Hugging Face's identifier for one licence (`CC BY 4.0` → `cc-by-4.0`); `other` for several, `unknown` for none."""
+    if not licences:
+        return "unknown"
+    return licences[0].strip().lower().replace(" ", "-") if len(licences) == 1 else "other"

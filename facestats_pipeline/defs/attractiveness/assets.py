@@ -1,0 +1,113 @@
+"""The regressor on people's ratings, the reference distribution, and the scores."""
+
+import io
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from facestats_pipeline.core.labels.provenance import TrainingRefused
+from facestats_pipeline.core.labels.training_rows import training_rows
+from facestats_pipeline.defs.partitions import depends_on, shard_table
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.embeddings import vectors
+from facestats_pipeline.io.io_managers import Files, ShardPhotos, Skipped
+from facestats_pipeline.io.provided import ratings_of
+from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
+
+REFERENCE = "attractiveness_reference.npy"
+
+
+@dg.asset(
+    group_name="attractiveness",
+    io_manager_key="torch_checkpoints",
+    kinds={"pytorch"},
+    code_version="1",
+    deps=["ratings_csv"],
+    metadata=depends_on("attractiveness", "seed", refits=True),
+)
+def attractiveness_regressor(
+    context: dg.AssetExecutionContext, embeddings_clip: AllShards, project: dg.ResourceParam[Project]
+) -> Any:
+    """An MLP on embeddings, trained on ratings that people gave; without ratings there is none."""
+    ratings = ratings_of(project.store)
+    if ratings is None:
+        return Skipped(
+            "no ratings: put ratings.csv (file, rating, optionally rater) into labels/, or `facestats run --ratings FILE`"
+        )
+    for warning in ratings.warnings:
+        context.log.warning(warning)
+    from facestats_pipeline.core.attractiveness.regressor import RegressorConfig, run_training
+
+    wanted = project.settings.attractiveness
+    try:
+        rows = training_rows(ratings.frame, project.live_filenames, embeddings_clip.values())
+        result = run_training(
+            rows.x,
+            rows.table["rating"].to_numpy(),
+            sd=rows.table["sd"].cast(pl.Float64).to_numpy(),
+            n=rows.table["n"].cast(pl.Float64).to_numpy(),
+            image_ids=rows.image_ids,
+            encoder_id=rows.encoder_id,
+            provenance=ratings.provenance,
+            seed=project.settings.seed,
+            config=RegressorConfig(min_ratings=wanted.min_ratings, coverage=wanted.coverage, max_epochs=wanted.epochs),
+            files=rows.table["filename"].to_list(),
+            rating_scale=ratings.scale,
+        )
+    except TrainingRefused as refusal:
+        return Skipped(str(refusal))
+    return result.checkpoint
+
+
+@dg.asset(
+    group_name="attractiveness",
+    io_manager_key="files",
+    kinds={"numpy"},
+    code_version="1",
+    metadata=depends_on(refits=True),
+)
+def attractiveness_reference(embeddings_clip: AllShards, attractiveness_regressor: Any) -> Any:
+    """The distribution that percentiles are ranks in: scores of the collection as it was when the regressor was trained."""
+    if attractiveness_regressor is None:
+        return Skipped("no regressor was trained")
+    from facestats_pipeline.core.attractiveness.regressor import predict_scores
+    from facestats_pipeline.core.attractiveness.scoring import build_reference
+
+    raw = [predict_scores(attractiveness_regressor, vectors(frame))[0] for frame in embeddings_clip.values()]
+    reference = build_reference(np.concatenate(raw))
+    return Files({REFERENCE: npy_bytes(reference)}, {"scores": len(reference)})
+
+
+@shard_table(group_name="attractiveness", metadata=depends_on())
+def attractiveness_scores(
+    preproc: ShardPhotos,
+    embeddings_clip: ShardFrames,
+    attractiveness_regressor: Any,
+    attractiveness_reference: Any,
+) -> ShardFrames:
+    """Score with its conformal interval, percentile and decile of each image with a face; no row without a regressor."""
+    from facestats_pipeline.core.attractiveness.score_table import score_table
+
+    reference = np.load(attractiveness_reference[REFERENCE], allow_pickle=False) if attractiveness_reference else None
+    return preproc.map(
+        lambda images, embedded: score_table(images.table, embedded, attractiveness_regressor, reference),
+        embeddings_clip,
+    )
+
+
+@dg.asset(group_name="attractiveness", io_manager_key="files", kinds={"numpy"}, code_version="1", metadata=depends_on())
+def attractiveness_scores_npy(attractiveness_scores: pl.LazyFrame) -> Any:
+    """All raw scores as one float32 array, in the order of the table."""
+    scores = attractiveness_scores.select("attractiveness_raw").collect()["attractiveness_raw"]
+    if scores.is_empty():
+        return Skipped("there are no scores")
+    return Files({"metadata/attractiveness_scores.npy": npy_bytes(scores.to_numpy())}, {"rows": scores.len()})
+
+
+def npy_bytes(array: np.ndarray[Any, Any]) -> bytes:
+    """An array as an .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

@@ -1,0 +1,144 @@
+"""Probes trained from people's labels, and the attributes of every image."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from facestats_pipeline.core.labels.provenance import TrainingRefused
+from facestats_pipeline.core.labels.training_rows import TrainingRows, training_rows
+from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
+from facestats_pipeline.defs.partitions import depends_on, shard_table
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.embeddings import vectors
+from facestats_pipeline.io.io_managers import ShardPhotos, Skipped
+from facestats_pipeline.io.provided import labels_of
+from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
+
+probe_asset = partial(
+    dg.asset,
+    group_name="attributes",
+    io_manager_key="probes",
+    kinds={"scikitlearn", "lightgbm"},
+    code_version="1",
+    deps=["labels_csv"],
+    metadata=depends_on("attributes", "labels", "seed", refits=True),
+)
+
+
+@probe_asset()
+def gender_classifier(
+    context: dg.AssetExecutionContext, embeddings_clip: AllShards, project: dg.ResourceParam[Project]
+) -> Any:
+    """A calibrated probe for gender, from labels.csv."""
+    return _trained(
+        context, project, embeddings_clip, "gender", lambda rows, options: _classifier("gender", GENDERS, rows, options)
+    )
+
+
+@probe_asset()
+def ethnicity_classifier(
+    context: dg.AssetExecutionContext, embeddings_clip: AllShards, project: dg.ResourceParam[Project]
+) -> Any:
+    """A calibrated probe for FairFace's seven ethnicity classes, from labels.csv."""
+    return _trained(
+        context,
+        project,
+        embeddings_clip,
+        "ethnicity",
+        lambda rows, options: _classifier("ethnicity", ETHNICITIES, rows, options),
+    )
+
+
+@probe_asset()
+def age_model(context: dg.AssetExecutionContext, embeddings_clip: AllShards, project: dg.ResourceParam[Project]) -> Any:
+    """Calibrated probabilities of FairFace's nine age bins, and years with an interval, from labels.csv."""
+    from facestats_pipeline.core.attributes.probes import train_age
+
+    return _trained(
+        context,
+        project,
+        embeddings_clip,
+        "age",
+        lambda rows, options: train_age(
+            rows.x, rows.table["age"].to_list(), rows.table["age_bin"].to_list(), **options
+        ),
+    )
+
+
+def _classifier(attribute: str, classes: tuple[str, ...], rows: TrainingRows, options: dict[str, Any]) -> Any:
+    from facestats_pipeline.core.attributes.probes import train_classifier
+
+    return train_classifier(rows.x, rows.table[attribute].to_list(), classes, attribute=attribute, **options)
+
+
+def _trained(
+    context: dg.AssetExecutionContext,
+    project: Project,
+    embeddings: AllShards,
+    attribute: str,
+    train: Callable[[TrainingRows, dict[str, Any]], Any],
+) -> Any:
+    filenames = project.live_filenames
+    labels = labels_of(project.store, filenames, in_names=project.settings.labels.in_names)
+    if labels is None:
+        return Skipped(
+            "no labels: put labels.csv (file, age, gender, race) into labels/, or `facestats run --labels FILE`"
+        )
+    for warning in labels.warnings:
+        context.log.warning(warning)
+    context.add_output_metadata({"labels": labels.frame.height, "labels_rejected": labels.rejected.height})
+    settings = project.settings
+    try:
+        rows = training_rows(labels.frame, filenames, embeddings.values())
+        return train(
+            rows,
+            {
+                "image_ids": rows.image_ids,
+                "encoder_id": rows.encoder_id,
+                "provenance": labels.provenance,
+                "groups": rows.table["group"].to_list(),
+                "seed": settings.seed,
+                "folds": settings.attributes.folds,
+                "kind": settings.attributes.classifier,
+                "target_error": getattr(settings.attributes, f"target_error_{attribute}"),
+            },
+        )
+    except TrainingRefused as refusal:
+        return Skipped(str(refusal))
+
+
+@shard_table(group_name="attributes", metadata=depends_on())
+def attributes(
+    preproc: ShardPhotos,
+    embeddings_clip: ShardFrames,
+    gender_classifier: Any,
+    ethnicity_classifier: Any,
+    age_model: Any,
+) -> ShardFrames:
+    """Gender, ethnicity and age of every image: decision or `unknown`, most probable class, calibrated probability, source."""
+    from facestats_pipeline.core.attributes.attributes import AttributeModels, infer_attributes
+
+    models = AttributeModels(gender_classifier, ethnicity_classifier, age_model)
+
+    def infer(images: Any, embedded: pl.DataFrame) -> pl.DataFrame:
+        table = images.table
+        known = (
+            table.select("image_id")
+            .with_row_index("row")
+            .join(embedded.select("image_id").with_row_index("place"), on="image_id")
+        )
+        x = np.full((table.height, vectors(embedded).shape[1]), np.nan, dtype=np.float32)
+        x[known["row"].to_numpy()] = vectors(embedded)[known["place"].to_numpy()]
+        return infer_attributes(
+            table.select("image_id", "filename"),
+            x,
+            models,
+            usable=(table["status"] == "ok").to_numpy(),
+            encoder_id=embedded["model_id"][0] if embedded.height else None,
+        )
+
+    return preproc.map(infer, embeddings_clip)

@@ -1,0 +1,182 @@
+"""The metadata tables, from attributes to master. What each column means is in `core.metadata.columns`."""
+
+from functools import partial
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from facestats_pipeline.core.metadata import tables
+from facestats_pipeline.core.metadata.clusters import ClusterModel, fit_clusters, sample_embeddings
+from facestats_pipeline.core.metadata.clusters import attributes_with_clusters as place
+from facestats_pipeline.core.metadata.flags import FlagThresholds
+from facestats_pipeline.core.metadata.flags import attributes_clean as without_flagged
+from facestats_pipeline.core.metadata.flags import attributes_flags as flag
+from facestats_pipeline.core.metadata.manual_labels import attributes_with_manual as with_manual
+from facestats_pipeline.core.metadata.merge import run_merge
+from facestats_pipeline.defs.partitions import depends_on, shard_table
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.embeddings import vectors
+from facestats_pipeline.io.io_managers import Files, ShardPhotos, Skipped
+from facestats_pipeline.io.provided import manual_labels_of
+from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
+
+metadata_table = partial(shard_table, group_name="metadata")
+
+
+def _tables(images: ShardPhotos) -> ShardFrames:
+    return images.map(lambda shard_images: shard_images.table)
+
+
+@metadata_table(metadata=depends_on("metadata"))
+def attributes_flags(
+    attributes: ShardFrames,
+    image_quality: ShardFrames,
+    preproc: ShardPhotos,
+    project: dg.ResourceParam[Project],
+) -> ShardFrames:
+    """Which rows to distrust, and every reason for it."""
+    wanted = project.settings.metadata
+    limits = FlagThresholds(**{name: value for name, value in wanted if name in FlagThresholds.__dataclass_fields__})
+    return attributes.map(partial(flag, thresholds=limits), image_quality, _tables(preproc))
+
+
+@metadata_table(metadata=depends_on())
+def attributes_clean(attributes: ShardFrames, attributes_flags: ShardFrames) -> ShardFrames:
+    """The rows of attributes that no flag is raised on."""
+    return attributes.map(without_flagged, attributes_flags)
+
+
+@metadata_table(metadata=depends_on())
+def attributes_with_meta(
+    attributes: ShardFrames, preproc: ShardPhotos, image_quality: ShardFrames, face_geometry: ShardFrames
+) -> ShardFrames:
+    """Attributes beside detection, quality and geometry."""
+    return attributes.map(tables.attributes_with_meta, _tables(preproc), image_quality, face_geometry)
+
+
+@dg.asset(
+    group_name="metadata",
+    io_manager_key="files",
+    kinds={"scikitlearn"},
+    code_version="1",
+    metadata=depends_on("metadata.clusters", "seed", refits=True),
+)
+def cluster_model(embeddings_clip: AllShards, project: dg.ResourceParam[Project]) -> Any:
+    """PCA and KMeans, fitted on a sample of the collection; fitted anew when the collection has grown by a tenth."""
+    frames = [frame for frame in embeddings_clip.values() if not frame.is_empty()]
+    if not frames:
+        return Skipped("there is no embedding to fit clusters on")
+    sample = sample_embeddings((frame["image_id"].to_list(), vectors(frame)) for frame in frames)
+    most = min(project.settings.metadata.clusters, max(2, len(sample) // 50))
+    model = fit_clusters(sample, k=most, seed=project.settings.seed, model_id=frames[0]["model_id"][0])
+    return Files({"cluster_model.safetensors": model.to_bytes()}, {"clusters": model.k, "rows": model.rows})
+
+
+@metadata_table(metadata=depends_on())
+def attributes_with_clusters(attributes: ShardFrames, embeddings_clip: ShardFrames, cluster_model: Any) -> ShardFrames:
+    """Attributes beside each image's place on the first two principal axes and its cluster."""
+    model = ClusterModel.from_bytes(cluster_model["cluster_model.safetensors"].read_bytes()) if cluster_model else None
+    return attributes.map(
+        lambda rows, embedded: place(rows, embedded.select("image_id"), vectors(embedded), model), embeddings_clip
+    )
+
+
+@metadata_table(metadata=depends_on(), deps=["manual_labels_csv"])
+def attributes_with_manual(attributes: ShardFrames, project: dg.ResourceParam[Project]) -> ShardFrames:
+    """Attributes beside what people said by hand; where annotators tie, nothing is decided."""
+    return attributes.map(partial(with_manual, manual=manual_labels_of(project.store)))
+
+
+@metadata_table(metadata=depends_on())
+def attributes_with_predictions(
+    attributes: ShardFrames, gender_classifier: Any, ethnicity_classifier: Any, age_model: Any
+) -> ShardFrames:
+    """Attributes beside predictions that no model made of a row whose label it had seen."""
+    from facestats_pipeline.core.attributes.probes import known_predictions
+
+    known = known_predictions([gender_classifier, ethnicity_classifier, age_model])
+    return attributes.map(partial(tables.attributes_with_predictions, **known))
+
+
+@metadata_table(metadata=depends_on())
+def attributes_final(
+    attributes_with_manual: ShardFrames, attributes_with_predictions: ShardFrames, attractiveness_scores: ShardFrames
+) -> ShardFrames:
+    """The value to use: by hand, else predicted, else `unknown`; with its source."""
+    return attributes_with_manual.map(tables.attributes_final, attributes_with_predictions, attractiveness_scores)
+
+
+@metadata_table(metadata=depends_on())
+def attractiveness_with_attributes(attractiveness_scores: ShardFrames, attributes_final: ShardFrames) -> ShardFrames:
+    """Scores beside final attributes."""
+    return attractiveness_scores.map(tables.attractiveness_with_attributes, attributes_final)
+
+
+@metadata_table(metadata=depends_on())
+def master(
+    manifest: ShardFrames,
+    preproc: ShardPhotos,
+    image_quality: ShardFrames,
+    face_geometry: ShardFrames,
+    embeddings_clip: ShardFrames,
+    attributes: ShardFrames,
+    attributes_flags: ShardFrames,
+    attributes_with_clusters: ShardFrames,
+    attributes_with_manual: ShardFrames,
+    attributes_with_predictions: ShardFrames,
+    attributes_final: ShardFrames,
+    attractiveness_scores: ShardFrames,
+) -> ShardFrames:
+    """One row per live image with everything that is known about it."""
+    detected = _tables(preproc)
+    return manifest.map_with_name(
+        lambda shard, rows: run_merge(
+            rows,
+            preproc=detected[shard],
+            quality=image_quality[shard],
+            geometry=face_geometry[shard],
+            embeddings=embeddings_clip[shard],
+            attributes=attributes[shard],
+            flags=attributes_flags[shard],
+            clusters=attributes_with_clusters[shard],
+            manual=attributes_with_manual[shard],
+            predictions=attributes_with_predictions[shard],
+            final=attributes_final[shard],
+            scores=attractiveness_scores[shard],
+        )
+    )
+
+
+@dg.asset(
+    group_name="metadata", io_manager_key="tables", kinds={"polars", "parquet"}, code_version="1", metadata=depends_on()
+)
+def fairface_label_structure() -> pl.DataFrame:
+    """The label vocabularies with their codes and roll-ups."""
+    return tables.label_structure()
+
+
+@dg.asset(
+    group_name="metadata",
+    io_manager_key="files",
+    kinds={"csv"},
+    code_version="1",
+    metadata=depends_on("metadata.label_queue"),
+)
+def labels_template(master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Files:
+    """The images that are most worth a label, best first, ready to be filled in."""
+    from facestats_pipeline.core.metadata.csv_export import csv_bytes
+    from facestats_pipeline.core.metadata.label_queue import labels_template as queue
+
+    rows = queue(master, size=project.settings.metadata.label_queue)
+    return Files({"metadata/labels_template.csv": csv_bytes(rows)}, {"rows": rows.height})
+
+
+@dg.asset(group_name="metadata", io_manager_key="files", kinds={"json"}, code_version="1", metadata=depends_on())
+def feature_index(embeddings_clip: AllShards) -> Files:
+    """Where each photo's embedding is: file name to shard and row."""
+    from facestats_pipeline.core.metadata.feature_index import feature_index_json
+
+    names = ((shard, frame["filename"].to_list()) for shard, frame in embeddings_clip.items())
+    text = "".join(feature_index_json(names))
+    return Files({"metadata/feature_index.json": text.encode()}, {"shards": len(embeddings_clip)})

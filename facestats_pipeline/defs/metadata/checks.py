@@ -1,0 +1,76 @@
+"""Checks that stop a run before anything is built on a wrong table."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from facestats_pipeline.core.ingest.manifest import live
+from facestats_pipeline.defs.ingest.assets import manifest
+from facestats_pipeline.defs.metadata.assets import attributes_clean, master
+from facestats_pipeline.defs.partitions import SHARDS
+from facestats_pipeline.defs.project import Project
+
+
+def _result(wrong: Iterable[str], shards: int, meaning: str) -> dg.AssetCheckResult:
+    failed = sorted(wrong)
+    facts: dict[str, Any] = {"shards_checked": shards, "shards_failed": failed[:20]}
+    return dg.AssetCheckResult(passed=not failed, metadata=facts, description=meaning if failed else None)
+
+
+@dg.asset_check(asset=master, blocking=True, partitions_def=SHARDS)
+def one_row_per_live_image(
+    context: dg.AssetCheckExecutionContext, project: dg.ResourceParam[Project]
+) -> dg.AssetCheckResult:
+    """As many rows in master as live images in the manifest, shard by shard, and each image once."""
+    shards = context.partition_keys
+    wrong = []
+    for shard in shards:
+        ids = project.store.read_table("master", shard)["image_id"]
+        expected = live(project.store.read_table("manifest", shard))["image_id"]
+        if ids.n_unique() != ids.len() or set(ids) != set(expected):
+            wrong.append(shard)
+    return _result(wrong, len(shards), "master does not have exactly the live images of these shards")
+
+
+@dg.asset_check(asset=manifest, blocking=True, partitions_def=SHARDS)
+def every_file_accounted_for(
+    context: dg.AssetCheckExecutionContext, project: dg.ResourceParam[Project]
+) -> dg.AssetCheckResult:
+    """As many rows in the manifest as files in the inventory, each with a status."""
+    inventory = project.store.read_table("raw_photos").group_by("shard").len()
+    files = dict(inventory.iter_rows())
+    wrong = []
+    for shard in context.partition_keys:
+        rows = project.store.read_table("manifest", shard)
+        if rows.height != files.get(shard, 0) or rows["status"].null_count():
+            wrong.append(shard)
+    return _result(wrong, len(context.partition_keys), "these shards have files without a row or a status")
+
+
+@dg.asset_check(asset=master, blocking=True)
+def image_id_is_unique(project: dg.ResourceParam[Project]) -> dg.AssetCheckResult:
+    """No image is in two shards of master."""
+    counts = (
+        project.store.scan("master")
+        .select(rows=pl.len(), images=pl.col("image_id").n_unique())
+        .collect()
+        .row(0, named=True)
+    )
+    return dg.AssetCheckResult(passed=counts["rows"] == counts["images"], metadata=counts)
+
+
+@dg.asset_check(asset=attributes_clean, partitions_def=SHARDS)
+def clean_is_what_is_not_flagged(
+    context: dg.AssetCheckExecutionContext, project: dg.ResourceParam[Project]
+) -> dg.AssetCheckResult:
+    """Rows of attributes_clean are the rows of attributes that no flag is raised on."""
+    wrong = []
+    for shard in context.partition_keys:
+        flags = project.store.read_table("attributes_flags", shard)
+        if set(project.store.read_table("attributes_clean", shard)["image_id"]) != set(
+            flags.filter(~pl.col("flagged"))["image_id"]
+        ):
+            wrong.append(shard)
+    return _result(wrong, len(context.partition_keys), "attributes_clean is not what attributes_flags leaves")

@@ -1,0 +1,167 @@
+"""Reports: audit, cards, plots, contact sheet."""
+
+import json
+from functools import partial
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from facestats_pipeline.defs.composites.assets import jpeg_bytes, parquet_bytes, photo_loader
+from facestats_pipeline.defs.partitions import depends_on
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.io_managers import Files, Skipped
+from facestats_pipeline.io.provided import labels_of
+
+report = partial(dg.asset, group_name="reports", io_manager_key="files", code_version="1")
+NAMES = {"gender_classifier": "Gender", "ethnicity_classifier": "Ethnicity", "age_model": "Age"}
+
+
+def drawn(name: str, figure: Any) -> dict[str, bytes]:
+    """A figure as PNG and SVG below `reports/`."""
+    from facestats_pipeline.core.reports.plot_style import render
+
+    return {f"reports/{name}.{kind}": render(figure, kind) for kind in ("png", "svg")}
+
+
+@report(kinds={"polars", "matplotlib"}, metadata=depends_on("labels", "seed"), deps=["labels_csv"])
+def bias_audit(context: dg.AssetExecutionContext, master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
+    """How well out-of-fold predictions agree with people's labels, group by group, with intervals."""
+    from facestats_pipeline.core.reports.audit_frame import audit_frame, audits_for
+    from facestats_pipeline.core.reports.bias import bias_audit as audit
+    from facestats_pipeline.core.reports.model_plots import plot_bias
+
+    rows = master.collect()
+    labels = labels_of(project.store, rows["filename"].to_list(), in_names=project.settings.labels.in_names)
+    if labels is None:
+        return Skipped("no labels to compare predictions with: put labels.csv into labels/")
+    frame = audit_frame(rows, labels.frame)
+    audits = audits_for(frame)
+    if not audits:
+        return Skipped("no labelled photo has an out-of-fold prediction")
+    result = audit(frame, audits, seed=project.settings.seed)
+    files = {"reports/bias_audit.parquet": parquet_bytes(result)}
+    for name in result.filter(pl.col("metric") == "accuracy")["attribute"].unique(maintain_order=True):
+        files |= drawn(f"bias_{name}", plot_bias(result, attribute=name))
+    return Files(files, {"labelled": frame.height, "figures": result.height})
+
+
+@report(kinds={"markdown"}, metadata=depends_on())
+def data_card(manifest: pl.LazyFrame, master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Files:
+    """What is in the collection, where it comes from, and what it must not be used for."""
+    from facestats_pipeline.core.reports.cards import data_card as card
+
+    text = card(manifest, master, name=project.settings.data_dir.resolve().name)
+    return Files({"reports/data_card.md": text.encode()}, {"characters": len(text)})
+
+
+@report(kinds={"markdown"}, metadata=depends_on())
+def model_cards(
+    gender_classifier: Any,
+    ethnicity_classifier: Any,
+    age_model: Any,
+    attractiveness_regressor: Any,
+    bias_audit: Any,
+) -> Any:
+    """One card for each model trained here: data, figures with intervals, groups, limits, uses it is not for."""
+    from facestats_pipeline.core.reports.cards import model_card
+
+    audit = pl.read_parquet(bias_audit["reports/bias_audit.parquet"]) if bias_audit else None
+    probes = {"gender": gender_classifier, "ethnicity": ethnicity_classifier, "age_bin": age_model}
+    cards: dict[str, bytes] = {}
+    for attribute, probe in probes.items():
+        if probe is not None:
+            about = audit.filter(pl.col("attribute") == attribute) if audit is not None else None
+            cards[f"reports/model_card_{attribute}.md"] = model_card(
+                probe.report, name=f"{attribute} probe", bias=about
+            ).encode()
+    if attractiveness_regressor is not None:
+        text = model_card(attractiveness_regressor["metrics"], name="attractiveness regressor", kind="regression")
+        cards["reports/model_card_attractiveness.md"] = text.encode()
+    return Files(cards, {"cards": len(cards)}) if cards else Skipped("no model was trained here")
+
+
+@report(kinds={"matplotlib"}, metadata=depends_on())
+def learning_curves(attractiveness_regressor: Any) -> Any:
+    """Loss and correlation of the regressor by epoch, as JSON and as a figure."""
+    from facestats_pipeline.core.reports.model_plots import plot_learning_curves
+
+    if attractiveness_regressor is None:
+        return Skipped("no regressor was trained")
+    curves = attractiveness_regressor["curves"]
+    text = json.dumps(curves, indent=1)
+    figure = plot_learning_curves(curves, n=len(attractiveness_regressor["image_ids"]))
+    return Files(
+        {"reports/learning_curves.json": text.encode(), **drawn("learning_curves", figure)}, {"epochs": len(curves)}
+    )
+
+
+@report(kinds={"matplotlib"}, metadata=depends_on("seed"))
+def plots(
+    master: pl.LazyFrame,
+    gender_classifier: Any,
+    ethnicity_classifier: Any,
+    age_model: Any,
+    bias_audit: Any,
+    project: dg.ResourceParam[Project],
+) -> Files:
+    """Distributions, cluster map, what goes with the score, reliability and risk–coverage of the probes."""
+    from facestats_pipeline.core.reports.model_plots import plot_reliability, plot_risk_coverage
+    from facestats_pipeline.core.reports.plots import (
+        correlations,
+        plot_clusters,
+        plot_distributions,
+        plot_score_associations,
+    )
+
+    rows = master.collect()
+    files = drawn("distributions", plot_distributions(rows)) | drawn(
+        "clusters", plot_clusters(rows, seed=project.settings.seed)
+    )
+    if rows["attractiveness_raw"].null_count() < rows.height:
+        audit = pl.read_parquet(bias_audit["reports/bias_audit.parquet"]) if bias_audit else None
+        gaps = audit.filter(pl.col("metric") == "mean_score") if audit is not None else None
+        files |= drawn("score_associations", plot_score_associations(correlations(rows), gaps))
+    bins = None if age_model is None else age_model.probe
+    for name, probe in (("gender", gender_classifier), ("ethnicity", ethnicity_classifier), ("age bin", bins)):
+        if probe is not None:
+            about, file = probe.report, name.replace(" ", "_")
+            files |= drawn(f"reliability_{file}", plot_reliability(about["reliability"], name=name))
+            curve = plot_risk_coverage(
+                about["risk_coverage"], name=name, n=about["n"], target_error=about["target_error"]
+            )
+            files |= drawn(f"risk_coverage_{file}", curve)
+    return Files(files, {"figures": len(files) // 2})
+
+
+@report(kinds={"jpeg"}, metadata=depends_on())
+def contact_sheet(master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
+    """A page of photos as preprocessed, with what was said of each: the first thing to look at."""
+    from facestats_pipeline.core.reports.contact_sheet import contact_sheet as sheet
+
+    wanted = ["image_id", "shard", "gender_final", "ethnicity_final", "age", "attractiveness"]
+    everyone = master.select(*wanted, "preproc_status").filter(pl.col("preproc_status").is_in(["ok", "no_face"]))
+    n = everyone.select(pl.len()).collect().item()
+    rows = everyone.sort("image_id").head(SHEET).collect()
+    if rows.is_empty():
+        return Skipped("there is no preprocessed photo")
+    load = photo_loader(project, rows)
+    tiles = [(load(row["image_id"]), _caption(row)) for row in rows.to_dicts()]
+    page = sheet(
+        tiles,
+        columns=10,
+        caption_lines=3,
+        thumb=150,
+        title=f"{rows.height} of {n:,} photos",
+        subtitle="Final values; unknown where no model is sure",
+    )
+    return Files({"reports/contact_sheet.jpg": jpeg_bytes(page, 85)}, {"shown": rows.height})
+
+
+SHEET = 60
+
+
+def _caption(row: dict[str, Any]) -> str:
+    age = f"{row['age']:.0f} years" if row["age"] is not None else "age unknown"
+    words = [row["gender_final"] or "unknown", age, (row["ethnicity_final"] or "unknown").replace("_", " ")]
+    return ", ".join(words + ([f"decile {row['attractiveness']}"] if row["attractiveness"] else []))

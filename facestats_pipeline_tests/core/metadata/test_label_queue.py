@@ -1,0 +1,148 @@
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
+from facestats_pipeline.core.metadata.csv_export import csv_bytes
+from facestats_pipeline.core.metadata.label_queue import QUEUE_SCHEMA, labels_template
+from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
+from facestats_pipeline.core.metadata.table_inputs import conform
+from facestats_pipeline_tests.core import small_shards as shard
+
+
+def master(n: int, **columns: Any) -> pl.DataFrame:
+    """n images with sure predictions, in one cluster, without hand labels."""
+    sure = {"gender_p": 0.99, "ethnicity_p": 0.99, "age_p": 0.99}
+    frame = conform(shard.attributes(n, **sure), MASTER_SCHEMA)
+    values = {"preproc_status": "ok", "cluster": 0} | columns
+    return frame.with_columns(
+        pl.Series(name, value if isinstance(value, list) else [value] * n, dtype=MASTER_SCHEMA[name], strict=False)
+        for name, value in values.items()
+    )
+
+
+def order(queue: pl.DataFrame) -> list[int]:
+    return [int(image, 16) for image in queue["image_id"]]
+
+
+def test_the_least_certain_comes_first() -> None:
+    queue = labels_template(master(4, gender_p=[0.99, 0.6, 0.8, 0.51]))
+    assert order(queue) == [3, 1, 2, 0]
+    assert queue["priority"].is_sorted(descending=True)
+    assert queue["why"][0].startswith("unsure of gender (0.51)")
+
+
+def test_certainty_is_measured_against_the_number_of_classes() -> None:
+    """p = 0.5 is chance for two classes and far from it for seven."""
+    queue = labels_template(master(2, gender_p=[0.5, 0.99], ethnicity_p=[0.99, 0.5]))
+    assert order(queue) == [0, 1]
+
+
+def test_no_prediction_is_worth_more_than_any() -> None:
+    queue = labels_template(master(2, gender_p=[None, 0.6], gender_top=[None, "Male"]))
+    assert order(queue) == [0, 1]
+    assert "no prediction of gender" in queue["why"][0]
+
+
+def test_a_cluster_without_labels_comes_before_one_with_many() -> None:
+    n = 40
+    labelled = ["Male"] * 30 + [None] * 10
+    clusters = [0] * 35 + [1] * 5
+    queue = labels_template(master(n, manual_gender=labelled, cluster=clusters), size=10)
+    first = order(queue)[:4]
+    assert all(clusters[i] == 1 for i in first)
+    assert "cluster 1 has few labels" in queue["why"][0]
+
+
+def test_a_group_without_labels_comes_before_one_with_many() -> None:
+    n = 40
+    groups = ["East Asian"] * 35 + ["Indian"] * 5
+    queue = labels_template(
+        master(n, manual_age_bin=["3-9"] * 30 + [None] * 10, ethnicity_top=groups, cluster=[None] * n), size=10
+    )
+    assert all(groups[i] == "Indian" for i in order(queue)[:4])
+    assert "few labels of Female, Indian" in queue["why"][0]
+
+
+def test_one_cluster_does_not_fill_the_queue() -> None:
+    """900 doubtful photos of one kind and 100 slightly less doubtful of another: the queue has some of both."""
+    n = 1000
+    queue = labels_template(master(n, gender_p=[0.60] * 900 + [0.63] * 100, cluster=[0] * 900 + [1] * 100), size=100)
+    of_second = sum(i >= 900 for i in order(queue))
+    assert 20 <= of_second <= 80
+
+
+def test_hand_labelled_images_are_left_out() -> None:
+    queue = labels_template(master(3, manual_ethnicity=["White", None, None]))
+    assert sorted(order(queue)) == [1, 2]
+
+
+def test_images_with_every_label_are_left_out_and_partly_labelled_ones_are_not() -> None:
+    kinds = {f"predicted_{name}_kind": ["out_of_fold", "model"] for name in ("gender", "ethnicity")}
+    queue = labels_template(master(2, predicted_age_bin_kind=["out_of_fold", "out_of_fold"], **kinds))
+    assert order(queue) == [1]
+
+
+def test_a_label_that_exists_is_not_uncertain() -> None:
+    """Both models doubt the gender, but the first image has that label already."""
+    queue = labels_template(master(2, gender_p=0.5, predicted_gender_kind=["out_of_fold", "model"], cluster=[0, 1]))
+    assert order(queue) == [1, 0]
+
+
+def test_a_tie_between_annotators_goes_to_the_top() -> None:
+    disputed = {"manual_disputed": [[], ["gender"], []], "manual_ethnicity": [None, "White", None]}
+    queue = labels_template(master(3, **disputed))
+    assert order(queue)[0] == 1
+    assert queue["why"][0].startswith("annotators disagree on gender")
+
+
+def test_photos_without_a_face_are_left_out() -> None:
+    assert order(labels_template(master(3, preproc_status=["ok", "no_face", None]))) == [0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_the_size_is_a_limit(size: int) -> None:
+    assert labels_template(master(3), size=size).height == min(size, 3)
+
+
+def test_a_size_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        labels_template(master(1), size=0)
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_the_schema_is_constant(n: int) -> None:
+    for queue in (labels_template(master(n)), labels_template(conform(shard.manifest(n), MASTER_SCHEMA))):
+        assert queue.schema == pl.Schema(QUEUE_SCHEMA)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), n=st.integers(1, 12), size=st.integers(1, 12))
+def test_lazy_or_not_and_in_any_order_the_queue_is_the_same(data: st.DataObject, n: int, size: int) -> None:
+    def column(values: st.SearchStrategy[Any]) -> list[Any]:
+        return data.draw(st.lists(values, min_size=n, max_size=n))
+
+    frame = master(
+        n,
+        gender_p=column(st.sampled_from([0.5, 0.7, 1.0, None])),
+        cluster=column(st.sampled_from([0, 1, None])),
+        gender_top=column(st.sampled_from([*GENDERS, None])),
+        ethnicity_top=column(st.sampled_from([*ETHNICITIES, None])),
+        manual_gender=column(st.sampled_from(["Male", None, None])),
+    )
+    queue = labels_template(frame, size=size)
+    again = labels_template(frame[data.draw(st.permutations(range(n)))].lazy(), size=size)
+    assert queue.equals(again)
+    assert queue["image_id"].n_unique() == queue.height
+    assert queue["priority"].is_between(0, 1).all()
+    assert (queue["why"].str.len_chars() > 0).all()
+
+
+def test_suggestions_and_file_names_come_along_and_are_safe_in_a_spreadsheet() -> None:
+    frame = master(1, filename='=HYPERLINK("http://example.org").jpg')
+    queue = labels_template(frame)
+    assert queue.select("gender_top", "gender_p").row(0) == ("Female", pytest.approx(0.99))
+    assert csv_bytes(queue).decode().splitlines()[1].split(",")[1].startswith("\"'=HYPERLINK")

@@ -1,0 +1,123 @@
+import logging
+from typing import Any
+
+import polars as pl
+import pytest
+
+from facestats_pipeline.core.metadata.clusters import attributes_with_clusters, fit_clusters
+from facestats_pipeline.core.metadata.flags import attributes_flags
+from facestats_pipeline.core.metadata.manual_labels import attributes_with_manual
+from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA, MergeError, run_merge
+from facestats_pipeline.core.metadata.tables import attributes_final, attributes_with_predictions
+from facestats_pipeline_tests.core import small_shards as shard
+from facestats_pipeline_tests.core.metadata.test_clusters import groups
+
+
+def inputs(n: int) -> dict[str, pl.DataFrame]:
+    """Every input of run_merge for images 0 … n-1."""
+    attributes = shard.attributes(n)
+    x, _ = groups(max(n, 1))
+    quality, preproc, scores = shard.quality(n), shard.preproc(n), shard.scores(n)
+    manual = attributes_with_manual(attributes, None)
+    predictions = attributes_with_predictions(attributes, None)
+    return {
+        "preproc": preproc,
+        "quality": quality,
+        "geometry": shard.ids(n).with_columns(pitch=pl.lit(1.5, pl.Float32)),
+        "embeddings": shard.ids(n).with_columns(model_id=pl.lit("test@0")),
+        "attributes": attributes,
+        "flags": attributes_flags(attributes, quality, preproc),
+        "clusters": attributes_with_clusters(attributes, shard.ids(n), x[:n], fit_clusters(x)),
+        "manual": manual,
+        "predictions": predictions,
+        "final": attributes_final(manual, predictions, scores),
+        "scores": scores,
+    }
+
+
+def test_everything_known_about_an_image_is_in_its_row() -> None:
+    master = run_merge(shard.manifest(3), **inputs(3))
+    row = master.row(1, named=True)
+    assert master.height == 3
+    assert row["image_id"] == shard.image_id(1)
+    expected: dict[str, Any] = {
+        "licence": "CC0-1.0",
+        "width": 640,
+        "preproc_status": "ok",
+        "sharpness": 300.0,
+        "mesh_pitch": 1.5,
+        "model_id": "test@0",
+        "gender": "Female",
+        "flagged": False,
+        "reasons": [],
+        "manual_gender": None,
+        "predicted_gender": "Female",
+        "gender_final": "Female",
+        "gender_final_source": "model",
+        "attractiveness": 5,
+    }
+    assert {name: row[name] for name in expected} == expected
+    assert row["cluster"] is not None
+
+
+def test_only_live_images_have_a_row_whatever_the_other_tables_hold() -> None:
+    states = ["ok", "corrupt", "too_large", "unsupported", "duplicate", "removed", "ok"]
+    manifest = shard.manifest(7, status=states)
+    master = run_merge(manifest, **inputs(7))
+    assert master["image_id"].to_list() == [shard.image_id(0), shard.image_id(6)]
+
+
+def test_a_file_without_an_id_and_a_duplicate_do_not_disturb() -> None:
+    """A photo that could not be read has no id; a duplicate has the id of the image it repeats."""
+    manifest = shard.manifest(3, status=["ok", "corrupt", "duplicate"]).with_columns(
+        image_id=pl.Series([shard.image_id(0), None, shard.image_id(0)])
+    )
+    master = run_merge(manifest, **inputs(3))
+    assert master.select("image_id", "filename").rows() == [(shard.image_id(0), "0.jpg")]
+
+
+@pytest.mark.parametrize("n", [0, 2])
+@pytest.mark.parametrize("absent", [(), *((name,) for name in inputs(0)), tuple(inputs(0))], ids="-".join)
+def test_the_schema_is_constant_whatever_is_absent(n: int, absent: tuple[str, ...]) -> None:
+    given = {name: frame for name, frame in inputs(n).items() if name not in absent}
+    master = run_merge(shard.manifest(n), **given)
+    assert master.schema == pl.Schema(MASTER_SCHEMA)
+    assert master.height == n
+
+
+def test_a_table_that_lacks_rows_leaves_nulls() -> None:
+    given = inputs(3) | {"scores": shard.scores(1), "quality": shard.quality(0)}
+    master = run_merge(shard.manifest(3), **given)
+    assert master["attractiveness_pct"].to_list() == [0.5, None, None]
+    assert master["sharpness"].to_list() == [None] * 3
+
+
+@pytest.mark.parametrize("name", inputs(0))
+def test_a_table_that_lists_an_image_twice_is_refused(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    given = inputs(3)
+    given[name] = pl.concat([given[name], given[name].head(2)])
+    with (
+        caplog.at_level(logging.DEBUG),
+        pytest.raises(MergeError, match=r"\.parquet has 2 rows that repeat") as refusal,
+    ):
+        run_merge(shard.manifest(3), **given)
+    told = str(refusal.value) + caplog.text
+    assert not any(shard.image_id(i) in told or f"{i}.jpg" in told for i in range(3))
+
+
+def test_two_live_rows_of_one_image_are_refused() -> None:
+    twice = pl.concat([shard.manifest(2), shard.manifest(1)])
+    with pytest.raises(MergeError, match=r"manifest\.parquet has 1 rows that repeat an image_id among its 3 rows"):
+        run_merge(twice)
+
+
+def test_a_live_row_without_an_id_is_refused() -> None:
+    manifest = shard.manifest(2).with_columns(image_id=pl.Series([shard.image_id(0), None]))
+    with pytest.raises(MergeError, match="1 rows without an image_id"):
+        run_merge(manifest)
+
+
+def test_the_order_of_inputs_does_not_matter() -> None:
+    manifest, given = shard.manifest(4), inputs(4)
+    shuffled = {name: frame.reverse() for name, frame in given.items()}
+    assert run_merge(manifest, **given).equals(run_merge(manifest, **shuffled))

@@ -1,0 +1,122 @@
+"""A few steps on random pictures: seeded, resumable, learning; and the folder that comes out is an encoder."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from facestats_pipeline.core.embeddings.checksums import verify_folder
+from facestats_pipeline.core.mini import export as exporting
+from facestats_pipeline.core.mini.data import open_split
+from facestats_pipeline.core.mini.export import export, half
+from facestats_pipeline.core.mini.train import Settings, Trainer, train
+
+TINY = Settings(
+    epochs=2, photos=8, processes=1, sides=((0.0, 32),), warmup=1, text_captions=4, held_out=4, lr=1e-3, ema=0.5
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 pictures whose red says the gender: 4 are held out, so an epoch is two steps of 8."""
+    folder = tmp_path_factory.mktemp("cache")
+    rng = np.random.default_rng(0)
+    labels = np.stack([rng.integers(size, size=20) for size in (2, 7, 9)], 1)
+    photos = rng.integers(0, 60, (20, 128, 128, 3), dtype=np.uint8)
+    photos[..., 0] += (labels[:, 0] * 150).astype(np.uint8)[:, None, None]
+    np.save(folder / "photos.npy", photos)
+    np.save(folder / "labels.npy", labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trainer]:
+    out = tmp_path_factory.mktemp("run")
+    return out, train(TINY, cache, out)
+
+
+def test_a_resumed_run_ends_in_the_same_weights(cache: Path, tmp_path: Path, finished: tuple[Path, Trainer]) -> None:
+    stopped = train(TINY, cache, tmp_path, stop_at=2)
+    assert stopped.step == 2
+    resumed = train(TINY, cache, tmp_path)
+    assert resumed.step == resumed.total == 4
+    for name, value in finished[1].average.items():
+        assert torch.equal(value, resumed.average[name]), name
+
+
+def test_another_seed_gives_other_weights(cache: Path, tmp_path: Path, finished: tuple[Path, Trainer]) -> None:
+    other = train(Settings(**{**vars(TINY), "seed": 1}), cache, tmp_path, stop_at=1)
+    assert not torch.equal(
+        other.average["clip.visual.head.proj.weight"], finished[1].average["clip.visual.head.proj.weight"]
+    )
+
+
+def test_the_log_has_a_line_per_epoch(finished: tuple[Path, Trainer]) -> None:
+    lines = [json.loads(line) for line in (finished[0] / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4]
+    assert all(0 <= line[key] <= 100 for line in lines for key in ("gender", "ethnicity", "age_bin", "gender_zs"))
+
+
+def test_the_loss_falls(cache: Path, finished: tuple[Path, Trainer]) -> None:
+    trainer = Trainer(
+        Settings(**{**vars(TINY), "epochs": 8, "lr": 3e-3}), open_split(cache, held_out=4)[0], finished[1].tokenizer
+    )
+    totals = [sum(trainer.train_step().values()) for _ in range(14)]
+    assert np.mean(totals[-3:]) < np.mean(totals[:3]) - 0.3
+
+
+def test_every_term_reaches_the_image_tower(cache: Path, finished: tuple[Path, Trainer]) -> None:
+    trainer = Trainer(TINY, open_split(cache, held_out=4)[0], finished[1].tokenizer)
+    trainer.model.train()
+    weight = trainer.model["clip"].visual.head.proj.weight
+    terms = trainer.losses()
+    assert set(terms) == {"heads", "prompts", "captions", "views"}
+    for name, term in terms.items():
+        (gradient,) = torch.autograd.grad(term, weight, retain_graph=True)
+        assert gradient.abs().sum() > 0, name
+
+
+def test_the_rate_rises_stays_and_falls_to_zero() -> None:
+    settings = Settings(lr=1.0, warmup=10, cooldown=0.5)
+    rates = [settings.rate_at(step, 100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10:50] == [1.0] * 40
+    assert rates[75] == pytest.approx(0.5)
+    assert rates[100] == 0.0
+    assert [settings.side_at(p) for p in (0.0, 0.5, 0.99)] == [64, 80, 96]
+
+
+def test_the_exported_folder_is_whole_and_gives_the_same_embeddings(
+    finished: tuple[Path, Trainer], tmp_path: Path
+) -> None:
+    from facestats_pipeline.core.mini.towers import build_clip
+
+    sizes = export(finished[0], tmp_path)
+    assert sizes["visual"] <= 10_000_000
+    assert sizes["text"] <= 6_000_000
+    verify_folder(tmp_path, required=("open_clip_config.json", "open_clip_model.safetensors", "bpe_merges.txt.gz"))
+    clip = build_clip(json.loads((tmp_path / "open_clip_config.json").read_text())).eval()
+    clip.load_state_dict(load_file(tmp_path / "open_clip_model.safetensors"))
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        shipped, trained = clip.encode_image(images), finished[1].averaged()["clip"].encode_image(images)
+    assert torch.cosine_similarity(shipped, trained).min() > 0.999
+
+
+def test_a_tower_over_its_size_is_not_shipped(
+    finished: tuple[Path, Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "TEXT_TOWER_BYTES", 1000)
+    with pytest.raises(ValueError, match=r"the text tower has .* bytes"):
+        export(finished[0], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_half_precision_refuses_what_does_not_fit() -> None:
+    assert half(torch.tensor([1.0])).dtype == torch.float16
+    assert half(torch.tensor([3])).dtype == torch.int64
+    with pytest.raises(ValueError, match="too large"):
+        half(torch.tensor([1e6]))

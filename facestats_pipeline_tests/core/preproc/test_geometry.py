@@ -1,0 +1,179 @@
+"""Face geometry on a built face of known proportions; MediaPipe's part where that package and its model are present."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facestats_pipeline.core.images.images import encode_jpeg
+from facestats_pipeline.core.preproc import face_mesh as mesh
+from facestats_pipeline.core.preproc.face_landmarks import FaceLandmarks, LandmarksUnavailable, load_landmarker
+from facestats_pipeline.core.preproc.geometry import GEOMETRY_SCHEMA, MEASURES, asymmetry, face_geometry, head_pose
+from facestats_pipeline_tests import hostile
+
+KNOWN = {
+    "interocular": 64.0,
+    "face_width": 140.0,
+    "face_height": 200.0,
+    "face_ratio": 0.7,
+    "eye_openness": 0.4,
+    "eye_spacing": 36 / 140,
+    "nose_width": 0.25,
+    "nose_length": 0.26,
+    "mouth_width": 0.4,
+    "mouth_height": 0.5,
+    "jaw_width": 0.8,
+    "chin_height": 0.21,
+    "asymmetry": 0.0,
+}
+
+
+def built_face(dimensions: int) -> np.ndarray:
+    """478 points in exact left–right symmetry about x = 0, the named ones where KNOWN says, the rest at random."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform((-60, -90, -30), (60, 90, 30), (mesh.POINTS, 3))
+    points[np.arange(mesh.POINTS) < mesh.MIRROR] = (points * (-1, 1, 1))[mesh.MIRROR][
+        np.arange(mesh.POINTS) < mesh.MIRROR
+    ]
+    points[np.arange(mesh.POINTS) == mesh.MIRROR, 0] = 0
+    for right, left, half_width, y in (
+        (mesh.RIGHT_IRIS, mesh.LEFT_IRIS, 32, -20),
+        (mesh.RIGHT_EYE_OUTER, mesh.LEFT_EYE_OUTER, 48, -20),
+        (mesh.RIGHT_EYE_INNER, mesh.LEFT_EYE_INNER, 18, -20),
+        (mesh.RIGHT_LID_UPPER, mesh.LEFT_LID_UPPER, 32, -26),
+        (mesh.RIGHT_LID_LOWER, mesh.LEFT_LID_LOWER, 32, -14),
+        (mesh.RIGHT_NOSTRIL, mesh.LEFT_NOSTRIL, 17.5, 25),
+        (mesh.MOUTH_RIGHT, mesh.MOUTH_LEFT, 28, 45),
+        (mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK, 70, -10),
+        (mesh.RIGHT_JAW, mesh.LEFT_JAW, 56, 60),
+    ):
+        points[right], points[left] = (-half_width, y, 0), (half_width, y, 0)
+    for index, y in (
+        (mesh.FOREHEAD, -100),
+        (mesh.CHIN, 100),
+        (mesh.NOSE_BRIDGE, -22),
+        (mesh.NOSE_BASE, 30),
+        (mesh.LIP_TOP, 30),
+        (mesh.LIP_BOTTOM, 58),
+    ):
+        points[index] = (0, y, 0)
+    return points[:, :dimensions]
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_known_proportions_are_measured(dimensions: int) -> None:
+    face = built_face(dimensions)
+    assert {name: measure(face) for name, measure in MEASURES.items()} == pytest.approx(KNOWN, abs=1e-6)
+
+
+def test_the_mirror_pairs_every_point_with_one_partner() -> None:
+    assert np.array_equal(mesh.MIRROR[mesh.MIRROR], np.arange(mesh.POINTS))
+    for right, left in (
+        (mesh.RIGHT_IRIS, mesh.LEFT_IRIS),
+        (mesh.MOUTH_RIGHT, mesh.MOUTH_LEFT),
+        (mesh.RIGHT_JAW, mesh.LEFT_JAW),
+    ):
+        assert mesh.MIRROR[right] == left
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.1, 10), st.floats(-3.1, 3.1), st.floats(-500, 500), st.floats(-500, 500), st.integers(0, 2**31))
+def test_ratios_do_not_change_when_a_face_is_moved_turned_or_enlarged(
+    scale: float, angle: float, dx: float, dy: float, seed: int
+) -> None:
+    face = built_face(2) + np.random.default_rng(seed).normal(0, 3, (mesh.POINTS, 2))
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    moved = face @ np.array([[c, -s], [s, c]]).T + (dx, dy)
+    for name, measure in MEASURES.items():
+        factor = scale if name in ("interocular", "face_width", "face_height") else 1.0
+        assert measure(moved) == pytest.approx(measure(face) * factor, rel=1e-6, abs=1e-9), name
+
+
+def test_a_known_asymmetry_gives_the_known_residual() -> None:
+    """One point out of place by d disagrees with its mirror image at two of 478 points by d each (the fit takes almost none of it)."""
+    for dimensions in (2, 3):
+        face = built_face(dimensions)
+        face[mesh.MOUTH_LEFT, 1] += 16
+        assert asymmetry(face) == pytest.approx(16 * np.sqrt(2 / mesh.POINTS) / 64, rel=0.02)
+
+
+def test_a_turned_head_is_not_taken_for_an_asymmetric_one() -> None:
+    angle = np.radians(25)
+    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    face = built_face(3) @ turn.T
+    assert asymmetry(face) == pytest.approx(0, abs=1e-9)
+    assert asymmetry(face[:, :2]) > 0.05
+
+
+@pytest.mark.parametrize(("yaw", "pitch", "roll"), [(0, 0, 0), (30, 0, 0), (0, 20, 0), (0, 0, 15), (-40, -10, 0)])
+def test_a_known_pose_is_read_from_its_rotation(yaw: float, pitch: float, roll: float) -> None:
+    y, p, r = np.radians((yaw, pitch, roll))
+    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(p), np.sin(p)], [0, -np.sin(p), np.cos(p)]])
+    about_z = np.array([[np.cos(r), np.sin(r), 0], [-np.sin(r), np.cos(r), 0], [0, 0, 1]])
+    assert head_pose(about_z @ about_y @ about_x) == pytest.approx((yaw, pitch, roll), abs=1e-9)
+
+
+class BuiltLandmarker:
+    """Finds the built face in every picture but dark ones."""
+
+    def find(self, rgb: np.ndarray) -> FaceLandmarks | None:
+        if rgb.mean() < 10:
+            return None
+        return FaceLandmarks((built_face(3) + np.array([128, 128, 0])).astype(np.float32), np.eye(3))
+
+
+def test_the_table_has_a_row_for_every_photo_with_its_status() -> None:
+    light = encode_jpeg(hostile.picture(np.random.default_rng(1), 64, 64))
+    dark = hostile.encoded(hostile.picture(np.random.default_rng(1), 64, 64).point(lambda value: 0), "JPEG")
+    table = face_geometry(
+        [("a", "a", light), ("b", "b", dark), ("c", "c", b"junk"), ("d", "d", Path("gone.jpg"))], BuiltLandmarker()
+    )
+    assert table.schema == GEOMETRY_SCHEMA
+    assert table["status"].to_list() == ["ok", "no_face", "unsupported", "unreadable"]
+    assert all(reason for reason in table["reason"].to_list()[1:]) and table["reason"][0] == ""
+    row = table.row(0, named=True)
+    assert {name: row[name] for name in MEASURES} == pytest.approx(KNOWN, abs=1e-4)
+    assert np.array(row["landmarks"]).reshape(478, 2)[mesh.CHIN] == pytest.approx((128, 228))
+    assert table["landmarks"].null_count() == table["yaw"].null_count() == 3
+
+
+def test_every_measure_is_defined_in_words() -> None:
+    for name, measure in MEASURES.items():
+        assert measure.__name__ == name and measure.__doc__ and len(measure.__doc__) > 25
+        assert name in GEOMETRY_SCHEMA
+
+
+def test_without_a_model_or_the_package_the_next_step_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LandmarksUnavailable, match=r"absent\.task.*face_landmarker\.task"):
+        load_landmarker(tmp_path / "absent.task")
+    (tmp_path / "wrong.task").write_bytes(b"junk")
+    with pytest.raises(LandmarksUnavailable, match=r"not a MediaPipe|pip install 'facestats-pipeline\[landmarks\]'"):
+        load_landmarker(tmp_path / "wrong.task")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("mediapipe") is None, reason="the optional package mediapipe is not installed"
+)
+def test_mediapipe_measures_real_portraits_as_faces(shared_data: Path) -> None:
+    model = shared_data.parent / "models" / "face_landmarker.task"
+    if not model.is_file():
+        pytest.skip("no landmark model: ../shared/models/face_landmarker.task is not beside this checkout")
+    photos = [
+        (path.stem, path.name, path) for path in sorted((shared_data / "london" / "images").glob("*_03.jpg"))[:12]
+    ]
+    with load_landmarker(model) as landmarker:
+        table = face_geometry(photos, landmarker)
+    landmarker.close()  # a second time does nothing
+    assert table["status"].to_list() == ["ok"] * 12
+    for name, low, high in (
+        ("eye_openness", 0.2, 0.5),
+        ("mouth_width", 0.28, 0.5),
+        ("asymmetry", 0.001, 0.04),
+        ("face_ratio", 0.7, 1.0),
+    ):
+        assert table[name].is_between(low, high).all(), name
+    assert table["yaw"].abs().max() < 12 and table["roll"].abs().max() < 12

@@ -1,0 +1,42 @@
+"""The definitions of an empty data folder, and of one in which everything is done without anything having been run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from facestats_pipeline.config import Settings, load_settings
+from facestats_pipeline.definitions import build_definitions
+from facestats_pipeline.defs.project import Project
+
+
+def settings_in(folder: Path, **overrides: object) -> Settings:
+    """Settings without the caller's environment and without a facestats.yaml."""
+    return load_settings(environ={}, data_dir=folder, **{"encoder.name": "facestats-test-tiny/untrained"} | overrides)
+
+
+@pytest.fixture(scope="session")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    """Definitions of an empty folder with the default settings."""
+    return build_definitions(load_settings(environ={}, data_dir=tmp_path_factory.mktemp("empty")))
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> dg.Definitions:
+    """Definitions of a folder of the test's own."""
+    (tmp_path / "raw").mkdir()
+    return build_definitions(settings_in(tmp_path))
+
+
+@pytest.fixture
+def project(own: dg.Definitions) -> Project:
+    """The project behind `own`."""
+    return (own.resources or {})["project"]
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance in memory."""
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made

@@ -1,0 +1,94 @@
+"""What Dagster is told: every definition as a committed text, and the habits that each asset keeps."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
+from facestats_pipeline.defs.graph import nodes_of
+from facestats_pipeline.io.layout import INPUTS, SHARD_TABLES, TABLES
+from facestats_pipeline_tests.defs.snapshot import snapshot_of
+
+SNAPSHOT = Path(__file__).with_name("definitions_snapshot.txt")
+RENEW = "FACESTATS_RENEW_SNAPSHOT"
+STAGES = {"ingest", "preproc", "embeddings", "attributes", "attractiveness", "metadata", "composites", "reports"}
+
+
+def test_definitions_are_those_that_were_reviewed(definitions: dg.Definitions) -> None:
+    now = snapshot_of(definitions)
+    if os.environ.get(RENEW):
+        SNAPSHOT.write_text(now, encoding="utf-8")
+    before = SNAPSHOT.read_text(encoding="utf-8").splitlines() if SNAPSHOT.is_file() else []
+    changes = [f"- {line}" for line in before if line not in now.splitlines()]
+    changes += [f"+ {line}" for line in now.splitlines() if line not in before]
+    if now.splitlines() != before:
+        pytest.fail(
+            "the definitions are not those of definitions_snapshot.txt. If each change is meant, renew it with\n"
+            f"  {RENEW}=1 python -m pytest facestats_pipeline_tests/defs/test_definitions.py\n"
+            "and commit the file. The changes:\n" + "\n".join(changes or ["(the order of lines)"]),
+            pytrace=False,
+        )
+
+
+def test_every_asset_explains_itself(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    poor = []
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        lacking = [name for name in ("description", "group_name", "owners", "kinds") if not getattr(node, name)]
+        lacking += ["code_version"] if node.is_materializable and not node.code_version else []
+        lacking += [f"group {node.group_name}"] if node.group_name not in STAGES else []
+        poor += [f"{key.path[-1]}: {what}" for what in lacking]
+    assert poor == []
+    assert {graph.get(key).group_name for key in graph.get_all_asset_keys()} == STAGES
+
+
+def test_every_check_and_job_and_sensor_explains_itself(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    described = {check.name: graph.get(check).description for check in graph.asset_check_keys}
+    described |= {each.name: each.description for each in definitions.jobs or []}
+    described |= {each.name: each.description for each in definitions.sensors or []}
+    described |= {each.name: each.description for each in definitions.schedules or []}
+    assert [name for name, text in described.items() if not text] == []
+    assert len(described) >= 8
+
+
+def test_every_asset_has_its_place(definitions: dg.Definitions) -> None:
+    """A table has a path in the layout and the manager for it; everything else leaves a receipt."""
+    graph = definitions.resolve_asset_graph()
+    managers = {key.path[-1]: graph.get(key).io_manager_key for key in graph.materializable_asset_keys}
+    assert {name for name, key in managers.items() if key in ("shard_tables", "jpeg_shards")} == set(SHARD_TABLES)
+    assert {name for name, key in managers.items() if key == "tables"} == set(TABLES)
+    receipts = {name for name, key in managers.items() if key in ("files", "probes", "torch_checkpoints")}
+    assert receipts | set(SHARD_TABLES) | set(TABLES) == set(managers)
+    assert {key.path[-1] for key in graph.external_asset_keys} == set(INPUTS)
+
+
+def test_tables_of_shards_are_the_partitioned_assets(definitions: dg.Definitions) -> None:
+    nodes = {node.name: node for node in nodes_of(definitions)}
+    assert {name for name, node in nodes.items() if node.sharded} == set(SHARD_TABLES)
+    graph = definitions.resolve_asset_graph()
+    for name in SHARD_TABLES:
+        policy = graph.get(dg.AssetKey(name)).backfill_policy
+        assert policy is not None, f"{name} would start one run for each shard"
+
+
+def test_every_table_of_one_row_per_image_has_a_column_schema(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for name in SHARD_TABLES:
+        schema = graph.get(dg.AssetKey(name)).metadata.get("dagster/column_schema")
+        assert isinstance(schema, dg.TableSchema), name
+        assert {column.name: column.description for column in schema.columns} == COLUMN_DOCS[name]
+
+
+def test_models_are_the_assets_that_are_fitted_on_the_collection(definitions: dg.Definitions) -> None:
+    assert {node.name for node in nodes_of(definitions) if node.refits} == {
+        "gender_classifier",
+        "ethnicity_classifier",
+        "age_model",
+        "attractiveness_regressor",
+        "attractiveness_reference",
+        "cluster_model",
+    }

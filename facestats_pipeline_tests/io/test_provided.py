@@ -1,0 +1,46 @@
+"""What people provide: read where there is something, None where there is nothing, never made up."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from facestats_pipeline.io.embeddings import vectors
+from facestats_pipeline.io.provided import labels_of, manual_labels_of, ratings_of
+from facestats_pipeline_tests.io.small_store import store_in
+
+UTKFACE = "25_1_2_20170116174525125.jpg.chip.jpg"
+
+
+def test_nothing_is_none(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    assert labels_of(store, [UTKFACE]) is None
+    assert ratings_of(store) is None
+    assert manual_labels_of(store) is None
+
+
+def test_names_are_read_only_when_that_is_asked_for(tmp_path: Path) -> None:
+    labels = labels_of(store_in(tmp_path), [UTKFACE, "holiday.jpg"], in_names="utkface")
+    assert labels is not None
+    assert labels.frame.select("file", "gender", "age").rows() == [(UTKFACE, "Female", 25.0)]
+
+
+def test_a_file_comes_before_names(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.labels.mkdir()
+    store.input_path("labels_csv").write_text("file,age,gender,race\na.jpg,20-29,Male,White\n")
+    store.input_path("ratings_csv").write_text("file,rating\na.jpg,3\n")
+    labels, ratings = labels_of(store, [UTKFACE], in_names="utkface"), ratings_of(store)
+    assert labels is not None
+    assert ratings is not None
+    assert labels.frame["file"].to_list() == ["a.jpg"]
+    assert labels.provenance.source == "labels.csv"
+    assert ratings.frame.select("file", "rating").rows() == [("a.jpg", 3.0)]
+
+
+def test_vectors_of_a_table_and_of_an_empty_one() -> None:
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    frame = pl.DataFrame({"embedding": pl.Series(x, dtype=pl.Array(pl.Float32, 4))})
+    assert np.array_equal(vectors(frame), x)
+    assert vectors(frame.clear()).shape == (0, 4)
+    assert vectors(frame).dtype == np.float32
