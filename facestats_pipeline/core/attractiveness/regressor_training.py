@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from threadpoolctl import threadpool_limits
 
 from facestats_pipeline.core.attractiveness.regressor_figures import pearson, regression_figures
 from facestats_pipeline.core.attractiveness.regressor_model import (
@@ -21,6 +20,7 @@ from facestats_pipeline.core.attributes import calibration as cal
 from facestats_pipeline.core.attributes.folds import group_ids, make_folds
 from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused, check_provenance, refuse_name_derived
 from facestats_pipeline.core.progress import track
+from facestats_pipeline.core.single_thread import single_threaded
 
 __all__ = ["TrainingRefused", "TrainingResult", "run_training"]
 
@@ -55,8 +55,7 @@ class TrainingResult:
     half_width: float
 
 
-# One thread: on small matrices BLAS threads that wait for each other made fits 40 times slower on a busy machine.
-@threadpool_limits.wrap(limits=1)
+@single_threaded
 def run_training(
     x: npt.ArrayLike,
     y: npt.ArrayLike,

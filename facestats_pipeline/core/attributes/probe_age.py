@@ -9,12 +9,12 @@ import numpy.typing as npt
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from facestats_pipeline.core.attributes import calibration as cal
 from facestats_pipeline.core.attributes.probe_classifier import MIN_PER_CLASS, TrainedProbe, train_classifier
 from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, MAX_AGE, age_bin_of
+from facestats_pipeline.core.single_thread import single_threaded
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,8 +70,7 @@ class TrainedAge:
         return np.clip(years, 0, MAX_AGE), np.clip(low, 0, MAX_AGE), np.clip(high, 0, MAX_AGE)
 
 
-# One thread: on small matrices BLAS threads that wait for each other made fits 40 times slower on a busy machine.
-@threadpool_limits.wrap(limits=1)
+@single_threaded
 def train_age(
     x: npt.ArrayLike,
     years: Sequence[float | None] | None,

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from facestats_pipeline.core.attributes import calibration as cal
 from facestats_pipeline.core.attributes.folds import group_ids, make_folds
@@ -17,6 +16,7 @@ from facestats_pipeline.core.attributes.probe_report import Rollup, classifier_r
 from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused, check_provenance
 from facestats_pipeline.core.labels.vocabulary import UNKNOWN
 from facestats_pipeline.core.progress import track
+from facestats_pipeline.core.single_thread import single_threaded
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
@@ -97,8 +97,7 @@ class TrainedProbe:
         return out
 
 
-# One thread: on small matrices BLAS threads that wait for each other made fits 40 times slower on a busy machine.
-@threadpool_limits.wrap(limits=1)
+@single_threaded
 def train_classifier(
     x: npt.ArrayLike,
     y: Sequence[str | None],
