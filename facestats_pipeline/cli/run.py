@@ -68,13 +68,17 @@ def prepare(
         if file is not None and not file.is_file():
             raise ExpectedError(f"there is no file {file}; {option} is a CSV file")
     if encoder is not None:
-        remembered["encoder.name"] = encoder
+        architecture, _, place = encoder.partition("/")
+        is_file = bool(place) and Path(place).is_file()  # remembered for commands from any folder
+        remembered["encoder.name"] = f"{architecture}/{Path(place).resolve()}" if is_file else encoder
     if shard_size is not None:
         remembered["shard_size"] = shard_size
     settings = settings_for(data_dir, **remembered)
     if not settings.raw.is_dir():
         raise ExpectedError(f"there is no folder {settings.raw}; give your photos with --raw FOLDER")
     _check_labels(labels, ratings)
+    if encoder is not None:
+        _check_encoder(settings)
     if remembered:
         save_settings(settings.data_dir, remembered)
     for name, file in (("labels.csv", labels), ("ratings.csv", ratings)):
@@ -84,6 +88,17 @@ def prepare(
             if not target.exists() or not target.samefile(file):
                 shutil.copyfile(file, target)
     return settings
+
+
+def _check_encoder(settings: Settings) -> None:
+    from facestats_pipeline.core.embeddings.checkpoints import resolve_model
+    from facestats_pipeline.core.embeddings.model_errors import EncoderUnavailable
+    from facestats_pipeline.io.weights import encoder_folder
+
+    try:
+        resolve_model(settings.encoder.name, encoder_folder(settings))
+    except EncoderUnavailable as error:
+        raise ExpectedError(str(error)) from None
 
 
 def _check_labels(labels: Path | None, ratings: Path | None) -> None:

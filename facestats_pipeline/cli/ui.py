@@ -1,7 +1,7 @@
 """`facestats ui`: Dagster's web page and daemon on a data folder."""
 
 import os
-import subprocess
+import socket
 import sys
 from typing import Annotated
 
@@ -32,22 +32,14 @@ def ui(
         "FACESTATS_DATA_DIR": str(settings.data_dir.resolve()),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
-    command = [
-        sys.executable,
-        "-m",
-        "dagster",
-        "dev",
-        "-m",
-        "facestats_pipeline.definitions",
-        "--host",
-        host,
-        "--port",
-        str(port),
-    ]
+    with socket.socket() as probe:
+        if probe.connect_ex((host, port)) == 0:
+            raise ExpectedError(f"port {port} is taken; choose another with --port")
+    where = ["--host", host, "--port", str(port)]
     err.print(f"Dagster on http://{host}:{port} for {settings.data_dir} (Ctrl-C ends it)", markup=False)
-    try:
-        code = subprocess.call(command, env=environment)
-    except KeyboardInterrupt:
-        return
-    if code:
-        raise ExpectedError(f"`dagster dev` ended with code {code}; is port {port} taken? Choose another with --port")
+    # Replaced, not started as a child: whoever ends this process ends Dagster's servers with it.
+    os.execve(
+        sys.executable,
+        [sys.executable, "-m", "dagster", "dev", "-m", "facestats_pipeline.definitions", *where],
+        environment,
+    )

@@ -30,8 +30,10 @@ class Recipe:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the artifact's content may have changed."""
-        return digest([self.asset, self.family, dict(self.inputs), dict(self.basis), self.skipped])
+        """Changes when the artifact's content may have changed. What was skipped has no content, whatever it was skipped for."""
+        if self.skipped:
+            return digest([self.asset, "skipped"])
+        return digest([self.asset, self.family, dict(self.inputs), dict(self.basis), ""])
 
     def to_json(self) -> str:
         """For a Parquet footer or a receipt."""

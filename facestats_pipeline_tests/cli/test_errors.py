@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from facestats_pipeline.cli.main import COMMANDS, main
+from facestats_pipeline.cli.run import prepare
 from facestats_pipeline.config import leaves, variable
 
 Call = Callable[..., tuple[int, str, str]]
@@ -104,6 +105,20 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
     assert code == 1
     assert said in err
     assert value in err
+
+
+def test_what_is_remembered_holds_from_any_folder(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths given relative to one folder, and a later command from another."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.safetensors").write_bytes(b"weights")
+    prepare(tmp_path / "data", raw=Path("photos"), encoder="ViT-B-32/own.safetensors", shard_size=7)
+    monkeypatch.chdir(photos)
+    settings = prepare(tmp_path / "data")
+    assert (settings.raw, settings.shard_size) == (photos, 7)
+    assert settings.encoder.name == f"ViT-B-32/{tmp_path}/own.safetensors"
+    assert prepare(tmp_path / "data", encoder="ViT-B-32/untrained").encoder.name == "ViT-B-32/untrained"
 
 
 def test_a_wrong_option_value(call: Call, photos: Path, tmp_path: Path) -> None:

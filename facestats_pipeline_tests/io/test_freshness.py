@@ -90,7 +90,8 @@ def test_a_touched_folder_leaves_all_done(store: Store) -> None:
 def test_a_changed_setting_makes_exactly_what_depends_on_it_stale(store: Store, changed: str, stale: set[str]) -> None:
     book = book_of(store, with_code_version(changed, "1-other"))
     assert waiting(book, SHARDS) == dict.fromkeys(stale, "stale")
-    make_waiting(book, SHARDS)
+    made = make_waiting(book, SHARDS)
+    assert {name for name, _ in made} == stale, "models too, though they do not follow single photos"
     assert waiting(book, SHARDS) == {}
 
 

@@ -16,6 +16,7 @@ from facestats_pipeline.core.composites.composite_specs import DEFAULT_FLOOR, Co
 from facestats_pipeline.core.images.images import ImageProblem, preprocess_image
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.reports.contact_sheet import contact_sheet
+from facestats_pipeline.core.single_thread import single_threaded
 
 Source = Image.Image | Path | bytes
 Float = NDArray[np.float32]
@@ -51,6 +52,7 @@ class Eigenfaces:
         return _picture(face)
 
 
+@single_threaded
 def fit_eigenfaces(
     images: Iterable[Source],
     *,
