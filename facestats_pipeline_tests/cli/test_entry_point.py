@@ -133,5 +133,7 @@ def test_an_encoder_that_is_not_there_fails_with_one_message_and_keeps_what_was_
 ) -> None:
     code, _, err = facestats("run", "-d", "data", "--encoder", "ViT-B-32/nowhere.pt", cwd=tmp_path)
     assert code == 1
-    assert "embeddings_clip failed: EncoderUnavailable: nowhere.pt: there is no such" in " ".join(err.split())
+    assert "nowhere.pt: there is no such checkpoint file" in " ".join(err.split())
+    settings = (tmp_path / "data" / "facestats.yaml").read_text()
+    assert "nowhere" not in settings  # what cannot work is not remembered
     assert (tmp_path / "data/processed/metadata/master.parquet/shard-00000.parquet").is_file()

@@ -4,7 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from facestats_pipeline.cli.main import COMMANDS, main
 from facestats_pipeline.cli.run import prepare
@@ -112,7 +114,7 @@ def test_what_is_remembered_holds_from_any_folder(
 ) -> None:
     """Paths given relative to one folder, and a later command from another."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "own.safetensors").write_bytes(b"weights")
+    (tmp_path / "own.safetensors").write_bytes(save({"weight": np.zeros(1, np.float32)}))
     prepare(tmp_path / "data", raw=Path("photos"), encoder="ViT-B-32/own.safetensors", shard_size=7)
     monkeypatch.chdir(photos)
     settings = prepare(tmp_path / "data")

@@ -34,7 +34,8 @@ def test_leave_one_out_finds_a_linear_target_and_nothing_in_noise() -> None:
     assert found["value"] > 0.9
     assert found["lo"] < found["value"] < found["hi"]
     # Of noise, leave-one-out predicts the mean of the others, which falls where the left-out value is high: r is negative then.
-    assert leave_one_out_pearson(x, rng.normal(size=40))["value"] < 0.3
+    noise = [leave_one_out_pearson(x, np.random.default_rng(seed).normal(size=40))["value"] for seed in range(9)]
+    assert np.median(noise) < 0.2
 
 
 def test_identity_of_a_perfect_and_of_a_blind_embedding() -> None:
