@@ -31,6 +31,7 @@ def settings_page() -> str:
         value: Any = Settings()
         for key in path:
             value = getattr(value, key)
+        value = "; ".join(value) if isinstance(value, tuple) else value
         shown = "" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
         lines.append(f"| `{'.'.join(path)}` | `{variable(path)}` | {shown} | {field.description} |")
     return "\n".join(lines)
@@ -43,6 +44,7 @@ def assets_page() -> str:
 
     graph = build_definitions(Settings()).resolve_asset_graph()
     order = ["ingest", "preproc", "embeddings", "attributes", "attractiveness", "metadata", "composites", "reports"]
+    order += ["encoder_training"]
     keys = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level, key=str)]
     lines = ["# Assets", "", "In the order of their stages; “shards” marks a table of one file per shard."]
     for group in order:
@@ -52,7 +54,9 @@ def assets_page() -> str:
             if node.group_name == group:
                 parents = ", ".join(f"`{parent.path[-1]}`" for parent in sorted(node.parent_keys))
                 sharded = "shards" if node.partitions_def is not None else ""
-                lines.append(f"| `{key.path[-1]}` | {sharded} | {parents} | {(node.description or '').strip()} |")
+                lines.append(
+                    f"| `{key.path[-1]}` | {sharded} | {parents} | {' '.join((node.description or '').split())} |"
+                )
     return "\n".join(lines)
 
 
@@ -77,11 +81,11 @@ def commands_page() -> str:
 
     from typer.testing import CliRunner
 
-    from facestats_pipeline.cli.main import COMMANDS
+    from facestats_pipeline.cli.main import COMMANDS, module_of
 
     lines = ["# Commands", "", "Every command takes `--help`; most take `--data-dir` and `--json`."]
     for name, line in COMMANDS.items():
-        app = import_module(f"facestats_pipeline.cli.{name}").app
+        app = import_module(module_of(name)).app
         subcommands = (
             [[command.name] for command in app.registered_commands] if len(app.registered_commands) > 1 else [[]]
         )

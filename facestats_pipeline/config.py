@@ -10,11 +10,12 @@ import os
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from facestats_pipeline.core.attributes.prompts import TEMPLATES, prompts_from
 from facestats_pipeline.core.metadata.flags import FlagThresholds
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +28,19 @@ _NOT_SETTINGS = {"FACESTATS_CONFIG"}
 
 class SettingsError(ValueError):
     """A setting that does not exist or does not fit; the message says which, whence, and what is allowed."""
+
+
+def _listed(value: object) -> object:
+    """A variable holds a list as one text, its parts between semicolons."""
+    return [part.strip() for part in value.split(";") if part.strip()] if isinstance(value, str) else value
+
+
+def _templates(value: tuple[str, ...]) -> tuple[str, ...]:
+    prompts_from({"gender": value})
+    return value
+
+
+Templates = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_templates)]
 
 
 class Section(BaseModel):
@@ -76,6 +90,34 @@ class Attributes(Section):
     target_error_ethnicity: float = Field(0.2, gt=0, lt=1, description="the same for seven ethnicity classes")
     target_error_age: float = Field(0.4, gt=0, lt=1, description="the same for nine age bins")
     folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
+
+
+class ZeroShot(Section):
+    """Sentences with {} where a class is named; used for an attribute that has neither a trained nor a shipped probe."""
+
+    enabled: bool = Field(True, description="without it, an attribute that has no probe is `unknown`")
+    gender: Templates = Field(
+        TEMPLATES["gender"], description="sentences with {} for gender; in a variable, between `;`"
+    )
+    ethnicity: Templates = Field(TEMPLATES["ethnicity"], description="the same for seven ethnicity classes")
+    age_bin: Templates = Field(TEMPLATES["age_bin"], description="the same for nine age bins")
+
+
+class EncoderTraining(Section):
+    """Training an encoder of one's own; only when asked: `facestats train-encoder`, or the asset `mini_encoder`."""
+
+    data: Path | None = Field(None, description="folder of Parquet files with photos and labels (FairFace's columns)")
+    epochs: float | None = Field(
+        None, gt=0, description="times each photo is seen, in two views; default: as the shipped"
+    )
+    photos: int | None = Field(None, ge=2, description="photos a step, over all processes; default: as the shipped")
+    processes: int | None = Field(
+        None, ge=1, le=64, description="processes of one thread each; default: as the shipped"
+    )
+    held_out: int | None = Field(
+        None, ge=2, description="photos kept back, to choose settings and calibrate probes; default: as the shipped"
+    )
+    probes: bool = Field(True, description="train the probes that come with the encoder as well")
 
 
 class Attractiveness(Section):
@@ -140,10 +182,12 @@ class Settings(Section):
     encoder: Encoder = Encoder()
     labels: Labels = Labels()
     attributes: Attributes = Attributes()
+    zeroshot: ZeroShot = ZeroShot()
     attractiveness: Attractiveness = Attractiveness()
     metadata: Metadata = Metadata()
     composites: Composites = Composites()
     automation: Automation = Automation()
+    encoder_training: EncoderTraining = EncoderTraining()
 
     @property
     def raw(self) -> Path:

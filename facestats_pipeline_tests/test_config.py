@@ -43,6 +43,14 @@ def test_wrong_file_names_key_and_what_is_allowed(tmp_path: Path, text: str, sai
         assert part in str(error.value)
 
 
+def test_sentences_of_zero_shot_are_a_list_or_one_text_between_semicolons(tmp_path: Path) -> None:
+    (tmp_path / "facestats.yaml").write_text("zeroshot: {age_bin: ['{} by age']}")
+    settings = load_settings(environ={"FACESTATS_ZEROSHOT_GENDER": "{} one; {}, two"}, data_dir=tmp_path)
+    assert (settings.zeroshot.gender, settings.zeroshot.age_bin) == (("{} one", "{}, two"), ("{} by age",))
+    with pytest.raises(SettingsError, match=r"zeroshot\.gender.*one \{\}"):
+        load_settings(environ={"FACESTATS_ZEROSHOT_GENDER": "a face"}, data_dir=tmp_path)
+
+
 def test_wrong_variable_is_named_with_the_nearest_setting() -> None:
     with pytest.raises(SettingsError, match=r"FACESTATS_SHARD_SIZ .*FACESTATS_SHARD_SIZE"):
         load_settings(environ={"FACESTATS_SHARD_SIZ": "3"})

@@ -68,7 +68,7 @@ def composite(
             age=_range("--age", age),
             decile=_whole("--decile", decile),
             method=method.value,
-            strict=strict,
+            strict=strict or settings.composites.strict,
             floor=settings.composites.min_n,
         )
         with progress(quiet=json_):

@@ -12,12 +12,19 @@ COMMANDS = {
     "run": "ingest photos and make whatever is missing or stale",
     "status": "what is done, stale or missing, shard by shard",
     "score": "attributes and score of new photos",
+    "search": "the nearest faces to a text or a picture",
     "composite": "the average face of a group",
     "ui": "open Dagster's web page on this project",
     "models": "model weights: what is there, checksums, licences",
+    "train-encoder": "train an encoder of your own, and its probes",
     "doctor": "what this machine has and lacks",
 }
-"""Name → one line of help; `facestats_pipeline.cli.<name>` holds each as `app` (a Typer)."""
+"""Name → one line of help; `module_of` says which module holds each as `app` (a Typer)."""
+
+
+def module_of(name: str) -> str:
+    """The module of a command."""
+    return f"facestats_pipeline.cli.{name.replace('-', '_')}"
 
 
 CALLED = "facestats.called"
@@ -40,7 +47,7 @@ class LazyGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         if ctx.resilient_parsing or cmd_name == ctx.meta.get(CALLED):
-            command = typer.main.get_command(import_module(f"facestats_pipeline.cli.{cmd_name}").app)
+            command = typer.main.get_command(import_module(module_of(cmd_name)).app)
         else:
             listed = typer.Typer(add_completion=False)
             listed.command(help=COMMANDS[cmd_name])(lambda: None)

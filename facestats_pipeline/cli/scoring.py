@@ -10,7 +10,7 @@ from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.attractiveness.score_photo import score_image
 from facestats_pipeline.core.attributes.attributes import AttributeModels
-from facestats_pipeline.core.attributes.probe_store import EncoderMismatch, load_probe
+from facestats_pipeline.core.attributes.probe_store import EncoderMismatch, ProbeError, load_probe
 from facestats_pipeline.core.embeddings.encoders import EncoderUnavailable
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.io_managers import ProbeIOManager, load_checkpoint
@@ -44,13 +44,16 @@ class Scorer:
                 checkpoint=self.checkpoint,
                 reference=self.reference,
             )
+        except ProbeError as problem:
+            raise ExpectedError(str(problem)) from None
         except (EncoderUnavailable, EncoderMismatch) as problem:
             raise ExpectedError(f"{problem}\n`facestats run` brings the models up to date") from None
 
     @cached_property
     def models(self) -> AttributeModels:
-        """Probes trained here, as far as there are any."""
-        return AttributeModels(*(self._probe(asset) for asset in ProbeIOManager.STEMS))
+        """Probes trained here, else shipped ones, else zero-shot."""
+        own = AttributeModels(*(self._probe(asset) for asset in ProbeIOManager.STEMS))
+        return self.project.attribute_models(own, self.project.encoder.model_id)
 
     @cached_property
     def checkpoint(self) -> dict[str, Any] | None:

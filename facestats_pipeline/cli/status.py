@@ -22,6 +22,9 @@ def status(
         bool, typer.Option("--photos", help="List the files that were set aside, with the reason.")
     ] = False,
     shards: Annotated[bool, typer.Option("--shards", help="One line for each shard that is not done.")] = False,
+    on_demand: Annotated[
+        bool, typer.Option("--on-demand", help="Also what is made only when it is asked for.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Per artifact and shard: done, stale (and why), missing. Nothing is run or changed."""
@@ -31,7 +34,7 @@ def status(
     if photos:
         _show_photos(pipeline, json_)
         return
-    states = collect(pipeline)
+    states = collect(pipeline, on_demand=on_demand)
     if json_:
         print_json({"data_dir": str(settings.data_dir), "shards": pipeline.shards, "artifacts": states})
         return
@@ -49,18 +52,21 @@ def status(
         for state in states:
             for shard, why in state["not_done"].items():
                 out.print(f"{state['artifact']} {shard}: {why}", markup=False)
-    waiting = sum(state["stale"] + state["missing"] for state in states)
+    waiting = sum(state["stale"] + state["missing"] for state in states if not state["on_demand"])
     out.print("Everything is up to date." if not waiting else f"{waiting} to make: `facestats run` makes them.")
 
 
-def collect(pipeline: Any) -> list[dict[str, Any]]:
-    """One row per artifact, in order of the graph."""
+def collect(pipeline: Any, *, on_demand: bool = False) -> list[dict[str, Any]]:
+    """One row per artifact, in order of the graph; those made on demand alone only when asked for."""
     rows: dict[str, dict[str, Any]] = {}
     for (name, shard), state in pipeline.states().items():
         node = pipeline.book.graph[name]
+        if node.on_demand and not on_demand:
+            continue
+        counts = {"done": 0, "stale": 0, "missing": 0}
         row = rows.setdefault(
             name,
-            {"stage": node.group, "artifact": name, "done": 0, "stale": 0, "missing": 0, "why": "", "not_done": {}},
+            {"stage": node.group, "artifact": name, **counts, "why": "", "not_done": {}, "on_demand": node.on_demand},
         )
         row[state.status] += 1
         if state.status != "done":

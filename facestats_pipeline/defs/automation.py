@@ -11,7 +11,7 @@ import dagster as dg
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.ingest.inventory import scan_folder
-from facestats_pipeline.defs.partitions import SHARDS, SHARDS_PER_RUN
+from facestats_pipeline.defs.partitions import ON_DEMAND, SHARDS, SHARDS_PER_RUN
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.freshness import ROOT
 from facestats_pipeline.io.layout import INPUTS
@@ -29,7 +29,9 @@ discover_photos = dg.define_asset_job(
 )
 update_shards = dg.define_asset_job(
     "update_shards",
-    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(ROOT),
+    selection=dg.AssetSelection.all()
+    - dg.AssetSelection.assets(ROOT)
+    - dg.AssetSelection.tag(*next(iter(ON_DEMAND.items()))),
     description="Everything else, for the shards that you choose: images, models, tables, reports.",
 )
 

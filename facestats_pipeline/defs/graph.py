@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from facestats_pipeline.defs.partitions import REFIT_KEY
+from facestats_pipeline.defs.partitions import ON_DEMAND, REFIT_KEY
 from facestats_pipeline.io.freshness import Node
 
 
@@ -21,6 +21,7 @@ def nodes_of(definitions: dg.Definitions) -> list[Node]:
                 code_version=node.code_version or "",
                 parents=parents,
                 refits=bool(node.metadata.get(REFIT_KEY)),
+                on_demand=ON_DEMAND.items() <= node.tags.items(),
             )
         )
     return sorted(nodes, key=lambda node: node.name)

@@ -12,10 +12,12 @@ SHARD_RANGE = dg.BackfillPolicy.multi_run(max_partitions_per_run=SHARDS_PER_RUN)
 
 SETTINGS_KEY = "facestats/settings"
 REFIT_KEY = "facestats/refits"
+ON_DEMAND = {"facestats/on_demand": "true"}
+"""Tag of an asset that nobody's update makes: it is materialized in the UI or by a command of its own."""
 
 
 def depends_on(*sections: str, refits: bool = False) -> dict[str, Any]:
-    """Metadata of an asset: the settings whose change makes it stale (see `definitions.py`), and whether it is fitted on the collection."""
+    """Metadata of an asset: the settings whose change makes it stale (see `policy.py`), and whether it is fitted on the collection."""
     return {SETTINGS_KEY: list(sections), **({REFIT_KEY: True} if refits else {})}
 
 

@@ -11,6 +11,8 @@ from facestats_pipeline.io.freshness import Node, RecipeBook
 from facestats_pipeline.io.store import Store
 
 if TYPE_CHECKING:
+    from facestats_pipeline.core.attributes.attributes import AttributeModels
+    from facestats_pipeline.core.attributes.zeroshot import ZeroShot
     from facestats_pipeline.core.embeddings.encoders import Encoder
     from facestats_pipeline.core.preproc.detection import FaceDetector
     from facestats_pipeline.core.preproc.face_landmarks import FaceLandmarker
@@ -24,6 +26,8 @@ class Project:
         self.settings = settings
         self.store = Store(settings.data_dir, settings.models)
         self.book = RecipeBook(self.store, load_graph, settings.refit_growth)
+        self._shipped: dict[str, AttributeModels] = {}
+        self._zeroshots: dict[str, ZeroShot | None] = {}
 
     def previous(self, asset: str, shard: str) -> pl.DataFrame | None:
         """Rows of an earlier run that the same code and settings made."""
@@ -76,6 +80,38 @@ class Project:
             precision=wanted.precision,
             seed=self.settings.seed,
         )
+
+    def attribute_models(self, own: "AttributeModels", encoder_id: str | None) -> "AttributeModels":
+        """What to infer attributes of embeddings of `encoder_id` with: one's own probes, then shipped ones, then zero-shot.
+
+        The encoder is loaded only where zero-shot is needed and it may know words. None: there is no embedding, nothing is added.
+        """
+        if encoder_id is None:
+            return own
+        return own.completed(self._shipped_probes(encoder_id), lambda: self._zeroshot(encoder_id))
+
+    def _shipped_probes(self, encoder_id: str) -> "AttributeModels":
+        from facestats_pipeline.core.attributes.shipped_probes import load_shipped
+        from facestats_pipeline.io.weights import shipped_probes
+
+        if encoder_id not in self._shipped:
+            self._shipped[encoder_id] = load_shipped(shipped_probes(self.settings), encoder_id)
+        return self._shipped[encoder_id]
+
+    def _zeroshot(self, encoder_id: str) -> "ZeroShot | None":
+        from facestats_pipeline.core.attributes.prompts import prompts_from
+        from facestats_pipeline.core.attributes.shipped_probes import shipped_scales
+        from facestats_pipeline.core.attributes.zeroshot import build_zeroshot
+        from facestats_pipeline.io.weights import shipped_probes
+
+        wanted = self.settings.zeroshot
+        if not wanted.enabled or "untrained" in encoder_id:
+            return None
+        if encoder_id not in self._zeroshots:
+            prompts = prompts_from(wanted.model_dump(exclude={"enabled"}))
+            scales = shipped_scales(shipped_probes(self.settings), encoder_id)
+            self._zeroshots[encoder_id] = build_zeroshot(self.encoder, prompts, scales)
+        return self._zeroshots[encoder_id]
 
     @cached_property
     def preproc_settings(self) -> "PreprocSettings":

@@ -31,6 +31,7 @@ class Node:
     code_version: str
     parents: tuple[str, ...]
     refits: bool = False
+    on_demand: bool = False  # made only when someone asks for it by name
 
 
 @dataclass(frozen=True)

@@ -288,3 +288,15 @@ class ProbeIOManager(RecordedIOManager):
             return None
         asset = _name(context.asset_key)
         return load_probe(self.store.base(asset), self.STEMS[asset])
+
+
+def io_managers(book: RecipeBook) -> dict[str, dg.IOManager]:
+    """Every IO manager under the key by which assets name it."""
+    return {
+        "tables": TableIOManager(book),
+        "shard_tables": ShardTableIOManager(book),
+        "jpeg_shards": JpegShardIOManager(book),
+        "files": FilesIOManager(book),
+        "probes": ProbeIOManager(book),
+        "torch_checkpoints": TorchCheckpointIOManager(book),
+    }

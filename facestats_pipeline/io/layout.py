@@ -34,6 +34,9 @@ TABLES: dict[str, str] = {
 JPEG_SHARDS = "preproc"
 """Folder of `<shard>/<image_id>.jpg`."""
 
+INDEX = "embeddings/embedding_index.usearch"
+"""File of the asset embedding_index."""
+
 INPUTS: dict[str, str] = {
     "labels_csv": "labels.csv",
     "ratings_csv": "ratings.csv",

@@ -39,10 +39,14 @@ def plan(
     shards: Sequence[str],
     most: int,
 ) -> list[Step]:
-    """The runs, of at most `most` shards each, that make whatever of `assets` (one phase) is not done."""
+    """The runs, of at most `most` shards each, that make whatever of `assets` (one phase) is not done.
+
+    What is made on demand alone is never planned.
+    """
     waiting = [
         (name, shard)
         for name in assets
+        if not graph[name].on_demand
         for shard in (shards if graph[name].sharded else [None])
         if states[name, shard].status != "done"
     ]

@@ -39,6 +39,7 @@ class Store:
         self.processed = data_dir / "processed"
         self.labels = data_dir / "labels"
         self.models = models_dir
+        self._made: set[Path] = set()
 
     # --- tables -----------------------------------------------------------------------------------------------------------------
 
@@ -185,19 +186,24 @@ class Store:
     def replacing(self, target: Path) -> Iterator[Path]:
         """A temporary path to write to; renamed to `target` when the block ends well, removed when it does not."""
         temporary = self.temporary_path(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_folder(target.parent)
         try:
             yield temporary
             temporary.replace(target)
-        finally:
+        except BaseException:
             temporary.unlink(missing_ok=True)
+            raise
 
     def temporary_path(self, target: Path) -> Path:
         """A new name on the same file system as `target`, outside every dataset."""
-        root = self.models if target.is_relative_to(self.models) else self.processed
-        folder = root / ".tmp"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = (self.models if target.is_relative_to(self.models) else self.processed) / ".tmp"
+        self._make_folder(folder)
         return folder / f"{uuid.uuid4().hex}{target.suffix}"
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder not in self._made:  # once a folder, not once a photo
+            folder.mkdir(parents=True, exist_ok=True)
+            self._made.add(folder)
 
 
 MODEL_ASSETS = frozenset(
@@ -208,6 +214,7 @@ MODEL_ASSETS = frozenset(
         "attractiveness_regressor",
         "attractiveness_reference",
         "cluster_model",
+        "mini_encoder",
     }
 )
 """Artifacts whose files lie in the models folder."""

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from facestats_pipeline import config
 from facestats_pipeline.config import Settings, SettingsError
 
 MINI = "facestats-mini"
@@ -32,13 +33,25 @@ def encoder_folder(settings: Settings) -> Path:
     return next((folder for folder in settings.model_folders if (folder / MINI).is_dir()), settings.models)
 
 
+def is_shipped(folder: Path) -> bool:
+    """Whether this is the folder of the encoder that came with FaceStats."""
+    return folder.resolve() == (config.PROJECT_ROOT / "models" / MINI).resolve()
+
+
+def shipped_probes(settings: Settings) -> Path:
+    """Folder of the probes that come with the shipped encoder."""
+    return encoder_folder(settings) / MINI / "probes"
+
+
 def identity(settings: Settings, what: str) -> str:
-    """A short text that changes when the weights of `detector`, `landmarker` or `encoder` change."""
+    """A short text that changes when what `detector`, `landmarker`, `encoder` or `shipped_probes` stand for changes."""
     if what == "detector":
         return _content(detector_model(settings))
     if what == "landmarker":
         return _content(landmark_model(settings))
     name = settings.encoder.name
+    if what == "shipped_probes":  # of no use to another encoder
+        return _folder(shipped_probes(settings)) if name == MINI else "none"
     if name == MINI:
         return _content(encoder_folder(settings) / MINI / "SHA256SUMS")
     _, _, place = name.partition("/")
@@ -47,6 +60,14 @@ def identity(settings: Settings, what: str) -> str:
 
 def _content(path: Path | None) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path is not None and path.is_file() else "none"
+
+
+def _folder(path: Path) -> str:
+    """Of probes: their JSON files hold the checksums of the files beside them."""
+    digest = hashlib.sha256()
+    for file in sorted(path.glob("*.json")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _stat(path: Path) -> str:

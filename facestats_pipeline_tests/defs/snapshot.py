@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from facestats_pipeline.defs.partitions import REFIT_KEY, SETTINGS_KEY
+from facestats_pipeline.defs.partitions import ON_DEMAND, REFIT_KEY, SETTINGS_KEY
 
 
 def snapshot_of(definitions: dg.Definitions) -> str:
@@ -24,6 +24,7 @@ def _assets(definitions: dg.Definitions) -> list[str]:
         most = f" {policy.max_partitions_per_run} a run" if policy is not None else ""
         parts = f"per shard{most}" if node.partitions_def is not None else "whole"
         refits = ", fitted on the collection" if node.metadata.get(REFIT_KEY) else ""
+        refits += ", on demand" if ON_DEMAND.items() <= node.tags.items() else ""
         lines += [
             f"asset {key.path[-1]}: {node.group_name}, {parts}, {how}, kinds {'+'.join(sorted(node.kinds))}{refits}",
             f"    from {_names(node.parent_keys)}",

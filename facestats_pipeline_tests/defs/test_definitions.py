@@ -14,6 +14,7 @@ from facestats_pipeline_tests.defs.snapshot import snapshot_of
 SNAPSHOT = Path(__file__).with_name("definitions_snapshot.txt")
 RENEW = "FACESTATS_RENEW_SNAPSHOT"
 STAGES = {"ingest", "preproc", "embeddings", "attributes", "attractiveness", "metadata", "composites", "reports"}
+ON_DEMAND = {"mini_encoder"}
 
 
 def test_definitions_are_those_that_were_reviewed(definitions: dg.Definitions) -> None:
@@ -39,10 +40,20 @@ def test_every_asset_explains_itself(definitions: dg.Definitions) -> None:
         node = graph.get(key)
         lacking = [name for name in ("description", "group_name", "owners", "kinds") if not getattr(node, name)]
         lacking += ["code_version"] if node.is_materializable and not node.code_version else []
-        lacking += [f"group {node.group_name}"] if node.group_name not in STAGES else []
+        lacking += [f"group {node.group_name}"] if node.group_name not in STAGES | {"encoder_training"} else []
         poor += [f"{key.path[-1]}: {what}" for what in lacking]
     assert poor == []
-    assert {graph.get(key).group_name for key in graph.get_all_asset_keys()} == STAGES
+    assert {graph.get(key).group_name for key in graph.get_all_asset_keys()} == STAGES | {"encoder_training"}
+
+
+def test_what_is_made_on_demand_is_in_no_job_and_nothing_waits_for_it(definitions: dg.Definitions) -> None:
+    nodes = nodes_of(definitions)
+    assert {node.name for node in nodes if node.on_demand} == ON_DEMAND
+    assert {parent for node in nodes for parent in node.parents} & ON_DEMAND == set()
+    for name in ("discover_photos", "update_shards"):
+        made = {key.path[-1] for key in definitions.resolve_job_def(name).asset_layer.selected_asset_keys}
+        assert made & ON_DEMAND == set(), name
+    assert made == {node.name for node in nodes} - ON_DEMAND - {"raw_photos"}
 
 
 def test_every_check_and_job_and_sensor_explains_itself(definitions: dg.Definitions) -> None:

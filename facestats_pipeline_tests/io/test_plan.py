@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from facestats_pipeline.io.freshness import DONE, State
+from facestats_pipeline.io.freshness import DONE, Node, State
 from facestats_pipeline.io.plan import Step, phases, plan
 from facestats_pipeline_tests.io.small_store import GRAPH, book_of, store_in
 
@@ -45,6 +45,12 @@ def test_consecutive_shards_are_one_run() -> None:
     runs = planned({"preproc": [0, 1, 2, 5, 6, 9]}, ["manifest", "preproc"])
     assert [run.shards for run in runs] == [tuple(SHARDS[0:3]), tuple(SHARDS[5:7]), (SHARDS[9],)]
     assert {run.assets for run in runs} == {("preproc",)}
+
+
+def test_what_is_made_on_demand_is_never_planned() -> None:
+    graph = NODES | {"mini_encoder": Node("mini_encoder", "encoder_training", False, "1", (), on_demand=True)}
+    now = states({}, "data_card") | {("mini_encoder", None): State("missing")}
+    assert plan(now, ["data_card", "mini_encoder"], graph, SHARDS, 64) == [Step(("data_card",))]
 
 
 def test_a_run_covers_no_more_shards_than_asked_for() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from facestats_pipeline.core.labels.provenance import DEMO_TRUTH
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.provided import labels_of, manual_labels_of, ratings_of
 from facestats_pipeline_tests.io.small_store import store_in
@@ -44,3 +45,21 @@ def test_vectors_of_a_table_and_of_an_empty_one() -> None:
     assert np.array_equal(vectors(frame), x)
     assert vectors(frame.clear()).shape == (0, 4)
     assert vectors(frame).dtype == np.float32
+
+
+def test_labels_of_drawn_faces_are_not_passed_off_as_people_s(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.labels.mkdir()
+    store.input_path("labels_csv").write_text("file,age,gender,race\na.jpg,20-29,Male,White\n")
+    store.input_path("ratings_csv").write_text("file,rating\na.jpg,3\n")
+    before = labels_of(store, [])
+    (store.labels / DEMO_TRUTH).touch()
+    after, ratings = labels_of(store, []), ratings_of(store)
+    assert before is not None
+    assert after is not None
+    assert ratings is not None
+    assert (before.provenance.kind, after.provenance.kind, ratings.provenance.kind) == (
+        "human",
+        "synthetic",
+        "synthetic",
+    )

@@ -30,6 +30,15 @@ def write_mini(models: Path) -> None:
     (models / MINI / "SHA256SUMS").write_text(f"{digest}  weights.bin\n")
 
 
+def test_probes_that_come_with_the_encoder_count_for_it_alone(models: Path) -> None:
+    mini, other = settings(models, **{"encoder.name": MINI}), settings(models)
+    before = identity(mini, "shipped_probes"), identity(other, "shipped_probes")
+    (models / MINI / "probes").mkdir(parents=True)
+    (models / MINI / "probes" / "gender_clf.json").write_text("{}")
+    assert identity(mini, "shipped_probes") != before[0]
+    assert identity(other, "shipped_probes") == before[1] == "none"
+
+
 def test_without_weights_everything_is_said_to_be_absent(models: Path) -> None:
     found = settings(models)
     assert detector_model(found) is None

@@ -11,9 +11,10 @@ import polars as pl
 from facestats_pipeline.core.attractiveness.regressor_model import predict_scores
 from facestats_pipeline.core.attractiveness.scoring import decile, percentile
 from facestats_pipeline.core.attributes.attributes import AttributeModels, infer_attributes
-from facestats_pipeline.core.embeddings.encoders import Encoder, run_embedding
+from facestats_pipeline.core.embeddings.encoders import Encoder
+from facestats_pipeline.core.embeddings.new_photo import embed_new_photo
 from facestats_pipeline.core.preproc.detection import FaceDetector
-from facestats_pipeline.core.preproc.preprocessing import PreprocSettings, preprocess_photo
+from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
 
 _IDS = ("image_id", "filename")
 
@@ -36,20 +37,10 @@ def score_image(
     or None and `reason` says why. Raises EncoderMismatch when a model was trained on another encoder's embeddings.
     """
     models = models or AttributeModels()
-    done = preprocess_photo(
-        ("photo", "photo", source if isinstance(source, Path) else lambda: source),
-        settings or PreprocSettings(),
-        detector,
-    )
-    usable = done.row["status"] == "ok"
-    vector = np.full((1, encoder.dim), np.nan, dtype=np.float32)
-    if usable and done.jpeg is not None:
-        vector = run_embedding([done.jpeg], encoder, workers=1)
+    row, vector = embed_new_photo(source, encoder, detector, settings)
     ids = pl.DataFrame({name: ["photo"] for name in _IDS})
-    attributes = infer_attributes(ids, vector, models, usable=[usable], encoder_id=encoder.model_id)
-    result: dict[str, Any] = {
-        name: done.row[name] for name in ("status", "reason", "face_count", "face_score", "detector")
-    }
+    attributes = infer_attributes(ids, vector, models, usable=[row["status"] == "ok"], encoder_id=encoder.model_id)
+    result: dict[str, Any] = {name: row[name] for name in ("status", "reason", "face_count", "face_score", "detector")}
     result |= {"encoder": encoder.model_id, "encoder_trained": encoder.trained}
     result |= attributes.drop(_IDS).row(0, named=True)
     return result | _score(vector, checkpoint, reference, encoder.model_id)

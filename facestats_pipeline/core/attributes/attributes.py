@@ -1,6 +1,7 @@
 """Gender, ethnicity and age of each face from its embedding, each with a probability, a source, and the right to say `unknown`."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,15 @@ class AttributeModels:
     ethnicity: TrainedProbe | None = None
     age: TrainedAge | None = None
     zeroshot: ZeroShot | None = None
+
+    def completed(self, shipped: "AttributeModels", zeroshot: Callable[[], ZeroShot | None]) -> "AttributeModels":
+        """These models; where an attribute has none, the shipped probe; where it has none either, zero-shot, made only then."""
+        models = AttributeModels(
+            self.gender or shipped.gender, self.ethnicity or shipped.ethnicity, self.age or shipped.age, self.zeroshot
+        )
+        if None in (models.gender, models.ethnicity, models.age) and models.zeroshot is None:
+            return replace(models, zeroshot=zeroshot())
+        return models
 
     def check(self, encoder_id: str) -> None:
         """Raise EncoderMismatch unless every model reads embeddings of the encoder `encoder_id`."""

@@ -117,11 +117,21 @@ def train_age(
     )
     position = {image_id: i for i, image_id in enumerate(image_ids)}
     at = np.array([position[i] for i in probe.image_ids])
-    target, basis = _target_years(known[at], probe, seed)
+    return with_years(probe, rows[at], known[at], seed=seed, coverage=coverage)
+
+
+def with_years(
+    probe: TrainedProbe, rows: npt.NDArray[np.float32], known: Floats, *, seed: int, coverage: float
+) -> TrainedAge:
+    """Years and their interval on top of a probe of age bins, from the rows that it was calibrated on.
+
+    rows: (n, d) embeddings in the order of `probe.oof_target`; known: (n,) ages, NaN where unknown.
+    """
+    target, basis = _target_years(known, probe, seed)
     use = np.isfinite(target)
-    centres, widths = _bins(probe, known[at])
+    centres, widths = _bins(probe, known)
     expected, spread = _expected(probe.oof_proba.astype(np.float64), centres, widths)
-    x_use, y_use, fold, expected, spread = rows[at][use], target[use], probe.oof_fold[use], expected[use], spread[use]
+    x_use, y_use, fold, expected, spread = rows[use], target[use], probe.oof_fold[use], expected[use], spread[use]
     linear = np.full(len(y_use), np.nan)
     for f in np.unique(fold):
         linear[fold == f] = _ridge().fit(x_use[fold != f], y_use[fold != f]).predict(x_use[fold == f])

@@ -1,8 +1,9 @@
 """Training one classifier on embeddings: out of fold, calibrated, abstaining, with every figure's interval."""
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -45,7 +46,7 @@ class TrainedProbe:
         target_error: the error among answers for which the threshold was chosen.
         encoder_id: model_id of the encoder whose embeddings it reads.
         provenance: where its labels come from.
-        image_ids: the n images it learned from.
+        image_ids: the n images it learned from; empty for a probe that was saved without its rows.
         oof_proba: (n, k) f32 calibrated probabilities, each row by models and a calibration that did not see it; empty when unknown.
         oof_target, oof_fold: (n,) class indices of the labels, and the fold in which each row was held out.
         report: figures for model cards, JSON-able.
@@ -71,11 +72,16 @@ class TrainedProbe:
     created_by: str = field(default_factory=lambda: f"facestats-pipeline {version('facestats-pipeline')}")
 
     @property
+    def labelled(self) -> int:
+        """How many labelled images it learned from, also where their ids are not known."""
+        return int(self.report.get("trained_on", self.report["n"]))
+
+    @property
     def metrics(self) -> dict[str, float | int | str]:
         """The few figures to show beside the model; all others are in `report`."""
         return {
             "model": self.model.kind,
-            "labelled": len(self.image_ids),
+            "labelled": self.labelled,
             "classes": len(self.classes),
             "accuracy": float(self.report["accuracy"]["value"]),
             "accuracy_ci_lo": float(self.report["accuracy"]["ci_lo"]),
@@ -160,47 +166,74 @@ def train_classifier(
     fold = make_folds(target, folds, groups=ids[at].tolist(), seed=seed)
 
     candidates = _cross_validate(data, target, len(kept), fold, ids[at], kind, seed, threads, attribute, warnings)
+    return calibrated_probe(
+        {name: (partial(fit, data, target, ids[at]), logits) for name, (fit, logits) in candidates.items()},
+        target,
+        fold,
+        tuple(kept),
+        attribute=attribute,
+        target_error=target_error,
+        encoder_id=encoder_id,
+        provenance=source,
+        image_ids=tuple(str(image_ids[i]) for i in at.tolist()),
+        facts={"dropped_classes": dropped, "groups": len(np.unique(ids[at])), "seed": seed},
+        warnings=warnings,
+    )
+
+
+def calibrated_probe(
+    candidates: Mapping[str, tuple[Callable[[], ProbeModel], Logits]],
+    target: Ints,
+    fold: Ints,
+    classes: tuple[str, ...],
+    *,
+    attribute: str,
+    encoder_id: str,
+    provenance: Provenance,
+    image_ids: tuple[str, ...] = (),
+    target_error: float | None = None,
+    facts: dict[str, Any] | None = None,
+    warnings: list[str] | None = None,
+) -> TrainedProbe:
+    """The best of some models by their logits of rows that they did not see: calibrated, with a threshold and every figure.
+
+    candidates: name → (how to get the model, its logits (n, k)); target: (n,) class indices of those rows; fold: (n,) parts across
+    which calibration and threshold are measured. `facts` go into the report.
+    """
+    warnings = [] if warnings is None else warnings
     probas = {name: cal.crossfit_calibration(z, target, fold) for name, (_, z) in candidates.items()}
     error = DEFAULT_TARGET_ERROR.get(attribute, 0.2) if target_error is None else target_error
-    figures = {name: classifier_report(p, target, fold, kept, error, candidates[name][1]) for name, p in probas.items()}
+    figures = {
+        name: classifier_report(p, target, fold, classes, error, candidates[name][1]) for name, p in probas.items()
+    }
     best = min(figures, key=lambda name: figures[name]["log_loss"])
     proba = probas[best]
-
-    fit, logits = candidates[best]
-    model = fit(data, target, ids[at])
+    make, logits = candidates[best]
     top, correct = proba.max(axis=1), proba.argmax(axis=1) == target
     rollup, figures4 = None, None
     if attribute == "ethnicity":
-        rollup, figures4 = fit_rollup(proba, target, fold, kept, error)
+        rollup, figures4 = fit_rollup(proba, target, fold, classes, error)
     probe = TrainedProbe(
         attribute=attribute,
-        classes=tuple(kept),
-        model=model,
+        classes=classes,
+        model=make(),
         calibration=cal.fit_calibration(logits, target),
         threshold=cal.choose_threshold(top, correct, error),
         rollup=rollup,
         target_error=error,
         encoder_id=encoder_id,
-        provenance=source,
-        image_ids=tuple(str(image_ids[i]) for i in at.tolist()),
+        provenance=provenance,
+        image_ids=image_ids,
         oof_proba=proba.astype(np.float32),
         oof_target=target,
         oof_fold=fold,
         report={},
     )
-    report = _describe(probe, figures, best, warnings, dropped, len(np.unique(ids[at])), seed)
+    report = _describe(probe, figures, best, warnings) | (facts or {})
     return replace(probe, report=report | ({"rollup4": figures4} if figures4 else {}))
 
 
-def _describe(
-    probe: TrainedProbe,
-    figures: dict[str, Any],
-    best: str,
-    warnings: list[str],
-    dropped: dict[str, int],
-    n_groups: int,
-    seed: int,
-) -> dict[str, Any]:
+def _describe(probe: TrainedProbe, figures: dict[str, Any], best: str, warnings: list[str]) -> dict[str, Any]:
     chosen = figures[best]
     if chosen["accuracy"]["ci_lo"] <= chosen["majority_share"]:
         warnings.append(
@@ -212,11 +245,8 @@ def _describe(
     return {
         "attribute": probe.attribute,
         "classes": list(probe.classes),
-        "dropped_classes": dropped,
-        "n": len(probe.image_ids),
-        "groups": n_groups,
+        "n": len(probe.oof_target),
         "folds": int(probe.oof_fold.max()) + 1,
-        "seed": seed,
         "chosen": best,
         "setting": probe.model.setting,
         "candidates": {name: {key: f[key] for key in short} for name, f in figures.items()},

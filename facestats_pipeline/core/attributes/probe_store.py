@@ -2,6 +2,8 @@
 
 `gender_clf.json` (read first: it says what it is, for which encoder, and the SHA-256 of the files beside it), `gender_clf.skops` or
 `gender_clf.txt`, for ages `age_model_years.skops`, and `gender_clf_oof.parquet` with the out-of-fold probabilities.
+
+A probe that is given to others is saved without its rows: how many there were and where they come from, and nothing of any one image.
 """
 
 import hashlib
@@ -52,8 +54,11 @@ def check_encoder(model: str, trained_on: str, given: str) -> None:
         )
 
 
-def save_probe(probe: TrainedProbe | TrainedAge, folder: Path, stem: str) -> list[Path]:
-    """Write a probe as files that begin with `stem`; returns them, the JSON last (it is what makes the probe complete)."""
+def save_probe(probe: TrainedProbe | TrainedAge, folder: Path, stem: str, *, with_rows: bool = True) -> list[Path]:
+    """Write a probe as files that begin with `stem`; returns them, the JSON last (it is what makes the probe complete).
+
+    with_rows=False leaves out the ids of the training images and their out-of-fold probabilities: the count and the provenance stay.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     base = probe.probe if isinstance(probe, TrainedAge) else probe
     contents: dict[str, bytes] = {}
@@ -64,6 +69,8 @@ def save_probe(probe: TrainedProbe | TrainedAge, folder: Path, stem: str) -> lis
     if isinstance(probe, TrainedAge) and probe.ridge is not None:
         contents[f"{stem}_years.skops"] = dumps(probe.ridge)
     card: dict[str, Any] = {"format": PROBE_FORMAT, **_probe_card(base)}
+    if with_rows:
+        card["image_ids"] = list(base.image_ids)
     if isinstance(probe, TrainedAge):
         years = {k: getattr(probe, k) for k in ("centres", "widths", "ridge_share", "quantile", "coverage", "report")}
         card |= {"format": AGE_FORMAT, "years": years}
@@ -72,7 +79,7 @@ def save_probe(probe: TrainedProbe | TrainedAge, folder: Path, stem: str) -> lis
     for name, data in contents.items():
         (folder / name).write_bytes(data)
         written.append(folder / name)
-    if len(base.oof_proba):
+    if with_rows and len(base.oof_proba):
         _oof_table(base).write_parquet(folder / f"{stem}_oof.parquet")
         written.append(folder / f"{stem}_oof.parquet")
     (folder / f"{stem}.json").write_text(json.dumps(card, indent=1, allow_nan=False), encoding="utf-8")
@@ -127,8 +134,7 @@ def _probe_card(probe: TrainedProbe) -> dict[str, Any]:
         "target_error": probe.target_error,
         "rollup": asdict(probe.rollup) if probe.rollup else None,
         "report": probe.report,
-        "n": len(probe.image_ids),
-        "image_ids": list(probe.image_ids),
+        "n": probe.labelled,
     }
 
 
@@ -149,7 +155,7 @@ def _read_probe(folder: Path, stem: str, card: dict[str, Any], contents: dict[st
     if card["rollup"] is not None:
         r = card["rollup"]
         rollup = Rollup(tuple(r["classes"]), _calibration(r["calibration"], len(r["classes"])), float(r["threshold"]))
-    ids = tuple(str(i) for i in card["image_ids"])
+    ids = tuple(str(i) for i in card.get("image_ids", ()))
     proba, target, fold = _read_oof(folder / f"{stem}_oof.parquet", ids, k)
     return TrainedProbe(
         attribute=str(card["attribute"]),

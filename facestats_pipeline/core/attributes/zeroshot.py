@@ -1,48 +1,22 @@
 """Attributes from words alone, by comparing an image with sentences (Radford et al., 2021): for encoders with a trained text tower.
 
-There are no labels to calibrate on, so these probabilities are the encoder's own opinion of itself. Tables say `zeroshot` for that
-reason, decisions ask for high confidence, and a probe takes over as soon as there are labels.
+The temperature is the one that was fitted on labelled photos where there is one for the encoder (`fit_scale`), else the one that the
+encoder learned itself, which is its own opinion of itself. Tables say `zeroshot`, decisions ask for high confidence, and a probe takes
+over as soon as there are labels.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize_scalar
 
 from facestats_pipeline.core.attributes.calibration import softmax
+from facestats_pipeline.core.attributes.prompts import PROMPTS, Prompts
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
 
-Prompts = Mapping[str, Mapping[str, Sequence[str]]]
-"""attribute → class → sentences."""
-
-_ETHNICITY_WORDS = dict(
-    zip(
-        ETHNICITIES,
-        ("White", "Black", "Latino", "East Asian", "Southeast Asian", "Indian", "Middle Eastern"),
-        strict=True,
-    )
-)
-_AGE_WORDS = (
-    "a baby",
-    "a young child",
-    "a teenager",
-    *(f"a person in their {n}s" for n in (20, 30, 40, 50, 60)),
-    "an old person over 70",
-)
-PROMPTS: Prompts = {
-    "gender": {
-        "Female": ("a photo of the face of a woman", "a portrait of a girl or a woman"),
-        "Male": ("a photo of the face of a man", "a portrait of a boy or a man"),
-    },
-    "ethnicity": {
-        k: (f"a photo of the face of a {w} person", f"a portrait of a {w} person") for k, w in _ETHNICITY_WORDS.items()
-    },
-    "age_bin": {
-        k: (f"a photo of the face of {w}", f"a portrait of {w}") for k, w in zip(AGE_BINS, _AGE_WORDS, strict=True)
-    },
-}
 THRESHOLDS = {"gender": 0.9, "ethnicity": 0.8, "age_bin": 0.6}
 LOGIT_SCALE = 100.0  # what CLIP's temperature is clipped to and ends at (Radford et al., 2021, §2.5)
 
@@ -52,7 +26,16 @@ class TextEncoder(Protocol):
 
     model_id: str
     trained: bool
-    has_text: bool
+
+    @property
+    def has_text(self) -> bool:
+        """Whether it can encode sentences."""
+        ...
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor between cosines and logits that it learned."""
+        ...
 
     def encode_text(self, texts: list[str]) -> npt.NDArray[np.float32]:
         """Unit-norm embeddings (n, d) of sentences."""
@@ -61,18 +44,31 @@ class TextEncoder(Protocol):
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """Class names and the mean text embedding (k, d) of each class's sentences, by attribute, for one encoder."""
+    """Class names and the mean text embedding (k, d) of each class's sentences, by attribute, for one encoder.
+
+    `scales`: attribute → factor between cosines and logits (the inverse temperature).
+    """
 
     encoder_id: str
     texts: dict[str, tuple[tuple[str, ...], npt.NDArray[np.float32]]]
+    scales: dict[str, float] = field(default_factory=dict)
+
+    def cosines(self, attribute: str, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """(n, k) f64 of unit-norm embeddings (n, d) with the classes' sentences."""
+        return np.asarray(np.asarray(x, dtype=np.float64) @ self.texts[attribute][1].T.astype(np.float64))
 
     def predict_proba(self, attribute: str, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Uncalibrated probabilities (n, k) f64 for unit-norm embeddings (n, d)."""
-        return softmax(LOGIT_SCALE * np.asarray(x, dtype=np.float64) @ self.texts[attribute][1].T.astype(np.float64))
+        """Probabilities (n, k) f64 for unit-norm embeddings (n, d)."""
+        return softmax(self.scales.get(attribute, LOGIT_SCALE) * self.cosines(attribute, x))
 
 
-def build_zeroshot(encoder: TextEncoder, prompts: Prompts = PROMPTS) -> ZeroShot | None:
-    """Text embeddings for `infer_attributes`; None for an encoder that is untrained or has no text tower: it knows no words."""
+def build_zeroshot(
+    encoder: TextEncoder, prompts: Prompts = PROMPTS, scales: Mapping[str, float] | None = None
+) -> ZeroShot | None:
+    """Text embeddings for `infer_attributes`; None for an encoder that is untrained or has no text tower: it knows no words.
+
+    `scales`: attribute → fitted factor between cosines and logits; without one, the encoder's own.
+    """
     if not (encoder.trained and encoder.has_text):
         return None
     unknown = [c for by_class in prompts.values() for c in by_class if c not in (GENDERS + ETHNICITIES + AGE_BINS)]
@@ -82,4 +78,16 @@ def build_zeroshot(encoder: TextEncoder, prompts: Prompts = PROMPTS) -> ZeroShot
     for attribute, by_class in prompts.items():
         means = np.stack([encoder.encode_text(list(sentences)).mean(axis=0) for sentences in by_class.values()])
         texts[attribute] = (tuple(by_class), (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32))
-    return ZeroShot(encoder.model_id, texts)
+    own = dict.fromkeys(prompts, encoder.logit_scale)
+    return ZeroShot(encoder.model_id, texts, own | dict(scales or {}))
+
+
+def fit_scale(cosines: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """The factor between cosines (n, k) and logits under which labels y (n,) are most likely: temperature scaling (Guo et al., 2017)."""
+    rows, target = np.asarray(cosines, dtype=np.float64), np.asarray(y, dtype=np.intp)
+
+    def loss(log_scale: float) -> float:
+        p = softmax(np.exp(log_scale) * rows)[np.arange(len(rows)), target]
+        return -float(np.log(np.maximum(p, 1e-300)).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 7.0), method="bounded").x))

@@ -21,6 +21,7 @@ from PIL import Image
 from facestats_pipeline.core.demo.demo_canvas import tiles
 from facestats_pipeline.core.demo.demo_drawing import draw_face
 from facestats_pipeline.core.demo.demo_latents import FaceLatents, sample_latents
+from facestats_pipeline.core.labels.provenance import DEMO_TRUTH
 from facestats_pipeline.core.labels.vocabulary import age_bin_of
 from facestats_pipeline.core.progress import track
 
@@ -32,7 +33,6 @@ DUPLICATES = ("backup/copy_1.jpg", "backup/copy_2.jpg")
 """Byte-for-byte copies of the first two upright JPEG files."""
 BROKEN = ("backup/truncated.jpg", "backup/notes.jpg")
 """A JPEG cut off in the middle, and a text file with the name of a photo."""
-TRUTH = "demo_truth.csv"
 """In the labels folder: the returned table. It also marks the folder as the demo's, so that it may be written again."""
 
 _SHAPES = ((360, 450), (360, 450), (384, 480), (320, 480), (400, 400), (512, 384))
@@ -54,7 +54,7 @@ def generate_demo(n: int, raw_dir: Path, labels_dir: Path, *, seed: int = 0, wor
     Raises FileExistsError where `labels_dir` holds labels or ratings that are not the demo's.
     """
     raw_dir, labels_dir = Path(raw_dir), Path(labels_dir)
-    if not (labels_dir / TRUTH).exists():
+    if not (labels_dir / DEMO_TRUTH).exists():
         for name in ("labels.csv", "ratings.csv"):
             if (labels_dir / name).exists():
                 raise FileExistsError(f"{labels_dir / name} is not the demo's: choose another folder for the demo")
@@ -74,7 +74,7 @@ def generate_demo(n: int, raw_dir: Path, labels_dir: Path, *, seed: int = 0, wor
         _write(raw_dir / BROKEN[1], b"This is a note, not a photo.\n")
     truth = pl.DataFrame(rows, infer_schema_length=None)
     labels = truth.filter("labelled").select("file", age="age_bin", gender="gender", race="ethnicity", age_years="age")
-    _write(labels_dir / TRUTH, truth.write_csv().encode())
+    _write(labels_dir / DEMO_TRUTH, truth.write_csv().encode())
     _write(labels_dir / "labels.csv", labels.write_csv().encode())
     _write(labels_dir / "ratings.csv", _ratings(truth, seed))
     return truth

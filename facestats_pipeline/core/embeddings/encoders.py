@@ -110,6 +110,12 @@ class Encoder:
         return _stack(parts, self.dim)
 
     @property
+    def logit_scale(self) -> float:
+        """The factor between cosines and logits that contrastive training ended at; at most 100, to which CLIP clips it."""
+        learned = getattr(self._model, "logit_scale", None)
+        return 100.0 if learned is None else min(100.0, float(learned.detach().float().exp().max()))
+
+    @property
     def has_text(self) -> bool:
         """Whether `encode_text` works here: there is a text tower, and its tokenizer could be loaded."""
         return not isinstance(self._tokenizer, EncoderUnavailable)
@@ -179,6 +185,8 @@ def load_model(
 def _create(source: ModelSource, name: str, device: torch.device, precision: Precision, seed: int) -> Any:
     """The model that open_clip builds, with its weights, ready for inference. The caller's random state is left as it was."""
     open_clip = import_open_clip()
+    if source.arch.startswith("local-dir:"):
+        import facestats_pipeline.core.mini.towers  # noqa: F401  (registers the image tower that the config names)
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:

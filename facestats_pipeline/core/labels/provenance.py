@@ -14,6 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+DEMO_TRUTH = "demo_truth.csv"
+"""Lies beside labels that synthetic faces were drawn from."""
+
 TRAINABLE_KINDS = ("human", "synthetic")
 """`human`: people said so. `synthetic`: the known truth behind faces that were drawn (the demo). Nothing else is trained on."""
 

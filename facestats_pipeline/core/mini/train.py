@@ -62,6 +62,7 @@ class Settings:
     ema: float = 0.999
     held_out: int = 2000
     image_tower: str = "facestats_resnet18s"
+    start_from: str = ""  # a finished run's checkpoint whose averaged weights a new cycle starts from
     ranges: Ranges = field(default_factory=Ranges)
     weights: Weights = field(default_factory=Weights)
 
@@ -194,6 +195,11 @@ class Trainer:
         torch.save(state, partial)
         partial.replace(path)
 
+    def start_from(self, path: Path) -> None:
+        """Begin a new cycle at step 0 from the averaged weights of another run's checkpoint."""
+        self.average = torch.load(path, map_location=self.device, weights_only=True)["average"]
+        self.model.load_state_dict(self.average)
+
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of a run with the same towers; tensors alone are read from it."""
         state = torch.load(path, map_location=self.device, weights_only=True)
@@ -226,6 +232,8 @@ def train(
     trainer = Trainer(settings, data, tokenizer, device, rank)
     if (out / "checkpoint.pt").exists():
         trainer.load(out / "checkpoint.pt")
+    elif settings.start_from:
+        trainer.start_from(Path(settings.start_from))
     if rank == 0:
         (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1))
     last = trainer.total if stop_at is None else min(stop_at, trainer.total)

@@ -111,18 +111,22 @@ def _trained(
         return Skipped(str(refusal))
 
 
-@shard_table(group_name="attributes", metadata=depends_on())
+@shard_table(group_name="attributes", metadata=depends_on("zeroshot", "weights:shipped_probes"))
 def attributes(
     preproc: ShardPhotos,
     embeddings_clip: ShardFrames,
     gender_classifier: Any,
     ethnicity_classifier: Any,
     age_model: Any,
+    project: dg.ResourceParam[Project],
 ) -> ShardFrames:
-    """Gender, ethnicity and age of every image: decision or `unknown`, most probable class, calibrated probability, source."""
+    """Gender, ethnicity and age of every image: decision or `unknown`, most probable class, calibrated probability, source.
+
+    By the probe trained here from labels, else the shipped one, else zero-shot.
+    """
     from facestats_pipeline.core.attributes.attributes import AttributeModels, infer_attributes
 
-    models = AttributeModels(gender_classifier, ethnicity_classifier, age_model)
+    own = AttributeModels(gender_classifier, ethnicity_classifier, age_model)
 
     def infer(images: Any, embedded: pl.DataFrame) -> pl.DataFrame:
         table = images.table
@@ -133,12 +137,13 @@ def attributes(
         )
         x = np.full((table.height, vectors(embedded).shape[1]), np.nan, dtype=np.float32)
         x[known["row"].to_numpy()] = vectors(embedded)[known["place"].to_numpy()]
+        encoder_id = embedded["model_id"][0] if embedded.height else None
         return infer_attributes(
             table.select("image_id", "filename"),
             x,
-            models,
+            project.attribute_models(own, encoder_id),
             usable=(table["status"] == "ok").to_numpy(),
-            encoder_id=embedded["model_id"][0] if embedded.height else None,
+            encoder_id=encoder_id,
         )
 
     return preproc.map(infer, embeddings_clip)

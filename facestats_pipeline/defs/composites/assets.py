@@ -31,7 +31,7 @@ def parquet_bytes(frame: pl.DataFrame) -> bytes:
     io_manager_key="files",
     kinds={"jpeg", "parquet"},
     code_version="1",
-    metadata=depends_on("composites"),
+    metadata=depends_on("composites", "preproc.size", "seed"),
 )
 def composites(
     context: dg.AssetExecutionContext, master: pl.LazyFrame, preproc: pl.LazyFrame, project: dg.ResourceParam[Project]
@@ -51,7 +51,14 @@ def composites(
     specs = default_specs(rows, method=method, floor=wanted.min_n)
     size = project.settings.preproc.size
     made = generate_composites(
-        rows, photo_loader(project, rows), specs, landmarks=landmarks, size=size, landmark_size=size
+        rows,
+        photo_loader(project, rows),
+        specs,
+        landmarks=landmarks,
+        size=size,
+        landmark_size=size,
+        max_images=wanted.max_images,
+        seed=project.settings.seed,
     )
     pictures = {f"composites/{one.row['name']}.jpg": jpeg_bytes(one.image) for one in made if one.image is not None}
     table = pl.DataFrame([one.row for one in made], schema=COMPOSITES_SCHEMA)

@@ -6,21 +6,18 @@ import dagster as dg
 import polars as pl
 
 from facestats_pipeline.core.reuse import with_reuse
-from facestats_pipeline.defs.partitions import SHARD_RANGE, SHARDS, depends_on
+from facestats_pipeline.defs.partitions import depends_on, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import Files, ShardImages, ShardPhotos, Skipped
+from facestats_pipeline.io.layout import INDEX
 from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
 
 
-@dg.asset(
-    partitions_def=SHARDS,
-    backfill_policy=SHARD_RANGE,
+@shard_table(
     group_name="embeddings",
-    io_manager_key="shard_tables",
     kinds={"pytorch", "parquet"},
-    code_version="1",
-    metadata=depends_on("encoder.name", "encoder.precision", "encoder", "seed"),
+    metadata=depends_on("encoder.name", "encoder.precision", "weights:encoder", "seed"),
 )
 def embeddings_clip(
     context: dg.AssetExecutionContext, preproc: ShardPhotos, project: dg.ResourceParam[Project]
@@ -55,9 +52,6 @@ def embedding_index(embeddings_clip: AllShards, project: dg.ResourceParam[Projec
     path = project.store.temporary_path(project.store.processed / INDEX)
     index.save(path)
     return Files({INDEX: path}, {"vectors": len(index), "encoder": model_id})
-
-
-INDEX = "embeddings/embedding_index.usearch"
 
 
 @dg.asset(

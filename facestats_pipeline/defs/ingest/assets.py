@@ -9,7 +9,7 @@ import polars as pl
 
 from facestats_pipeline.core.ingest.identity import read_photo
 from facestats_pipeline.core.ingest.inventory import update_inventory
-from facestats_pipeline.defs.partitions import SHARD_RANGE, SHARDS, depends_on
+from facestats_pipeline.defs.partitions import SHARDS, depends_on, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
 
@@ -34,13 +34,8 @@ def raw_photos(context: dg.AssetExecutionContext, project: dg.ResourceParam[Proj
     return inventory
 
 
-@dg.asset(
-    partitions_def=SHARDS,
-    backfill_policy=SHARD_RANGE,
+@shard_table(
     group_name="ingest",
-    io_manager_key="shard_tables",
-    kinds={"polars", "parquet"},
-    code_version="1",
     metadata=depends_on("ingest"),
 )
 def manifest(

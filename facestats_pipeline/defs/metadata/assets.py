@@ -28,7 +28,7 @@ def _tables(images: ShardPhotos) -> ShardFrames:
     return images.map(lambda shard_images: shard_images.table)
 
 
-@metadata_table(metadata=depends_on("metadata"))
+@metadata_table(metadata=depends_on(*(f"metadata.{name}" for name in FlagThresholds.__dataclass_fields__)))
 def attributes_flags(
     attributes: ShardFrames,
     image_quality: ShardFrames,

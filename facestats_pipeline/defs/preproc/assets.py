@@ -7,20 +7,17 @@ import polars as pl
 
 from facestats_pipeline.core.ingest.identity import read_photo
 from facestats_pipeline.core.reuse import with_reuse
-from facestats_pipeline.defs.partitions import SHARD_RANGE, SHARDS, depends_on
+from facestats_pipeline.defs.partitions import depends_on, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.io_managers import ShardImages, ShardPhotos
 from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
 
 
-@dg.asset(
-    partitions_def=SHARDS,
-    backfill_policy=SHARD_RANGE,
+@shard_table(
     group_name="preproc",
     io_manager_key="jpeg_shards",
     kinds={"opencv", "jpeg", "parquet"},
-    code_version="1",
-    metadata=depends_on("preproc", "detector"),
+    metadata=depends_on("preproc", "weights:detector"),
 )
 def preproc(context: dg.AssetExecutionContext, manifest: ShardFrames, project: dg.ResourceParam[Project]) -> LazyShards:  # type: ignore[type-arg]
     """One upright, square, face-aligned JPEG per live image, and a table of what was detected in it."""
@@ -44,13 +41,9 @@ def preproc(context: dg.AssetExecutionContext, manifest: ShardFrames, project: d
     )
 
 
-@dg.asset(
-    partitions_def=SHARDS,
-    backfill_policy=SHARD_RANGE,
+@shard_table(
     group_name="preproc",
-    io_manager_key="shard_tables",
     kinds={"opencv", "parquet"},
-    code_version="1",
     metadata=depends_on(),
 )
 def image_quality(manifest: ShardFrames, preproc: ShardPhotos, project: dg.ResourceParam[Project]) -> ShardFrames:
@@ -67,14 +60,10 @@ def image_quality(manifest: ShardFrames, preproc: ShardPhotos, project: dg.Resou
     return preproc.map_with_name(one, manifest)
 
 
-@dg.asset(
-    partitions_def=SHARDS,
-    backfill_policy=SHARD_RANGE,
+@shard_table(
     group_name="preproc",
-    io_manager_key="shard_tables",
     kinds={"parquet"},
-    code_version="1",
-    metadata=depends_on("landmarker"),
+    metadata=depends_on("weights:landmarker"),
 )
 def face_geometry(
     context: dg.AssetExecutionContext, preproc: ShardPhotos, project: dg.ResourceParam[Project]

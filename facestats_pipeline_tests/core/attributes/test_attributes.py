@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from facestats_pipeline.core.attributes.attributes import ATTRIBUTES_SCHEMA, AttributeModels, infer_attributes
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch
 from facestats_pipeline.core.attributes.probes import train_age, train_classifier
-from facestats_pipeline.core.attributes.zeroshot import PROMPTS, ZeroShot, build_zeroshot
+from facestats_pipeline.core.attributes.prompts import PROMPTS
+from facestats_pipeline.core.attributes.zeroshot import LOGIT_SCALE, ZeroShot, build_zeroshot, fit_scale
 from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, ETHNICITIES, ETHNICITY_TO_4, GENDERS, UNKNOWN
 from facestats_pipeline.core.metadata.table_inputs import ATTRIBUTES
@@ -110,10 +112,12 @@ class Words:
     model_id = "words@1"
     trained = True
     has_text = True
+    logit_scale = LOGIT_SCALE
 
     def encode_text(self, texts: list[str]) -> np.ndarray:
-        order = [s for by_class in PROMPTS.values() for sentences in by_class.values() for s in sentences]
-        return np.stack([np.eye(64, dtype=np.float32)[order.index(t) // 2] for t in texts])
+        classes = [sentences for by_class in PROMPTS.values() for sentences in by_class.values()]
+        places = [next(i for i, sentences in enumerate(classes) if text in sentences) for text in texts]
+        return np.eye(64, dtype=np.float32)[places]
 
 
 def test_zero_shot_answers_where_there_is_no_probe(models: AttributeModels) -> None:
@@ -137,6 +141,49 @@ def test_an_encoder_that_knows_no_words_gives_no_zero_shot() -> None:
     mute.has_text = False
     assert build_zeroshot(untrained) is None
     assert build_zeroshot(mute) is None
+
+
+def test_a_trained_probe_goes_before_a_shipped_one_and_that_before_zero_shot(models: AttributeModels) -> None:
+    assert models.gender is not None
+    shipped = AttributeModels(
+        gender=replace(models.gender, source="shipped"),
+        ethnicity=replace(models.ethnicity, source="shipped") if models.ethnicity else None,
+    )
+    zeroshot = ZeroShot("e@1", {"age_bin": (AGE_BINS, np.eye(9, X.shape[1], dtype=np.float32))})
+    chosen = AttributeModels(gender=models.gender).completed(shipped, lambda: zeroshot)
+    row = infer_attributes(ids(1), X[:1], chosen, encoder_id="e@1").row(0, named=True)
+    assert (row["gender_source"], row["ethnicity_source"], row["age_source"]) == ("probe", "shipped", "zeroshot")
+
+
+def test_zero_shot_is_made_only_where_a_probe_is_missing(models: AttributeModels) -> None:
+    def never() -> ZeroShot | None:
+        raise AssertionError("the encoder was asked for words")
+
+    assert models.completed(AttributeModels(), never) == models
+    assert AttributeModels().completed(models, never) == models
+    assert AttributeModels(models.gender).completed(AttributeModels(), lambda: None).age is None
+
+
+def test_a_fitted_temperature_makes_zero_shot_as_sure_as_it_is_right() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(2, size=3000)
+    cosines = 0.2 + 0.02 * rng.normal(size=(3000, 2)) + 0.03 * np.eye(2)[truth]
+    scale = fit_scale(cosines, truth)
+    assert scale == pytest.approx(0.03 / 0.02**2, rel=0.15)  # the log odds of two normals
+    texts = {"gender": (GENDERS, np.eye(2, dtype=np.float32))}
+    right = {}
+    for name, scales in (("own", {}), ("fitted", {"gender": scale})):
+        p = ZeroShot("e", texts, scales).predict_proba("gender", cosines)
+        right[name] = abs(p.max(1).mean() - (p.argmax(1) == truth).mean())
+    assert right["fitted"] < 0.01 < right["own"]
+
+
+def test_without_a_fitted_temperature_it_is_the_encoders_own() -> None:
+    cool = Words()
+    cool.logit_scale = 12.0
+    made = build_zeroshot(cool, scales={"gender": 40.0})
+    assert made is not None
+    assert made.scales == {"gender": 40.0, "ethnicity": 12.0, "age_bin": 12.0}
 
 
 def test_get_embedding_is_the_encoders(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A few steps on random pictures: seeded, resumable, learning; and the folder that comes out is an encoder."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +79,39 @@ def test_every_term_reaches_the_image_tower(cache: Path, finished: tuple[Path, T
     for name, term in terms.items():
         (gradient,) = torch.autograd.grad(term, weight, retain_graph=True)
         assert gradient.abs().sum() > 0, name
+
+
+@pytest.mark.slow
+def test_two_processes_share_their_gradients(cache: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "facestats_pipeline.core.mini.train",
+        "--cache",
+        str(cache),
+        "--out",
+        str(tmp_path),
+    ]
+    command += [
+        "--processes",
+        "2",
+        "--photos",
+        "8",
+        "--sides",
+        "0:32",
+        "--held-out",
+        "4",
+        "--text-captions",
+        "4",
+        "--epochs",
+        "2",
+        "--stop-at",
+    ]
+    for stop in ("2", "4"):  # the second call goes on where the first stopped
+        subprocess.run([*command, stop], check=True, capture_output=True, timeout=110)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 4
+    assert all(torch.isfinite(value).all() for value in state["model"].values())
 
 
 def test_the_rate_rises_stays_and_falls_to_zero() -> None:

@@ -1,0 +1,123 @@
+"""`facestats search`: the nearest faces in the collection, to a sentence or to another face."""
+
+import contextlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.table import Table
+
+from facestats_pipeline.cli.console import ExpectedError, err, out, print_json
+from facestats_pipeline.cli.options import DataDir, Json, require_run, settings_for
+from facestats_pipeline.config import Settings
+
+app = typer.Typer(add_completion=False)
+EPILOG = """
+Examples:
+
+  facestats search "an elderly man" -d ~/faces
+
+  facestats search face.jpg -k 20 --sheet nearest.jpg -d ~/faces
+"""
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+@app.command(epilog=EPILOG)
+def search(
+    query: Annotated[str, typer.Argument(help="A text, or the path of a picture.", metavar='"TEXT" | IMAGE')],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many faces.")] = 10,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write the faces that were found as a picture: .jpg or .png.")
+    ] = None,
+    data_dir: DataDir = None,
+    json_: Json = False,
+) -> None:
+    """Find the faces of a collection that are nearest to a text or to the face in a picture. Nothing is kept.
+
+    A text needs an encoder that knows words; exit code 1 where there is no face in the picture.
+    """
+    settings = settings_for(data_dir)
+    require_run(settings)
+    by_picture = _is_picture(query)
+    if sheet is not None and sheet.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+        raise ExpectedError(f"--sheet {sheet}: end it in .jpg or .png")
+    found, project = _find(settings, query, k, by_picture=by_picture)
+    if sheet is not None and found["results"]:
+        _write_sheet(sheet, Path(query).name if by_picture else query, found["results"], project)
+    if json_:
+        print_json(found)
+        return
+    table = Table(header_style="bold")
+    table.add_column("", justify="right")
+    table.add_column("cosine", justify="right")
+    table.add_column("photo", overflow="fold")
+    for hit in found["results"]:
+        table.add_row(str(hit["rank"]), f"{hit['cosine']:.3f}", hit["filename"])
+    out.print(table)
+    if sheet is not None and found["results"]:
+        out.print(f"The faces are in {sheet}.", markup=False)
+    if not found["trained"]:
+        err.print(f"[yellow]Note[/] the encoder {found['encoder']} is untrained: what is near by it means nothing.")
+
+
+def _is_picture(query: str) -> bool:
+    with contextlib.suppress(OSError):  # a text may be too long for a path
+        if Path(query).is_file():
+            return True
+    if query.lower().endswith(PICTURES):
+        raise ExpectedError(f"there is no picture {query}; a text to search for does not end like a picture's name")
+    return False
+
+
+def _find(settings: Settings, query: str, k: int, *, by_picture: bool) -> tuple[dict[str, Any], Any]:
+    from facestats_pipeline.core.embeddings.index import IndexUnreadable, load_index
+    from facestats_pipeline.core.embeddings.model_errors import EncoderUnavailable
+    from facestats_pipeline.core.embeddings.search import SearchRefused, nearest, photo_vector, text_vector
+    from facestats_pipeline.defs.project import Project
+    from facestats_pipeline.io.layout import INDEX
+
+    project = Project(settings, load_graph=list)
+    receipt = project.store.receipt("embedding_index")
+    if receipt is None or INDEX not in receipt.files or not project.store.shards("master"):
+        raise ExpectedError("there are no embeddings to search in yet: `facestats run` makes them")
+    try:
+        index = load_index(project.store.base("embedding_index") / INDEX, view=True)
+        encoder = project.encoder
+        if index.model_id != encoder.model_id:
+            raise SearchRefused(
+                f"the collection was embedded by {index.model_id}, the encoder in the settings is {encoder.model_id}: "
+                "`facestats run` brings the embeddings up to date"
+            )
+        vector = (
+            photo_vector(Path(query), encoder, project.detector, project.preproc_settings)
+            if by_picture
+            else text_vector(query, encoder)
+        )
+        live = project.store.scan("master").filter(pl.col("preproc_status") == "ok")
+        hits = nearest(index, vector, live.select("image_id", "filename", "shard").collect(), k)
+    except (SearchRefused, EncoderUnavailable, IndexUnreadable) as refusal:
+        raise ExpectedError(f"{query}: {refusal}" if by_picture else str(refusal)) from None
+    return {
+        "query": query,
+        "kind": "picture" if by_picture else "text",
+        "encoder": encoder.model_id,
+        "trained": encoder.trained,
+        "results": [asdict(hit) for hit in hits],
+    }, project
+
+
+def _write_sheet(path: Path, title: str, results: list[dict[str, Any]], project: Any) -> None:
+    from facestats_pipeline.core.reports.contact_sheet import contact_sheet
+
+    pictures = [
+        (
+            project.store.jpeg_path(hit["shard"], hit["image_id"]),
+            f"{hit['rank']} · {hit['cosine']:.3f}\n{hit['filename']}",
+        )
+        for hit in results
+    ]
+    page = contact_sheet(pictures, title=title, subtitle=f"{len(results)} nearest faces, with cosines", caption_lines=3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.save(path, quality=92)

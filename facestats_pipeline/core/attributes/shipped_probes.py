@@ -1,0 +1,72 @@
+"""Probes that come with an encoder, so that attributes work without any labels: read and written without a trace of one person's row."""
+
+import json
+import logging
+from pathlib import Path
+
+from facestats_pipeline.core.attributes.attributes import AttributeModels
+from facestats_pipeline.core.attributes.probe_age import TrainedAge
+from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
+from facestats_pipeline.core.attributes.probe_store import ProbeError, load_probe, save_probe
+
+logger = logging.getLogger(__name__)
+
+STEMS = {"gender": "gender_clf", "ethnicity": "ethnicity_clf", "age": "age_model"}
+"""Attribute → what the files of its probe begin with, in the folder `probes` beside an encoder's weights."""
+SCALES_FILE = "zeroshot.json"
+
+
+def save_shipped(models: AttributeModels, scales: dict[str, float], encoder_id: str, folder: Path) -> list[Path]:
+    """Write the probes that there are, and the temperatures of zero-shot; returns the files. Ids of training images are left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for attribute, stem in STEMS.items():
+        if (probe := getattr(models, attribute)) is not None:
+            written += save_probe(probe, folder, stem, with_rows=False)
+    card = {"encoder": encoder_id, "scales": {name: round(scale, 4) for name, scale in scales.items()}}
+    (folder / SCALES_FILE).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return [*written, folder / SCALES_FILE]
+
+
+def load_shipped(folder: Path, encoder_id: str) -> AttributeModels:
+    """The probes of `folder` that read embeddings of `encoder_id`, with source "shipped"; nothing where there is none.
+
+    Raises ProbeError for one that is damaged: it is never silently left out.
+    """
+    probes: dict[str, TrainedProbe | TrainedAge] = {}
+    for attribute, stem in STEMS.items():
+        made_for = _encoder_of(folder / f"{stem}.json")
+        if made_for == encoder_id:
+            probes[attribute] = load_probe(folder, stem, encoder_id=encoder_id, source="shipped")
+        elif made_for is not None and made_for.partition("@")[0] == encoder_id.partition("@")[0]:
+            logger.warning(
+                "%s is for %s, the encoder here is %s: it is not used. `facestats train-encoder --probes-only` makes one that fits.",
+                folder / f"{stem}.json",
+                made_for,
+                encoder_id,
+            )
+    return AttributeModels(**probes)  # type: ignore[arg-type]
+
+
+def shipped_scales(folder: Path, encoder_id: str) -> dict[str, float]:
+    """Fitted temperatures of zero-shot for `encoder_id`, by attribute; empty where there are none. Raises ProbeError."""
+    path = folder / SCALES_FILE
+    if _encoder_of(path) != encoder_id:
+        return {}
+    try:
+        scales = {str(name): float(scale) for name, scale in json.loads(path.read_text("utf-8"))["scales"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProbeError(f"{path}: not the temperatures of zero-shot ({type(error).__name__}: {error})") from error
+    if not all(0 < scale < 1e4 for scale in scales.values()):
+        raise ProbeError(f"{path}: a scale is not a positive number")
+    return scales
+
+
+def _encoder_of(path: Path) -> str | None:
+    """The model_id that a JSON beside an encoder is for; None where there is no file."""
+    if not path.is_file():
+        return None
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["encoder"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ProbeError(f"{path}: does not say which encoder it is for ({type(error).__name__}: {error})") from error

@@ -1,0 +1,79 @@
+"""The encoder that the shipped one is an example of, trained on photos and labels of one's own."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from facestats_pipeline.defs.partitions import ON_DEMAND, depends_on
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.io_managers import Files, Skipped
+from facestats_pipeline.io.weights import MINI, is_shipped
+
+
+@dg.asset(
+    group_name="encoder_training",
+    io_manager_key="files",
+    kinds={"pytorch"},
+    code_version="1",
+    tags=ON_DEMAND,
+    metadata=depends_on("encoder_training", "seed"),
+)
+def mini_encoder(context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]) -> Any:
+    """An encoder like the shipped one, with its probes, from `encoder_training.data`. Hours; a stopped run goes on where it was.
+
+    No job, sensor or `facestats run` makes it: materialize it here, or use `facestats train-encoder`.
+    """
+    if project.settings.encoder_training.data is None:
+        return Skipped("no training photos: set encoder_training.data to a folder of Parquet files")
+    if is_shipped(project.store.models / MINI):
+        raise dg.Failure("this would replace the shipped encoder; set models_dir to a folder of your own")
+    from facestats_pipeline.core.progress import listening
+
+    with listening(_tenths(context.log.info)), tempfile.TemporaryDirectory() as folder:
+        made = _train(project, Path(folder))
+        content: dict[str, bytes | Path] = {
+            f"{MINI}/{path.relative_to(made).as_posix()}": path.read_bytes()
+            for path in sorted(made.rglob("*"))
+            if path.is_file()
+        }
+    return Files(content, {"encoder": MINI})
+
+
+def _train(project: Project, folder: Path) -> Path:
+    from facestats_pipeline.core.embeddings import encoder_training as training
+    from facestats_pipeline.core.embeddings.devices import choose_device
+
+    settings = project.settings
+    wanted = settings.encoder_training
+    assert wanted.data is not None
+    parts = training.training_parts(wanted.data)
+    given = wanted.model_dump(include={"epochs", "photos", "processes", "held_out"})
+    chosen = training.chosen_settings(seed=settings.seed, **given)
+    work = project.store.processed / "encoder_training"
+    if training.recorded_settings(work / "run") not in (None, chosen):
+        shutil.rmtree(work / "run")  # a run with other settings is another encoder
+    training.run_training(chosen, parts, work, work / "run", device=str(choose_device(settings.encoder.device)))
+    made = training.export_encoder(work / "run", folder)
+    if wanted.probes:
+        training.add_probes(made, parts, project.detector, seed=settings.seed, device=settings.encoder.device)
+    return made
+
+
+LONG_STAGES = ("Decoding training photos", "Training FaceStats-Mini", "Embedding training photos")
+
+
+def _tenths(say: Callable[[str], None]) -> Callable[[str, int, int | None], None]:
+    """A listener that says each tenth of a long stage."""
+    said: dict[str, int] = {}
+
+    def listen(stage: str, done: int, total: int | None) -> None:
+        tenth = 10 * done // total if total else 0
+        if stage in LONG_STAGES and said.get(stage) != tenth:
+            said[stage] = tenth
+            say(f"{stage}: {done} of {total}")
+
+    return listen

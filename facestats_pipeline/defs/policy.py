@@ -1,0 +1,41 @@
+"""What holds for every asset: owner, described columns, and a code version that changes with the settings it depends on."""
+
+from collections.abc import Callable
+
+import dagster as dg
+
+from facestats_pipeline.config import Settings
+from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
+from facestats_pipeline.defs.partitions import SETTINGS_KEY
+from facestats_pipeline.io.recipes import digest
+from facestats_pipeline.io.weights import identity
+
+WEIGHTS = "weights:"
+_NOT_IN_RESULTS = {"workers", "detector_model"}
+"""Settings of a section that change no result: how many threads, and where a file lies whose content counts as weights."""
+
+
+def asset_policy(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
+    """A function that completes an asset's spec."""
+
+    def complete(spec: dg.AssetSpec) -> dg.AssetSpec:
+        wanted = {key: setting_value(settings, key) for key in spec.metadata.get(SETTINGS_KEY, [])}
+        docs = COLUMN_DOCS.get(spec.key.path[-1], {})
+        columns = {"dagster/column_schema": dg.TableSchema([dg.TableColumn(c, description=d) for c, d in docs.items()])}
+        return spec.replace_attributes(
+            code_version=f"{spec.code_version}-{digest(wanted)[:8]}" if spec.code_version else None,
+            metadata={**spec.metadata, **(columns if docs else {})},
+            owners=["team:facestats"],
+        )
+
+    return complete
+
+
+def setting_value(settings: Settings, key: str) -> object:
+    """What an asset depends on, JSON-able: a section (`preproc`), a setting (`encoder.name`), or `weights:encoder`, a digest of them."""
+    if key.startswith(WEIGHTS):
+        return identity(settings, key.removeprefix(WEIGHTS))
+    section, _, name = key.partition(".")
+    value = getattr(settings, section)
+    value = getattr(value, name) if name else value
+    return value.model_dump(mode="json", exclude=_NOT_IN_RESULTS) if hasattr(value, "model_dump") else value

@@ -1,0 +1,118 @@
+"""What attributes are inferred with: one's own probe, a shipped one, zero-shot; the encoder is loaded for the last alone."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facestats_pipeline import config
+from facestats_pipeline.core.attributes.attributes import AttributeModels
+from facestats_pipeline.core.attributes.probes import TrainedProbe, train_classifier
+from facestats_pipeline.core.attributes.shipped_probes import save_shipped
+from facestats_pipeline.core.labels.provenance import Provenance
+from facestats_pipeline.core.labels.vocabulary import GENDERS
+from facestats_pipeline.definitions import build_definitions
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
+from facestats_pipeline_tests.defs.conftest import settings_in
+
+Y = [GENDERS[i % 2] for i in range(100)]
+
+
+class Words:
+    """An encoder that counts how often it was asked for words."""
+
+    model_id, trained, has_text, logit_scale = "words@1", True, True, 50.0
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def encode_text(self, texts: list[str]) -> np.ndarray:
+        self.asked += texts
+        return np.eye(8, dtype=np.float32)[[len(text) % 8 for text in texts]]
+
+
+@pytest.fixture(scope="module")
+def gender() -> TrainedProbe:
+    return train_classifier(
+        mixture(Y, dim=8),
+        Y,
+        GENDERS,
+        attribute="gender",
+        image_ids=ids_of(100),
+        encoder_id="words@1",
+        provenance=Provenance("human", "labels.csv"),
+        kind="logistic",
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose encoder is `Words`, on a machine without shipped weights."""
+    monkeypatch.setattr(config, "PROJECT_ROOT", tmp_path / "checkout")
+    made = Project(settings_in(tmp_path / "data", **{"zeroshot.gender": ["{}!"]}), load_graph=list)
+    made.__dict__["encoder"] = Words()
+    return made
+
+
+def ship(project: Project, gender: TrainedProbe) -> None:
+    folder = project.settings.models / "facestats-mini" / "probes"
+    save_shipped(AttributeModels(gender), {"age_bin": 7.0}, "words@1", folder)
+
+
+def test_ones_own_then_shipped_then_zero_shot(project: Project, gender: TrainedProbe) -> None:
+    ship(project, gender)
+    models = project.attribute_models(AttributeModels(), "words@1")
+    assert models.gender is not None
+    assert models.gender.source == "shipped"
+    assert models.ethnicity is None
+    assert models.zeroshot is not None
+    assert models.zeroshot.scales == {"gender": 50.0, "ethnicity": 50.0, "age_bin": 7.0}
+    own = project.attribute_models(AttributeModels(gender), "words@1")
+    assert own.gender is gender
+
+
+def test_sentences_come_from_the_settings_and_are_encoded_once(project: Project) -> None:
+    for _ in range(3):
+        assert project.attribute_models(AttributeModels(), "words@1").zeroshot is not None
+    assert project.encoder.asked[:2] == ["a woman!", "a female person!"]  # type: ignore[attr-defined]
+    assert len(project.encoder.asked) == len(set(project.encoder.asked))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("model_id", [None, "facestats-test-tiny/untrained@0"])
+def test_the_encoder_is_not_loaded_where_it_cannot_help(project: Project, model_id: str | None) -> None:
+    del project.__dict__["encoder"]
+    assert project.attribute_models(AttributeModels(), model_id) == AttributeModels()
+    assert "encoder" not in project.__dict__
+
+
+def test_the_encoder_is_not_loaded_where_every_attribute_has_a_probe(project: Project, gender: TrainedProbe) -> None:
+    del project.__dict__["encoder"]
+    everything = AttributeModels(gender, replace(gender, attribute="ethnicity"), object())  # type: ignore[arg-type]
+    assert project.attribute_models(everything, "words@1") == everything
+    assert "encoder" not in project.__dict__
+
+
+def test_zero_shot_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "PROJECT_ROOT", tmp_path / "checkout")
+    project = Project(settings_in(tmp_path, **{"zeroshot.enabled": False}), load_graph=list)
+    assert project.attribute_models(AttributeModels(), "words@1") == AttributeModels()
+
+
+def test_other_sentences_or_other_shipped_probes_make_attributes_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gender: TrainedProbe
+) -> None:
+    monkeypatch.setattr(config, "PROJECT_ROOT", tmp_path / "checkout")
+
+    def families(**overrides: object) -> dict[str, str]:
+        made = build_definitions(settings_in(tmp_path, **{"encoder.name": "facestats-mini"} | overrides))
+        book = (made.resources or {})["project"].book
+        return {name: book.family(name) for name in ("embeddings_clip", "gender_classifier", "attributes", "master")}
+
+    before = families()
+    worded = families(**{"zeroshot.gender": ["{}!"]})
+    ship(Project(settings_in(tmp_path), load_graph=list), gender)
+    shipped = families()
+    for now in (worded, shipped):
+        assert {name for name in before if now[name] != before[name]} == {"attributes", "master"}
