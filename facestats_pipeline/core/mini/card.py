@@ -24,13 +24,15 @@ choosing settings. The 3,000 FairFace images that the figures are measured on we
 Transfer and identity: Face Research Lab London Set (DeBruine & Jones 2017, doi:10.6084/m9.figshare.5047666), CC BY 4.0."""
 
 LIMITS = """\
-- **Not an identity embedding.** It was never trained to tell people apart; the table above shows how badly it verifies them. Do not use
-  it for recognition: it is the wrong tool and a forbidden purpose.
+- **Not an identity embedding.** It was never trained to tell people apart. The two London photos of a person are of one studio session
+  (clothes, hair and light the same); photos of different days were not measured. Do not use it for recognition: it is the wrong tool
+  and a forbidden purpose.
 - Labels are what annotators saw in a photo, with their errors; gender has two classes, ethnicity seven. Neither is an identity.
 - Errors differ between groups (tables above). Age is weak past 60, where training photos are few.
 - Words: it understands what its captions were made of (gender, seven ethnicities, ages, in English). Hair, glasses, mood or anything
   else was never in a caption; a search for them gives arbitrary faces.
-- One small network at 112 px: profiles, dark, blurred or covered faces are often wrong. Drawings and non-faces get an embedding too."""
+- One small network at a low resolution: profiles, dark, blurred or covered faces are often wrong. Drawings and non-faces get an
+  embedding too."""
 
 
 def figure(entry: dict[str, float]) -> str:

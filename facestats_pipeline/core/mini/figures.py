@@ -67,11 +67,13 @@ def zero_shot_classes(encoder: Any) -> dict[str, Floats]:
 
 
 def attribute_figures(scores: dict[str, Floats], labels: pl.DataFrame) -> dict[str, Any]:
-    """Accuracy of the best class per attribute, over all rows and per race and gender; `labels` has FairFace's columns."""
+    """Accuracy of the best class per attribute that is labelled, over all rows and per race and gender; `labels` has FairFace's columns."""
     out: dict[str, Any] = {}
     for name, score in scores.items():
         truth = labels[FAIRFACE_COLUMN[name]].to_list()
         known = np.array([value in CLASSES[name] for value in truth])
+        if not known.any():  # congress_us has no ethnicity
+            continue
         right = (
             np.array([CLASSES[name][best] == value for best, value in zip(score.argmax(1), truth, strict=True)]) & known
         )
