@@ -21,7 +21,7 @@ from facestats_pipeline.core.metadata.flags import FlagThresholds
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 SETTINGS_FILE = "facestats.yaml"
 PREFIX = "FACESTATS_"
-DEFAULT_ENCODER = "ViT-B-32/untrained"
+DEFAULT_ENCODER = "facestats-mini"
 FLAGS = FlagThresholds()
 _NOT_SETTINGS = {"FACESTATS_CONFIG"}
 

@@ -38,7 +38,7 @@ def known_models(settings: Settings) -> list[ModelState]:
         ModelState(
             MINI,
             "default encoder, offline",
-            "MIT; trained on FairFace, CC BY 4.0",
+            "CC BY 4.0 (trained on FairFace)",
             "shipped with FaceStats",
             *_mini_state(mini),
         ),

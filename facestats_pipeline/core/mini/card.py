@@ -117,8 +117,8 @@ def encoder_card(figures: dict[str, dict[str, Any]], settings: dict[str, Any], *
         section(
             "How it was made",
             f"```\n{command}\n```",
-            f"Seed {settings['seed']}, {settings['epochs']:g} epochs of two views; every setting is in training_settings.json, every "
-            "run in docs/mini-training-log.md. Checksums: SHA256SUMS.",
+            f"Seed {settings['seed']} and {settings['epochs']:g} epochs of two views in the last run; every setting of it is in "
+            "training_settings.json, every run in docs/mini-training-log.md. Checksums: SHA256SUMS.",
         ),
         section("Responsible use", RESPONSIBLE_USE),
     ]

@@ -51,6 +51,8 @@ def export(run: Path, folder: Path, *, image_size: int = IMAGE_SIZE) -> dict[str
         if name.startswith(prefix)
     }
     settings = json.loads((run / "settings.json").read_text())
+    if settings.get("start_from"):  # RUN/checkpoint.pt, without the folders of the machine it was trained on
+        settings["start_from"] = "/".join(Path(settings["start_from"]).parts[-2:])
     folder.mkdir(parents=True, exist_ok=True)
     save_file(clip, folder / WEIGHTS_FILE, {"format": "pt"})
     save_file(heads, folder / HEADS_FILE, {"format": "pt"})
