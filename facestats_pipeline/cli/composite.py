@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
 from facestats_pipeline.cli.options import DataDir, Json, require_run, settings_for
@@ -91,7 +92,7 @@ def composite(
     for relaxed in made.row["relaxed"]:
         out.print(f"[yellow]relaxed[/] {relaxed}")
     if made.row["n_skipped"]:
-        out.print(f"[yellow]skipped[/] {made.row['n_skipped']} photos: {made.row['reason']}")
+        out.print(f"[yellow]skipped[/] {made.row['n_skipped']} photos: {escape(made.row['reason'])}")
 
 
 def _range(option: str, text: str | None) -> tuple[float, float] | None:

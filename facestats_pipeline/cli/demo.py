@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli.console import ExpectedError, err, out, print_json, progress
@@ -43,7 +44,10 @@ def demo(
     except FileExistsError as error:
         raise ExpectedError(str(error)) from None
     if not json_:
-        err.print(f"{images} synthetic faces are in {folder / 'raw'}. Now everything that can be made from them:")
+        err.print(
+            f"{images} synthetic faces are in {folder / 'raw'}. Now everything that can be made from them:",
+            markup=False,
+        )
     settings = prepare(folder)
     summary = execute(settings, quiet=json_)
     if json_:
@@ -56,9 +60,13 @@ def demo(
 
 
 def _show_places(processed: Path) -> None:
-    table = Table(title="Where to look", title_justify="left", show_header=False)
+    here = Path.cwd()
+    shown = processed.relative_to(here) if processed.is_relative_to(here) else processed
+    table = Table(title=f"Where to look in {escape(str(shown))}", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, what in WHERE.items():
         if (processed / name).exists():
-            table.add_row(what, str(processed / name))
+            table.add_row(what, name)
     out.print(table)
-    out.print(f"The whole graph, in a browser: facestats ui --data-dir {processed.parent}")
+    out.print(f"The whole graph, in a browser: facestats ui --data-dir {processed.parent}", markup=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli.console import ExpectedError, out, print_json
@@ -59,7 +60,7 @@ def doctor(
         for column in ("", "state", "detail"):
             table.add_column(column, overflow="fold")
         for finding in findings:
-            table.add_row(finding.what, f"[{COLOURS[finding.state]}]{finding.state}[/]", finding.detail)
+            table.add_row(finding.what, f"[{COLOURS[finding.state]}]{finding.state}[/]", escape(finding.detail))
         out.print(table)
     wrong = [finding.what for finding in findings if finding.state == "wrong"]
     if wrong:
@@ -141,6 +142,6 @@ def _show_settings(data_dir: Path | None, json_: bool) -> None:
     for column in ("setting", "value", "meaning"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(row["setting"], str(row["value"]), row["meaning"])
+        table.add_row(row["setting"], escape(str(row["value"])), escape(row["meaning"]))
     out.print(table)
     out.print("Each is a key of facestats.yaml and a variable: preproc.size is FACESTATS_PREPROC_SIZE.")

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli.console import ExpectedError, out, print_json
@@ -28,7 +29,7 @@ def list_models(data_dir: DataDir = None, json_: Json = False) -> None:
         colour = {"ok": "green", "absent": "dim"}.get(
             model.state, "yellow" if model.state == "other version" else "red"
         )
-        table.add_row(model.name, model.purpose, model.licence, f"[{colour}]{model.state}[/]", model.where)
+        table.add_row(model.name, model.purpose, model.licence, f"[{colour}]{model.state}[/]", escape(model.where))
     out.print(table)
 
 

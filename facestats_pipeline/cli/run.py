@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import polars as pl
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
@@ -169,7 +170,7 @@ def show(summary: dict[str, Any]) -> None:
     photos = summary["photos"]
     total = sum(photos.values())
     if summary["made"]:
-        table = Table(title=f"Made in {summary['data_dir']}", title_justify="left", header_style="bold")
+        table = Table(title=f"Made in {escape(summary['data_dir'])}", title_justify="left", header_style="bold")
         for column, justify in (("asset", "left"), ("shards", "right"), ("rows", "right"), ("seconds", "right")):
             table.add_column(column, justify=justify)  # type: ignore[arg-type]
         for row in summary["made"]:
@@ -194,7 +195,10 @@ def show(summary: dict[str, Any]) -> None:
         out.print(
             f"[yellow]Note[/] the encoder {summary['encoder']} is untrained: what is derived from it means nothing."
         )
-    out.print(f"{summary['seconds']:.0f} s. Tables, composites and reports are in {summary['data_dir']}/processed.")
+    out.print(
+        f"{summary['seconds']:.0f} s. Tables, composites and reports are in {summary['data_dir']}/processed.",
+        markup=False,
+    )
 
 
 def rejected_photos(store: Any) -> pl.DataFrame:

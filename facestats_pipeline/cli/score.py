@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli.console import ExpectedError, err, out, print_json
@@ -42,7 +43,7 @@ def _show(result: dict[str, Any]) -> None:
     if result["status"] != "ok":
         out.print(f"{result['image']}: {result['status']}: {result['reason']}", markup=False)
         return
-    table = Table(title=result["image"], title_justify="left", header_style="bold")
+    table = Table(title=escape(result["image"]), title_justify="left", header_style="bold")
     for column in ("", "answer", "most probable", "probability", "from"):
         table.add_column(column)
     for name, p in (("gender", "gender_p"), ("ethnicity", "ethnicity_p"), ("age_bin", "age_p")):

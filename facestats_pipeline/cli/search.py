@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import polars as pl
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli.console import ExpectedError, err, out, print_json
@@ -54,7 +55,7 @@ def search(
     table.add_column("cosine", justify="right")
     table.add_column("photo", overflow="fold")
     for hit in found["results"]:
-        table.add_row(str(hit["rank"]), f"{hit['cosine']:.3f}", hit["filename"])
+        table.add_row(str(hit["rank"]), f"{hit['cosine']:.3f}", escape(hit["filename"]))
     out.print(table)
     if sheet is not None and found["results"]:
         out.print(f"The faces are in {sheet}.", markup=False)

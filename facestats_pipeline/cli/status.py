@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli.console import err, out, print_json
@@ -46,7 +47,7 @@ def status(
     for state in states:
         counts = [str(state[key]) if state[key] else "" for key in ("done", "stale", "missing")]
         cells = [f"[{COLOURS[key]}]{count}[/]" for key, count in zip(("done", "stale", "missing"), counts, strict=True)]
-        table.add_row(state["stage"], state["artifact"], *cells, state["why"])
+        table.add_row(state["stage"], state["artifact"], *cells, escape(state["why"]))
     out.print(table)
     if shards:
         for state in states:

@@ -214,3 +214,9 @@ def test_demo_does_not_overwrite_labels_of_other_photos(call: Call, tmp_path: Pa
     assert code == 1
     assert "not the demo's" in err
     assert (tmp_path / "own" / "labels" / "labels.csv").read_text() == "file,age\n"
+
+
+def test_square_brackets_are_shown_as_they_are(call: Call) -> None:
+    """Names and advice with brackets are no markup."""
+    _, out, _ = call("doctor")
+    assert "[landmarks]" in out

@@ -72,7 +72,7 @@ def test_data_card_counts_what_is_there(lazy: bool) -> None:
     assert "Said by: manual 40." in text
     assert "4 of 40 photos are flagged (10.0%)" in text
     assert "facestats-mini@abc" in text
-    for word in ("No identification", "Consent", "Erasure", "facestats erase"):
+    for word in ("No identification", "Consent", "Erasure", "raw folder"):
         assert word in text
 
 
