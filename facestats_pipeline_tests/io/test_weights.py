@@ -31,7 +31,7 @@ def write_mini(models: Path) -> None:
 
 
 def test_probes_that_come_with_the_encoder_count_for_it_alone(models: Path) -> None:
-    mini, other = settings(models, **{"encoder.name": MINI}), settings(models)
+    mini, other = settings(models, **{"encoder.name": MINI}), settings(models, **{"encoder.name": "ViT-B-32/untrained"})
     before = identity(mini, "shipped_probes"), identity(other, "shipped_probes")
     (models / MINI / "probes").mkdir(parents=True)
     (models / MINI / "probes" / "gender_clf.json").write_text("{}")

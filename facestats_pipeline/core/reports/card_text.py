@@ -10,7 +10,8 @@ RESPONSIBLE_USE = """\
 - **No decisions about people.** Not for hiring, credit, insurance, housing, education, policing, border control or access to services.
 - **Consent.** Use photos only of people who agreed to this use, or that are licensed for it. Photos of children need particular care.
 - **Erasure.** Whoever is shown may ask to be removed: take the photo out of the raw folder and `facestats run` again. It then leaves
-  every table, picture and index; delete models trained on it and label rows about it by hand, and they are made again without it.
+  every picture, index and table, but for a line in the manifest that says it is gone. Label rows about it, and models trained on
+  it, are deleted by hand; models are then made again without it.
 - **Perceived, not self-described.** Gender, ethnicity and age here are how a face looked to annotators or to a model. They are not
   identities, and two genders and seven ethnicity classes do not hold everybody.
 - **Scores are opinions.** An attractiveness score repeats the taste of the people who rated; it is no property of the person shown."""
