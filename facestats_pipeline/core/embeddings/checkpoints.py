@@ -39,9 +39,9 @@ class ModelSource:
 
 
 def resolve_model(name: str, models_dir: Path | None = None) -> ModelSource:
-    """What `name` means. `models_dir` (default `models` in the current folder) holds the shipped encoders."""
+    """What `name` means. `models_dir` holds the shipped encoders; by default `models` in the current folder, else in the project."""
     if name in SHIPPED:
-        return _shipped(name, (models_dir or Path("models")) / name)
+        return _shipped(name, (models_dir or _models_folder(name)) / name)
     arch, slash, rest = name.partition("/")
     open_clip = import_open_clip()
     if not slash or not rest:
@@ -71,6 +71,12 @@ def resolve_model(name: str, models_dir: Path | None = None) -> ModelSource:
             f"encoder {name!r}: {rest!r} is neither a file nor a tag of {arch}; its tags are {', '.join(tags) or 'none'}"
         )
     return _local(arch, path)
+
+
+def _models_folder(name: str) -> Path:
+    """Where a notebook that names no folder finds shipped weights."""
+    here, project = Path("models"), Path(__file__).resolve().parents[3] / "models"
+    return project if not (here / name).is_dir() and (project / name).is_dir() else here
 
 
 def _local(arch: str, path: Path) -> ModelSource:

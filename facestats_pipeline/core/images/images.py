@@ -211,9 +211,12 @@ def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
 
 
 def preprocess_image(
-    source: bytes | Path | Image.Image, *, size: int = 512, fit: str = "crop", max_pixels: int = MAX_PIXELS
+    source: bytes | str | Path | Image.Image, *, size: int = 512, fit: str = "crop", max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
-    """One photo as an upright RGB size×size picture, not squashed. Raises ImageProblem, and OSError when a path cannot be read."""
+    """One photo (its bytes, its path, or a picture) as an upright RGB size×size picture, not squashed.
+
+    Raises ImageProblem, and OSError when a path cannot be read.
+    """
     if isinstance(source, Image.Image):
         orientation = stored_orientation(source)
         with decoder_errors():
@@ -221,6 +224,6 @@ def preprocess_image(
         upright = _UPRIGHT.get(orientation)
         image = image.transpose(upright) if upright is not None else image
     else:
-        data = source.read_bytes() if isinstance(source, Path) else source
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
         image = decode_image(data, min_side=size, max_pixels=max_pixels)
     return fit_square(image, size, fit)[0]
