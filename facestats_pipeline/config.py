@@ -176,7 +176,6 @@ class Settings(Section):
     refit_growth: float = Field(
         0.1, gt=0, description="models are fitted anew when the collection changed by this share"
     )
-    previews: bool = Field(False, description="small pictures of faces in Dagster's metadata")
     ingest: Ingest = Ingest()
     preproc: Preproc = Preproc()
     encoder: Encoder = Encoder()

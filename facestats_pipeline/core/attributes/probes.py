@@ -50,7 +50,7 @@ def known_predictions(probes: Sequence[TrainedProbe | TrainedAge | None]) -> dic
     bases = [probe.probe if isinstance(probe, TrainedAge) else probe for probe in probes if probe is not None]
     seen = [{"image_id": image_id, "attribute": probe.attribute} for probe in bases for image_id in probe.image_ids]
     return {
-        "oof": pl.concat([pl.DataFrame(schema=OOF_SCHEMA), *(oof_frame(probe) for probe in bases)]),
+        "oof": oof_of(*bases),
         "seen": pl.DataFrame(seen, schema={"image_id": pl.String(), "attribute": pl.String()}),
         "thresholds": {probe.attribute: probe.threshold for probe in bases},
     }

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from facestats_pipeline.core.metadata.table_inputs import ATTRIBUTES, Schema, conform, joined, left_join
+from facestats_pipeline.core.single_thread import single_threaded
 
 Matrix = npt.NDArray[np.float32]
 
@@ -134,6 +135,8 @@ def default_k(n: int) -> int:
     return min(n, max(2, min(12, n // 50)))
 
 
+# Parallel sums add in an order that changes from run to run, and with it the last bits and now and then a label.
+@single_threaded
 def fit_clusters(
     sample: Matrix, *, k: int | None = None, dims: int = 50, seed: int = 0, model_id: str = ""
 ) -> ClusterModel:
@@ -154,13 +157,9 @@ def fit_clusters(
         zeros = np.zeros((2, d), dtype=np.float32)
         return ClusterModel(np.zeros(d, np.float32), zeros, np.zeros(2, np.float32), nothing, 0, seed, model_id)
 
-    from threadpoolctl import threadpool_limits
-
-    # One thread: parallel sums add in an order that changes from run to run, and with it the last bits and now and then a label.
-    with threadpool_limits(limits=1):
-        mean, components, explained = _principal_axes(sample, dims)
-        projected = ((sample - mean) @ components.T).astype(np.float32)
-        centres = _centres(projected, default_k(n) if k is None else k, seed)
+    mean, components, explained = _principal_axes(sample, dims)
+    projected = ((sample - mean) @ components.T).astype(np.float32)
+    centres = _centres(projected, default_k(n) if k is None else k, seed)
     return ClusterModel(mean, components, explained, centres, n, seed, model_id)
 
 
