@@ -75,8 +75,7 @@ class Pipeline:
         report = Report()
         self.execute(Step((ROOT,)), report)
         for assets in phases(self.book.graph):
-            wanted = [name for name in assets if name != ROOT]
-            for step in plan(self.states(), wanted, self.book.graph, self.shards, SHARDS_PER_RUN):
+            for step in plan(self.states(), assets, self.book.graph, self.shards, SHARDS_PER_RUN):
                 on_step(step)
                 self.execute(step, report)
         return report

@@ -48,7 +48,7 @@ def next_steps(project: Project, shards: list[str]) -> list[Step]:
     """The runs of the first phase in which anything is missing or stale."""
     states = project.book.states(shards)
     for assets in phases(project.book.graph):
-        if steps := plan(states, [name for name in assets if name != ROOT], project.book.graph, shards, SHARDS_PER_RUN):
+        if steps := plan(states, assets, project.book.graph, shards, SHARDS_PER_RUN):
             return steps
     return []
 

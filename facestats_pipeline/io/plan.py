@@ -7,7 +7,7 @@ becomes as few runs as possible, because a run costs about a second by itself.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from facestats_pipeline.io.freshness import Node, State
+from facestats_pipeline.io.freshness import ROOT, Node, State
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Tags that make one Dagster run cover a range of shards."""
@@ -41,12 +41,12 @@ def plan(
 ) -> list[Step]:
     """The runs, of at most `most` shards each, that make whatever of `assets` (one phase) is not done.
 
-    What is made on demand alone is never planned.
+    What is made on demand alone is never planned, nor is the root: looking at the photos comes before any plan.
     """
     waiting = [
         (name, shard)
         for name in assets
-        if not graph[name].on_demand
+        if name != ROOT and not graph[name].on_demand
         for shard in (shards if graph[name].sharded else [None])
         if states[name, shard].status != "done"
     ]
