@@ -7,6 +7,7 @@ that does not fit raises `SettingsError`, which names it, where it came from, an
 import difflib
 import json
 import os
+import reprlib
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from facestats_pipeline.core.attributes.prompts import TEMPLATES, prompts_from
+from facestats_pipeline.core.ingest.usage import DEFAULT_USE, check_conditions
 from facestats_pipeline.core.metadata.flags import FlagThresholds
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -23,6 +25,8 @@ SETTINGS_FILE = "facestats.yaml"
 PREFIX = "FACESTATS_"
 DEFAULT_ENCODER = "facestats-mini"
 FLAGS = FlagThresholds()
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel = 2
 _NOT_SETTINGS = {"FACESTATS_CONFIG"}
 
 
@@ -41,6 +45,8 @@ def _templates(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Templates = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_templates)]
+
+Conditions = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(check_conditions)]
 
 
 class Section(BaseModel):
@@ -103,6 +109,15 @@ class ZeroShot(Section):
     age_bin: Templates = Field(TEMPLATES["age_bin"], description="the same for nine age bins")
 
 
+class Dashboard(Section):
+    max_upload_mb: int = Field(20, ge=1, le=1000, description="photos with more megabytes are not taken by the page")
+    match_photos: bool = Field(
+        True, description="a photo from outside may be compared with the faces of the collection"
+    )
+    map_points: int = Field(3000, ge=100, le=20_000, description="points of the embedding map; a sample beyond")
+    composite_faces: int = Field(500, ge=10, description="most faces in a composite made on the page; a sample beyond")
+
+
 class EncoderTraining(Section):
     """Training an encoder of one's own; only when asked: `facestats train-encoder`, or the asset `mini_encoder`."""
 
@@ -150,9 +165,26 @@ class Metadata(Section):
     label_queue: int = Field(500, ge=1, description="rows of labels_template.csv")
 
 
+class Audit(Section):
+    """The bias audit: how figures of groups are shown, and from which difference on its check warns."""
+
+    min_n: int = Field(30, ge=5, description="groups of fewer photos are listed without a figure")
+    max_gap: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="warn of a group whose share differs from the rest's by this much, and significantly",
+    )
+    max_gap_sd: float = Field(
+        0.5, gt=0, description="the same for errors and scores, in standard deviations of the truth (else of the score)"
+    )
+
+
 class Composites(Section):
     min_n: int = Field(10, ge=2, description="fewest faces in a composite (k-anonymity)")
-    method: Literal["mean", "aligned"] = Field("aligned", description="how the default composites are averaged")
+    method: Literal["mean", "aligned", "warped"] = Field(
+        "aligned", description="how the default composites are averaged; warped is sharpest and takes three passes"
+    )
     strict: bool = Field(False, description="refuse rather than relax filters that leave fewer than min_n faces")
     max_images: int = Field(5000, ge=2, description="most faces in one composite; a seeded sample of them beyond")
 
@@ -176,6 +208,10 @@ class Settings(Section):
     refit_growth: float = Field(
         0.1, gt=0, description="models are fitted anew when the collection changed by this share"
     )
+    use: Conditions = Field(
+        DEFAULT_USE,
+        description="photos that models learn from, and that composites, search and exports show: conditions on source, licence, consent",
+    )
     ingest: Ingest = Ingest()
     preproc: Preproc = Preproc()
     encoder: Encoder = Encoder()
@@ -184,8 +220,10 @@ class Settings(Section):
     zeroshot: ZeroShot = ZeroShot()
     attractiveness: Attractiveness = Attractiveness()
     metadata: Metadata = Metadata()
+    audit: Audit = Audit()
     composites: Composites = Composites()
     automation: Automation = Automation()
+    dashboard: Dashboard = Dashboard()
     encoder_training: EncoderTraining = EncoderTraining()
 
     @property
@@ -261,7 +299,12 @@ def save_settings(folder: Path, values: Mapping[str, Any]) -> Path:
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+        yaml.YAMLError,
+    ) as error:  # ValueError: no date, too many digits, not UTF-8
         raise SettingsError(f"cannot read the settings file {path}: {error}") from None
     if not isinstance(values, dict):
         raise SettingsError(f"{path} must hold `key: value` lines, not a {type(values).__name__}")
@@ -304,7 +347,8 @@ def _explain(error: ValidationError, file: Path | None) -> str:
             continue
         field = names.get(key)
         meaning = f" ({field.description})" if field is not None else ""
-        got = json.dumps(problem.get("input"), default=str)
+        given = problem.get("input")  # aliases make a short YAML text a list of a billion parts, or of itself
+        got = json.dumps(given) if isinstance(given, str | int | float | None) else _BRIEF.repr(given)
         lines.append(f"`{key}`{meaning}: {problem['msg']}; got {got}")
     where = f" (from {file}, {PREFIX}* variables or the command line)" if file else ""
     return f"settings{where}:\n" + "\n".join(f"  - {line}" for line in lines)

@@ -1,40 +1,57 @@
 """The root of the Dagster project: loads `defs/`, sets resources and executor, and gives every asset its global policy here."""
 
 import warnings
+from collections.abc import Callable
 
 import dagster as dg
 
 from facestats_pipeline import defs as stages
 from facestats_pipeline.config import Settings, load_settings
 from facestats_pipeline.defs.automation import automation, discover_photos, update_shards
+from facestats_pipeline.defs.conditions import bring_up_to_date
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.defs.policy import asset_policy
 from facestats_pipeline.defs.project import Project
+from facestats_pipeline.defs.turns import TURN, in_turn, turns
 from facestats_pipeline.io.io_managers import io_managers
 
 
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """All definitions for one data folder. Loads no model and touches no photo."""
+def build_definitions(settings: Settings, latest: Callable[[], Settings] | None = None) -> dg.Definitions:
+    """All definitions for one data folder. Loads no model and touches no photo.
+
+    `latest` gives the settings of now, for what runs for days: a change of them is followed without a restart.
+    """
     project = Project(settings, load_graph=lambda: nodes_of(definitions))
-    running = automation(settings)
+    projects = {settings: project}
+
+    def current() -> Project:
+        now = latest() if latest is not None else settings
+        if now not in projects:
+            projects.clear()
+            projects[now] = (build_definitions(now).resources or {})["project"]
+        return projects[now]
+
+    condition = bring_up_to_date(current, settings.automation.nightly)
     with warnings.catch_warnings():
-        # Range runs and checks per partition are called beta and preview; what we rely on of them is pinned and tested.
+        # Range runs, checks per partition and conditions of our own are called beta and preview; what we rely on of them is
+        # pinned and tested.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
+        running = automation(settings, current)
         loaded = dg.Definitions(
             assets=dg.load_assets_from_package_module(stages, include_specs=True),
             asset_checks=dg.load_asset_checks_from_package_module(stages),
             jobs=[discover_photos, update_shards],
             sensors=[each for each in running if isinstance(each, dg.SensorDefinition)],
             schedules=[each for each in running if isinstance(each, dg.ScheduleDefinition)],
-            resources={"project": project, **io_managers(project.book)},
+            resources={"project": project, TURN: turns(project), **in_turn(io_managers(project.book))},
             executor=dg.in_process_executor,
         )
-        definitions = loaded.map_asset_specs(func=asset_policy(settings))
+        definitions = loaded.map_asset_specs(func=asset_policy(settings, condition))
     return definitions
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """What `dagster dev` and `dg` open: the data folder and settings that the environment names."""
-    return build_definitions(load_settings())
+    return build_definitions(load_settings(), latest=load_settings)

@@ -1,24 +1,39 @@
-"""`facestats composite`: the average face of a group."""
+"""`facestats composite`: the average face of a group, of every group, or of two groups compared."""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
-from facestats_pipeline.cli.options import DataDir, Json, require_run, settings_for
+from facestats_pipeline.cli.options import DataDir, Json, Where, require_run, settings_for, with_where
+
+if TYPE_CHECKING:
+    from facestats_pipeline.config import Settings
+    from facestats_pipeline.core.composites.composite_specs import CompositeSpec
+    from facestats_pipeline.core.composites.groups import GeneratedComposite
 
 app = typer.Typer(add_completion=False)
+PICTURES = (".jpg", ".jpeg", ".png")
+FILMS = (".webp", ".gif", ".mp4")
 EPILOG = """
 Examples:
 
   facestats composite --all --out everyone.jpg
 
-  facestats composite --gender Female --age 20:29 --out women.jpg
+  facestats composite --gender Female --age 20:29 --method warped --out women.jpg
 
   facestats composite --decile 8:10 --strict --out top.png
+
+  facestats composite --by age --gender Male --out men-by-age.png
+
+  facestats composite --all --weight attractiveness --out weighted.png
+
+  facestats composite --gender Female --versus gender=Male --difference --out pair.png
+
+  facestats composite --age 20:29 --versus age=60:120 --method warped --out ageing.webp
 """
 
 
@@ -30,69 +45,214 @@ class Method(StrEnum):
     warped = "warped"
 
 
+class Grouping(StrEnum):
+    """What a collection can be split by."""
+
+    gender = "gender"
+    ethnicity = "ethnicity"
+    age = "age"
+    decile = "decile"
+
+
 @app.command(epilog=EPILOG)
 def composite(
-    out_file: Annotated[Path, typer.Option("--out", "-o", help="Picture to write: .jpg or .png.")],
+    out_file: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Picture to write: .jpg or .png; with --versus also .webp, .gif or .mp4."),
+    ],
     gender: Annotated[str | None, typer.Option(help="Female or Male.")] = None,
     ethnicity: Annotated[str | None, typer.Option(help="One of FairFace's seven.")] = None,
     age: Annotated[str | None, typer.Option(help="Years, LO:HI.")] = None,
     decile: Annotated[str | None, typer.Option(help="Score decile, LO:HI within 1:10.")] = None,
     everyone: Annotated[bool, typer.Option("--all", help="No filter.")] = False,
+    by: Annotated[
+        Grouping | None, typer.Option(help="One composite for each part of these, on one page; nothing is relaxed.")
+    ] = None,
+    versus: Annotated[
+        str | None,
+        typer.Option(help="A second group, 'gender=Male age=20:29' or all: side by side, or as a film a morph."),
+    ] = None,
+    difference: Annotated[
+        bool, typer.Option("--difference", help="With --versus: add a map of what is lighter and darker.")
+    ] = False,
+    weight: Annotated[
+        str | None, typer.Option(help="Column of the master table by which faces count, attractiveness say.")
+    ] = None,
     method: Annotated[
-        Method, typer.Option(help="mean: as they are; aligned: turned and scaled by 5 points.")
+        Method,
+        typer.Option(
+            help="mean: as they were taken; aligned: turned and scaled by 5 points; warped: feature by feature, sharpest."
+        ),
     ] = Method.aligned,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse rather than relax a filter.")] = False,
+    where: Where = None,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
     """Average the faces that match. Filters that leave too few faces are relaxed one by one, and each relaxation is reported."""
-    settings = settings_for(data_dir)
+    settings = with_where(settings_for(data_dir), where)
     require_run(settings)
     chosen = [option for option in (gender, ethnicity, age, decile) if option is not None]
-    if bool(chosen) == everyone:
-        raise ExpectedError("choose filters (--gender, --ethnicity, --age, --decile), or --all for everyone")
-    if out_file.suffix.lower() not in (".jpg", ".jpeg", ".png"):
-        raise ExpectedError(f"--out {out_file}: end it in .jpg or .png")
-    from facestats_pipeline.core.composites.composites import CompositeRefused, CompositeSpec, generate_composite
-    from facestats_pipeline.defs.composites.assets import photo_loader
-    from facestats_pipeline.defs.project import Project
+    if everyone and chosen:
+        raise ExpectedError("--all means no filter: leave out --all, or the filters")
+    if not chosen and not everyone and by is None:
+        raise ExpectedError("choose filters (--gender, --ethnicity, --age, --decile), --by, or --all for everyone")
+    _check_output(out_file, by, versus, difference)
+    from facestats_pipeline.core.composites.composite_specs import (
+        CompositeRefused,
+        CompositeSpec,
+        describe_filters,
+        specs_by,
+    )
+    from facestats_pipeline.core.ingest.identity import PhotosUnavailable
 
-    project = Project(settings, load_graph=list)
-    master = project.store.scan("master").collect()
-    if master.is_empty():
-        raise ExpectedError("there is no master table yet: `facestats run` makes it")
     try:
-        spec = CompositeSpec(
+        filters: dict[str, Any] = {"gender": gender, "ethnicity": ethnicity}
+        filters |= {"age": _range("--age", age), "decile": _whole("--decile", decile)}
+        first = CompositeSpec(
             out_file.stem,
-            gender=gender,
-            ethnicity=ethnicity,
-            age=_range("--age", age),
-            decile=_whole("--decile", decile),
+            describe_filters(**filters),
+            **filters,
             method=method.value,
             strict=strict or settings.composites.strict,
             floor=settings.composites.min_n,
+            weight=weight,
         )
+        if by is not None:
+            specs = specs_by(by.value, first)
+        elif versus is not None:
+            specs = [first, _second(first, versus)]
+        else:
+            specs = [first]
         with progress(quiet=json_):
-            size = settings.preproc.size
-            made = generate_composite(
-                master,
-                photo_loader(project, master),
-                spec,
-                landmarks=project.store.scan("preproc").select("image_id", "landmarks").collect(),
-                size=size,
-                landmark_size=size,
-                out=out_file,
-            )
-    except (CompositeRefused, ValueError) as refusal:
+            made = composites_of(settings, specs)
+            if by is not None:
+                _write_groups(made, out_file)
+            elif versus is not None:
+                _write_pair(made[0], made[1], out_file, difference)
+            else:
+                _write_one(made[0], out_file)
+    except (CompositeRefused, PhotosUnavailable, ValueError) as refusal:
         raise ExpectedError(str(refusal)) from None
+    except OSError as error:
+        raise ExpectedError(f"cannot write {out_file}: {error.strerror or error}") from None
     if json_:
-        print_json({**made.row, "out": str(out_file)})
+        rows = [one.row for one in made]
+        written = {"out": str(out_file)}
+        print_json({**rows[0], **written} if len(rows) == 1 else {"composites": rows, **written})
         return
-    out.print(f"{out_file}: {made.row['n_used']} faces, {made.row['applied']}, {made.row['method']}", markup=False)
-    for relaxed in made.row["relaxed"]:
-        out.print(f"[yellow]relaxed[/] {relaxed}")
-    if made.row["n_skipped"]:
-        out.print(f"[yellow]skipped[/] {made.row['n_skipped']} photos: {escape(made.row['reason'])}")
+    out.print(f"{out_file}", markup=False)
+    for one in made:
+        _tell(one.row)
+
+
+def _check_output(out_file: Path, by: Grouping | None, versus: str | None, difference: bool) -> None:
+    suffix = out_file.suffix.lower()
+    if by is not None and versus is not None:
+        raise ExpectedError("--by makes one page of many groups, --versus compares two: choose one of them")
+    if difference and versus is None:
+        raise ExpectedError("--difference compares two groups: name the second, for example --versus gender=Male")
+    if suffix in FILMS and versus is None:
+        raise ExpectedError(
+            f"--out {out_file}: a film is a morph of two groups: name the second with --versus, or write .jpg"
+        )
+    if suffix in FILMS and difference:
+        raise ExpectedError(f"--out {out_file}: a difference is a picture: end it in .jpg or .png")
+    if suffix not in PICTURES + FILMS:
+        films = " (or .webp, .gif, .mp4 for a morph)" if versus is not None else ""
+        raise ExpectedError(f"--out {out_file}: end it in .jpg or .png{films}")
+
+
+def _second(first: "CompositeSpec", versus: str) -> "CompositeSpec":
+    """The same composite of another group."""
+    from dataclasses import replace
+
+    from facestats_pipeline.core.composites.composite_specs import describe_filters
+    from facestats_pipeline.core.composites.membership import parse_filters
+
+    try:
+        filters: dict[str, Any] = dict.fromkeys(first.filters) | parse_filters(versus.strip())
+        return replace(first, name=f"{first.name}_versus", caption=describe_filters(**filters), **filters)
+    except ValueError as problem:
+        raise ExpectedError(f"--versus {versus!r}: {problem}; for example 'gender=Male age=20:29', or all") from None
+
+
+def composites_of(
+    settings: "Settings", specs: "list[CompositeSpec]", *, most: int | None = None
+) -> "list[GeneratedComposite]":
+    """Composites of the photos of a data folder, of at most `most` of them each. Raises ExpectedError where none can be made at all."""
+    from facestats_pipeline.core.composites.composites import generate_composites
+    from facestats_pipeline.defs.composites.assets import photo_loader, raw_loader
+    from facestats_pipeline.defs.project import Project
+
+    project = Project(settings, load_graph=list)
+    photos = project.store.scan("master")
+    if photos.head(1).collect().is_empty():
+        raise ExpectedError("there is no master table yet: `facestats run` makes it")
+    master = project.usable_rows(photos)
+    places = master.select("image_id", "shard", "filename").collect()
+    if places.is_empty():
+        raise ExpectedError(f"no photo satisfies {', '.join(settings.use)} (the setting `use` and --where)")
+    size = settings.preproc.size
+    geometry = project.store.scan("face_geometry")
+    landmarks = project.store.scan("preproc").select("image_id", "landmarks")
+    if specs[0].method != "mean" and landmarks.drop_nulls().head(1).collect().is_empty():
+        raise ExpectedError(
+            f"--method {specs[0].method} needs the landmarks of a face model, and the photos were preprocessed without one:\n"
+            "use --method mean, or see what `facestats doctor` says of the face model and run again"
+        )
+    return generate_composites(
+        master,
+        photo_loader(project, places),
+        specs,
+        landmarks=landmarks,
+        mesh=geometry.select("image_id", "landmarks") if "landmarks" in geometry.collect_schema() else None,
+        plain=raw_loader(project, places),
+        size=size,
+        landmark_size=size,
+        max_images=most or settings.composites.max_images,
+        seed=settings.seed,
+    )
+
+
+def _write_one(made: "GeneratedComposite", out_file: Path) -> None:
+    if made.image is None:
+        raise ExpectedError(f"{made.row['filter']}: {made.row['reason']}")
+    out_file.parent.mkdir(parents=True, exist_ok=True)
+    made.image.save(out_file, quality=95)
+
+
+def _write_groups(made: "list[GeneratedComposite]", out_file: Path) -> None:
+    from facestats_pipeline.core.reports.contact_sheet import composite_sheet
+
+    if all(one.image is None for one in made):
+        raise ExpectedError("every group was refused:\n" + "\n".join(f"  {one.row['reason']}" for one in made))
+    out_file.parent.mkdir(parents=True, exist_ok=True)
+    composite_sheet(made, columns=5, thumb=320).save(out_file, quality=95)
+
+
+def _write_pair(first: "GeneratedComposite", second: "GeneratedComposite", out_file: Path, difference: bool) -> None:
+    from facestats_pipeline.core.composites.comparisons import check_pair, side_by_side
+    from facestats_pipeline.core.composites.morph import write_morph
+
+    check_pair(first, second)
+    assert first.image is not None and second.image is not None
+    if out_file.suffix.lower() in FILMS:
+        write_morph(first.image, second.image, out_file)
+        return
+    out_file.parent.mkdir(parents=True, exist_ok=True)
+    side_by_side(first, second, difference=difference).save(out_file, quality=95)
+
+
+def _tell(row: dict[str, Any]) -> None:
+    if row["status"] == "refused":
+        out.print(f"[yellow]refused[/] {escape(row['caption'])}: {escape(row['reason'])}")
+        return
+    out.print(f"{row['caption']}: {row['n_used']} faces, {row['applied']}, {row['method']}", markup=False)
+    for relaxed in row["relaxed"]:
+        out.print(f"[yellow]relaxed[/] {escape(relaxed)}")
+    if row["reason"]:
+        out.print(f"[yellow]note[/] {escape(row['reason'])}")
 
 
 def _range(option: str, text: str | None) -> tuple[float, float] | None:

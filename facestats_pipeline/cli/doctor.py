@@ -27,7 +27,10 @@ PACKAGES = (
     "lightgbm",
     "usearch",
 )
-EXTRAS = {"mediapipe": "face_geometry and warped composites: pip install 'facestats-pipeline[landmarks]'"}
+EXTRAS = {
+    "mediapipe": "face_geometry and warped composites: pip install 'facestats-pipeline[landmarks]'",
+    "streamlit": "`facestats dashboard`: pip install 'facestats-pipeline[app]'",
+}
 COLOURS = {"ok": "green", "missing": "yellow", "wrong": "red"}
 
 

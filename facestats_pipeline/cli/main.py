@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import typer
@@ -10,10 +11,14 @@ from typer.core import TyperGroup
 COMMANDS = {
     "demo": "make synthetic faces with known truth and run everything on them, offline",
     "run": "ingest photos and make whatever is missing or stale",
+    "import": "bring in a published data set: its photos, labels, ratings and splits",
     "status": "what is done, stale or missing, shard by shard",
     "score": "attributes and score of new photos",
     "search": "the nearest faces to a text or a picture",
     "composite": "the average face of a group",
+    "lineage": "where an image is, from the raw file to every row that holds it",
+    "erase": "take an image out of everything, for good",
+    "dashboard": "look at a data folder in a browser: explore, search, score, label",
     "ui": "open Dagster's web page on this project",
     "models": "model weights: what is there, checksums, licences",
     "train-encoder": "train an encoder of your own, and its probes",
@@ -24,7 +29,8 @@ COMMANDS = {
 
 def module_of(name: str) -> str:
     """The module of a command."""
-    return f"facestats_pipeline.cli.{name.replace('-', '_')}"
+    module = name.replace("-", "_")
+    return f"facestats_pipeline.cli.{module}_" if iskeyword(module) else f"facestats_pipeline.cli.{module}"
 
 
 CALLED = "facestats.called"

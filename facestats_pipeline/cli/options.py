@@ -16,6 +16,10 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", "-d", help="Holds raw/, labels/, processed/. Default: $FACESTATS_DATA_DIR, else data."),
 ]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(help="Only photos of this source, licence or consent: 'licence=CC BY*', 'consent!=no'. Repeatable."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 
 
@@ -25,6 +29,16 @@ def settings_for(data_dir: Path | None, **overrides: Any) -> Settings:
         return load_settings(data_dir=data_dir, **overrides)
     except SettingsError as error:
         raise ExpectedError(str(error)) from None
+
+
+def with_where(settings: Settings, where: list[str] | None) -> Settings:
+    """Settings whose `use` holds the conditions of --where too; one that cannot be read becomes an error that a user can read."""
+    from facestats_pipeline.core.ingest.usage import UsageError, check_conditions
+
+    try:
+        return settings.model_copy(update={"use": settings.use + check_conditions(where or ())})
+    except UsageError as error:
+        raise ExpectedError(f"--where: {error}") from None
 
 
 def dagster_home(settings: Settings) -> Path:

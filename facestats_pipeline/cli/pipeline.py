@@ -13,9 +13,11 @@ import dagster as dg
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.definitions import build_definitions
+from facestats_pipeline.defs.dead_runs import PROCESS, close_dead_runs, this_process
 from facestats_pipeline.defs.partitions import SHARDS, SHARDS_PER_RUN
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.freshness import ROOT, RecipeBook, State
+from facestats_pipeline.io.locks import FolderLocks
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START, Step, phases, plan
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -70,20 +72,36 @@ class Pipeline:
         """State of every artifact, from the recipes in the files."""
         return self.book.states(self.shards)
 
-    def update(self, on_step: Callable[[Step], None] = lambda step: None) -> Report:
-        """Discover photos, then make what is not done, phase after phase. Raises UpdateFailed at the first run that fails."""
+    def last_run(self, asset: str, shard: str | None = None) -> tuple[str, float] | None:
+        """Id and Unix time of the Dagster run that made an artifact last; None where Dagster knows of none."""
+        wanted = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[shard] if shard is not None else None)
+        records = self.instance.fetch_materializations(wanted, limit=1).records
+        return (records[0].run_id, records[0].timestamp) if records else None
+
+    def update(
+        self,
+        on_step: Callable[[Step], None] = lambda step: None,
+        on_wait: Callable[[str], None] = lambda holder: None,
+    ) -> Report:
+        """Discover photos, then make what is not done, phase after phase. Raises UpdateFailed at the first run that fails.
+
+        While another run works in the folder it waits, and says so once by `on_wait`; what that one made is then not made again.
+        """
         report = Report()
-        self.execute(Step((ROOT,)), report)
-        for assets in phases(self.book.graph):
-            for step in plan(self.states(), assets, self.book.graph, self.shards, SHARDS_PER_RUN):
-                on_step(step)
-                self.execute(step, report)
+        with FolderLocks(self.settings.data_dir).hold(what="facestats run", on_wait=on_wait):
+            close_dead_runs(self.instance)
+            self.execute(Step((ROOT,)), report)
+            for assets in phases(self.book.graph):
+                for step in plan(self.states(), assets, self.book.graph, self.shards, SHARDS_PER_RUN):
+                    on_step(step)
+                    self.execute(step, report)
         return report
 
     def execute(self, step: Step, report: Report | None = None) -> Report:
         """Run one step in this process."""
         report = report if report is not None else Report()
         tags = {RANGE_START: step.shards[0], RANGE_END: step.shards[-1]} if step.shards else {}
+        tags[PROCESS] = this_process()
         result = self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=self.instance,
             asset_selection=[dg.AssetKey(name) for name in step.assets],
@@ -98,13 +116,26 @@ class Pipeline:
         return report
 
 
+INSTANCE = """\
+telemetry:
+  enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: 1
+run_monitoring:
+  enabled: true
+"""
+"""What an instance that is made here begins with; deploy/local/dagster.yaml says why."""
+
+
 def open_instance(home: Path) -> dg.DagsterInstance:
-    """The Dagster instance in `home`, made there with telemetry off when it is new."""
+    """The Dagster instance in `home`, configured as INSTANCE when it is new."""
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
-    return dg.DagsterInstance.from_config(str(home))
+    with FolderLocks(home).hold(what="opening Dagster's storage"):  # two at once would both make its databases
+        if not config.exists():
+            config.write_text(INSTANCE, encoding="utf-8")
+        return dg.DagsterInstance.from_config(str(home))
 
 
 def _read_events(result: dg.ExecuteInProcessResult, report: Report) -> None:
@@ -120,7 +151,9 @@ def _read_events(result: dg.ExecuteInProcessResult, report: Report) -> None:
             report.rows[name] = report.rows.get(name, 0) + (int(str(rows.value)) if rows is not None else 0)
             report.shards[name] = report.shards.get(name, 0) + (made.partition is not None)
             if name == ROOT:
-                counts = {key: made.metadata.get(key) for key in ("added", "changed", "removed", "unchanged")}
+                counts = {
+                    key: made.metadata.get(key) for key in ("added", "changed", "removed", "unchanged", "refused")
+                }
                 report.discovered = {key: int(str(value.value)) for key, value in counts.items() if value is not None}
         elif kind == "ASSET_CHECK_EVALUATION":
             check = event.asset_check_evaluation_data

@@ -10,9 +10,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
+from facestats_pipeline.cli.console import ExpectedError, err, out, print_json, progress
 from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, settings_for
 from facestats_pipeline.config import Settings, save_settings
+from facestats_pipeline.io.store import Store
 
 app = typer.Typer(add_completion=False)
 EPILOG = """
@@ -35,11 +36,16 @@ def run(
     ratings: Annotated[
         Path | None, typer.Option(help="CSV of file, rating[, rater]. Copied into DATA_DIR/labels.")
     ] = None,
+    sources: Annotated[
+        Path | None, typer.Option(help="CSV of path, source, licence, consent. Copied into DATA_DIR/labels.")
+    ] = None,
     shard_size: Annotated[int | None, typer.Option(help="Photos per shard. Remembered.")] = None,
     json_: Json = False,
 ) -> None:
     """Ingest photos, then make through Dagster whatever is missing or stale; says what was done, skipped and quarantined."""
-    settings = prepare(data_dir, raw=raw, encoder=encoder, labels=labels, ratings=ratings, shard_size=shard_size)
+    settings = prepare(
+        data_dir, raw=raw, encoder=encoder, labels=labels, ratings=ratings, sources=sources, shard_size=shard_size
+    )
     summary = execute(settings, quiet=json_)
     if json_:
         print_json(summary)
@@ -56,6 +62,7 @@ def prepare(
     encoder: str | None = None,
     labels: Path | None = None,
     ratings: Path | None = None,
+    sources: Path | None = None,
     shard_size: int | None = None,
 ) -> Settings:
     """Check every argument before any work, remember the settings in the data folder, copy the label files into it."""
@@ -65,7 +72,7 @@ def prepare(
         if not raw.is_dir():
             raise ExpectedError(f"there is no folder {raw}; --raw is the folder that holds the photos")
         remembered["raw_dir"] = raw.resolve()
-    for option, file in (("--labels", labels), ("--ratings", ratings)):
+    for option, file in (("--labels", labels), ("--ratings", ratings), ("--sources", sources)):
         if file is not None and not file.is_file():
             raise ExpectedError(f"there is no file {file}; {option} is a CSV file")
     if encoder is not None:
@@ -77,17 +84,18 @@ def prepare(
     settings = settings_for(data_dir, **remembered)
     if not settings.raw.is_dir():
         raise ExpectedError(f"there is no folder {settings.raw}; give your photos with --raw FOLDER")
-    _check_labels(labels, ratings)
+    _check_labels(labels, ratings, sources)
     if encoder is not None:
         _check_encoder(settings)
     if remembered:
         save_settings(settings.data_dir, remembered)
-    for name, file in (("labels.csv", labels), ("ratings.csv", ratings)):
+    for name, file in (("labels.csv", labels), ("ratings.csv", ratings), ("sources.csv", sources)):
         if file is not None:
             target = settings.data_dir / "labels" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists() or not target.samefile(file):
-                shutil.copyfile(file, target)
+                with Store(settings.data_dir, settings.models).replacing(target) as temporary:
+                    shutil.copyfile(file, temporary)
     return settings
 
 
@@ -102,7 +110,8 @@ def _check_encoder(settings: Settings) -> None:
         raise ExpectedError(str(error)) from None
 
 
-def _check_labels(labels: Path | None, ratings: Path | None) -> None:
+def _check_labels(labels: Path | None, ratings: Path | None, sources: Path | None) -> None:
+    from facestats_pipeline.core.ingest.sources import read_sources
     from facestats_pipeline.core.labels.labels import LabelsError, read_labels
     from facestats_pipeline.core.labels.ratings import read_ratings
 
@@ -111,6 +120,8 @@ def _check_labels(labels: Path | None, ratings: Path | None) -> None:
             read_labels(labels)
         if ratings is not None:
             read_ratings(ratings)
+        if sources is not None:
+            read_sources(sources)
     except LabelsError as error:
         raise ExpectedError(str(error)) from None
 
@@ -124,7 +135,7 @@ def execute(settings: Settings, *, quiet: bool = False) -> dict[str, Any]:
     error = ""
     with progress(quiet=quiet):
         try:
-            report = pipeline.update()
+            report = pipeline.update(on_wait=_say_waiting)
         except UpdateFailed as failure:
             error, report = str(failure), failure.report
     return {
@@ -132,6 +143,7 @@ def execute(settings: Settings, *, quiet: bool = False) -> dict[str, Any]:
         "encoder": settings.encoder.name,
         "discovered": dict(report.discovered),
         "photos": photo_counts(pipeline.project.store),
+        "withheld": len(pipeline.project.withheld) if pipeline.project.store.shards("manifest") else 0,
         "made": [
             {
                 "asset": name,
@@ -147,6 +159,10 @@ def execute(settings: Settings, *, quiet: bool = False) -> dict[str, Any]:
         "seconds": round(time.monotonic() - started, 1),
         "error": error,
     }
+
+
+def _say_waiting(holder: str) -> None:
+    err.print(f"Waiting for {holder}, which works in the same folder (Ctrl-C gives up).", markup=False, soft_wrap=True)
 
 
 def photo_counts(store: Any) -> dict[str, int]:
@@ -185,6 +201,8 @@ def show(summary: dict[str, Any]) -> None:
     if quarantined:
         listed = ", ".join(f"{count} {status}" for status, count in quarantined.items())
         out.print(f"Set aside: {listed}. Why, file by file: `facestats status --photos`.")
+    if summary["withheld"]:
+        out.print(f"Withheld by the setting `use`, from models, composites, search and exports: {summary['withheld']}.")
     for asset, reason in summary["skipped"].items():
         out.print(f"[yellow]Skipped[/] {asset}: ", end="")
         out.print(reason, markup=False)

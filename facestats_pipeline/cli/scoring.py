@@ -1,19 +1,32 @@
 """The models of a data folder, loaded once, for scoring photos that are not in it."""
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.config import Settings
-from facestats_pipeline.core.attractiveness.score_photo import score_image
-from facestats_pipeline.core.attributes.attributes import AttributeModels
+from facestats_pipeline.core.attractiveness.score_photo import judge
+from facestats_pipeline.core.attributes.attributes import Answer, AttributeModels, class_probabilities
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch, ProbeError, load_probe
 from facestats_pipeline.core.embeddings.encoders import EncoderUnavailable
+from facestats_pipeline.core.embeddings.new_photo import embed_new_photo
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.io_managers import ProbeIOManager, load_checkpoint
+
+
+@dataclass(frozen=True)
+class Look:
+    """A photo that was scored: `judge`'s result, its row of the preproc table, its embedding (d,), and every class's probability."""
+
+    result: dict[str, Any]
+    row: dict[str, Any]
+    vector: npt.NDArray[np.float32]
+    answers: dict[str, Answer]
 
 
 class Scorer:
@@ -34,16 +47,16 @@ class Scorer:
 
     def score(self, photo: Path) -> dict[str, Any]:
         """`score_image` with everything this data folder has. Raises ExpectedError when its models need another encoder."""
+        return self.look(photo).result
+
+    def look(self, photo: bytes | Path) -> "Look":
+        """`score` with what it is based on. Nothing is kept. Raises ExpectedError as `score` does."""
+        project = self.project
         try:
-            return score_image(
-                photo,
-                encoder=self.project.encoder,
-                detector=self.project.detector,
-                settings=self.project.preproc_settings,
-                models=self.models,
-                checkpoint=self.checkpoint,
-                reference=self.reference,
-            )
+            row, vector = embed_new_photo(photo, project.encoder, project.detector, project.preproc_settings)
+            result = judge(row, vector, project.encoder, self.models, self.checkpoint, self.reference)
+            answers = class_probabilities(vector[0], self.models) if row["status"] == "ok" else {}
+            return Look(result, row, vector[0], answers)
         except ProbeError as problem:
             raise ExpectedError(str(problem)) from None
         except (EncoderUnavailable, EncoderMismatch) as problem:

@@ -1,17 +1,15 @@
 """`facestats search`: the nearest faces in the collection, to a sentence or to another face."""
 
 import contextlib
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import polars as pl
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli.console import ExpectedError, err, out, print_json
-from facestats_pipeline.cli.options import DataDir, Json, require_run, settings_for
+from facestats_pipeline.cli.options import DataDir, Json, Where, require_run, settings_for, with_where
 from facestats_pipeline.config import Settings
 
 app = typer.Typer(add_completion=False)
@@ -32,6 +30,7 @@ def search(
     sheet: Annotated[
         Path | None, typer.Option(help="Write the faces that were found as a picture: .jpg or .png.")
     ] = None,
+    where: Where = None,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
@@ -39,7 +38,7 @@ def search(
 
     A text needs an encoder that knows words; exit code 1 where there is no face in the picture.
     """
-    settings = settings_for(data_dir)
+    settings = with_where(settings_for(data_dir), where)
     require_run(settings)
     by_picture = _is_picture(query)
     if sheet is not None and sheet.suffix.lower() not in (".jpg", ".jpeg", ".png"):
@@ -73,39 +72,18 @@ def _is_picture(query: str) -> bool:
 
 
 def _find(settings: Settings, query: str, k: int, *, by_picture: bool) -> tuple[dict[str, Any], Any]:
-    from facestats_pipeline.core.embeddings.index import IndexUnreadable, load_index
-    from facestats_pipeline.core.embeddings.model_errors import EncoderUnavailable
-    from facestats_pipeline.core.embeddings.search import SearchRefused, nearest, photo_vector, text_vector
+    from facestats_pipeline.cli.searching import Searcher
     from facestats_pipeline.defs.project import Project
-    from facestats_pipeline.io.layout import INDEX
 
     project = Project(settings, load_graph=list)
-    receipt = project.store.receipt("embedding_index")
-    if receipt is None or INDEX not in receipt.files or not project.store.shards("master"):
-        raise ExpectedError("there are no embeddings to search in yet: `facestats run` makes them")
-    try:
-        index = load_index(project.store.base("embedding_index") / INDEX, view=True)
-        encoder = project.encoder
-        if index.model_id != encoder.model_id:
-            raise SearchRefused(
-                f"the collection was embedded by {index.model_id}, the encoder in the settings is {encoder.model_id}: "
-                "`facestats run` brings the embeddings up to date"
-            )
-        vector = (
-            photo_vector(Path(query), encoder, project.detector, project.preproc_settings)
-            if by_picture
-            else text_vector(query, encoder)
-        )
-        live = project.store.scan("master").filter(pl.col("preproc_status") == "ok")
-        hits = nearest(index, vector, live.select("image_id", "filename", "shard").collect(), k)
-    except (SearchRefused, EncoderUnavailable, IndexUnreadable) as refusal:
-        raise ExpectedError(f"{query}: {refusal}" if by_picture else str(refusal)) from None
+    searcher = Searcher(project)
+    results = searcher.by_picture(Path(query), k) if by_picture else searcher.by_text(query, k)
     return {
         "query": query,
         "kind": "picture" if by_picture else "text",
-        "encoder": encoder.model_id,
-        "trained": encoder.trained,
-        "results": [asdict(hit) for hit in hits],
+        "encoder": project.encoder.model_id,
+        "trained": project.encoder.trained,
+        "results": results,
     }, project
 
 

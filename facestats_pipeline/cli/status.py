@@ -8,6 +8,7 @@ from rich.table import Table
 
 from facestats_pipeline.cli.console import err, out, print_json
 from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, require_run, settings_for
+from facestats_pipeline.io.erasure.erase import marked_models
 
 app = typer.Typer(add_completion=False)
 EPILOG = (
@@ -60,6 +61,7 @@ def status(
 def collect(pipeline: Any, *, on_demand: bool = False) -> list[dict[str, Any]]:
     """One row per artifact, in order of the graph; those made on demand alone only when asked for."""
     rows: dict[str, dict[str, Any]] = {}
+    marked = marked_models(pipeline.book)
     for (name, shard), state in pipeline.states().items():
         node = pipeline.book.graph[name]
         if node.on_demand and not on_demand:
@@ -75,6 +77,9 @@ def collect(pipeline: Any, *, on_demand: bool = False) -> list[dict[str, Any]]:
             row["not_done"][shard or "-"] = state.reason
         elif not node.sharded and (recipe := pipeline.project.store.recipe(name)) is not None and recipe.skipped:
             row["why"] = f"skipped: {recipe.skipped}"
+        if name in marked:
+            learned = f"has learned from {marked[name]} erased since (`erase --retrain`)"
+            row["why"] = "; ".join(filter(None, (row["why"], learned)))
     return list(rows.values())
 
 

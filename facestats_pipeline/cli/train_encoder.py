@@ -86,6 +86,7 @@ def _whole(settings: Settings, folder: Path, *, resume: bool) -> list[Path]:
         run_training,
         training_parts,
     )
+    from facestats_pipeline.defs.project import Project
 
     wanted = settings.encoder_training
     assert wanted.data is not None
@@ -99,7 +100,8 @@ def _whole(settings: Settings, folder: Path, *, resume: bool) -> list[Path]:
     given: dict[str, Any] = wanted.model_dump(include={"epochs", "photos", "processes", "held_out"})
     run_settings = chosen_settings(begun, **given, **({} if begun else {"seed": settings.seed}))
     device = choose_device(settings.encoder.device)
-    run_training(run_settings, parts, work, work / "run", device=str(device))
+    detector = Project(settings, load_graph=list).detector
+    run_training(run_settings, parts, work, work / "run", detector=detector, device=str(device))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".training-") as temporary:
         made = export_encoder(work / "run", Path(temporary))

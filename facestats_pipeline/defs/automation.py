@@ -1,26 +1,27 @@
 """Jobs, sensors and the nightly schedule: what runs without being asked.
 
-New photos: the raw-folder sensor starts `discover_photos`; then the update sensor starts whatever the recipes say is missing or
-stale, one phase after another, by the same plan as `facestats run`.
+`raw_folder` starts `discover_photos` when the photos changed, `provided_files` tells Dagster when labels or ratings changed, and
+`bring_up_to_date` alone starts everything else, by the condition that each asset carries (see `conditions.py`).
 """
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
 
 import dagster as dg
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.ingest.inventory import scan_folder
-from facestats_pipeline.defs.partitions import ON_DEMAND, SHARDS, SHARDS_PER_RUN
+from facestats_pipeline.defs.dead_runs import close_dead_runs
+from facestats_pipeline.defs.ingest.inputs import observed
+from facestats_pipeline.defs.partitions import ON_DEMAND
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.freshness import ROOT
-from facestats_pipeline.io.layout import INPUTS
-from facestats_pipeline.io.plan import RANGE_END, RANGE_START, Step, phases, plan
-from facestats_pipeline.io.recipes import digest
 
-WAITING = [
-    dg.DagsterRunStatus(name) for name in ("QUEUED", "NOT_STARTED", "MANAGED", "STARTING", "STARTED", "CANCELING")
-]
+FILES_PER_TICK = 20_000
+"""Most files that one tick looks at: Dagster ends a tick after 60 seconds, and a network folder answers about 1,000 times a second."""
 
 discover_photos = dg.define_asset_job(
     "discover_photos",
@@ -36,94 +37,92 @@ update_shards = dg.define_asset_job(
 )
 
 
-def listing_digest(settings: Settings) -> str:
-    """Changes when a file of the raw folder comes, goes, or has another size or time."""
-    seen = hashlib.sha256()
-    for file in scan_folder(settings.raw, max_bytes=settings.ingest.max_bytes):
-        seen.update(f"{file.filename}\0{file.bytes}\0{file.mtime_ns}\n".encode())
-    return seen.hexdigest()[:16]
+@dataclass(frozen=True)
+class Look:
+    """The sensor's cursor: how often a change was seen, what the folder was like then, and how far the look now under way has come."""
+
+    changes: int = 0
+    seen: str = ""
+    after: str = ""  # the last file of the tick before; empty: begin anew
+    digest: str = ""  # over the files up to there
+
+    @classmethod
+    def from_cursor(cls, cursor: str | None) -> "Look":
+        """The look that a tick left behind."""
+        return cls(**json.loads(cursor)) if cursor else cls()
+
+    @property
+    def cursor(self) -> str:
+        """For the next tick."""
+        return json.dumps(asdict(self))
 
 
-def next_steps(project: Project, shards: list[str]) -> list[Step]:
-    """The runs of the first phase in which anything is missing or stale."""
-    states = project.book.states(shards)
-    for assets in phases(project.book.graph):
-        if steps := plan(states, assets, project.book.graph, shards, SHARDS_PER_RUN):
-            return steps
-    return []
+def look_on(look: Look, settings: Settings, code: str) -> Look:
+    """The look after FILES_PER_TICK more files; at its end `changes` is one more if a file came, went, or has another size or time.
+
+    `code` is the family of discovery: when discovery itself is changed, that counts as a change too.
+    """
+    sums = hashlib.sha256((look.digest or code).encode())
+    files = scan_folder(settings.raw, max_bytes=settings.ingest.max_bytes, after=look.after)
+    last, count = "", 0
+    for file in islice(files, FILES_PER_TICK):
+        sums.update(f"{file.filename}\0{file.bytes}\0{file.mtime_ns}\n".encode())
+        last, count = file.filename, count + 1
+    digest = sums.hexdigest()[:16]
+    if count == FILES_PER_TICK:  # there may be more
+        return Look(look.changes, look.seen, last, digest)
+    return Look(look.changes + (digest != look.seen), digest)
 
 
-def work_digest(project: Project, steps: list[Step]) -> str:
-    """Changes when the work that waits is other work, or the photos, settings or labels that it is to be done on changed."""
-    book, store = project.book, project.store
-    families = {name: book.family(name) for name in book.graph}
-    provided = [store.input_fingerprint(name) for name in INPUTS]
-    photos = [store.recipe(ROOT), store.collection_fingerprint("manifest")]
-    return digest([[(step.assets, step.shards) for step in steps], families, provided, photos])
-
-
-def request(step: Step, because: str) -> dg.RunRequest:
-    """One step as a run, over its range of shards where it has shards."""
-    tags = {RANGE_START: step.shards[0], RANGE_END: step.shards[-1]} if step.shards else {}
-    return dg.RunRequest(
-        run_key=f"{because}:{digest([step.assets, step.shards])}",
-        asset_selection=[dg.AssetKey(name) for name in step.assets],
-        tags=tags,
-    )
-
-
-def automation(settings: Settings) -> list[dg.SensorDefinition | dg.ScheduleDefinition]:
-    """The sensors and the schedule, with the intervals of the settings."""
-    running = settings.automation.enabled
+def automation(settings: Settings, project: Callable[[], Project]) -> list[dg.SensorDefinition | dg.ScheduleDefinition]:
+    """The sensors and the schedule, with the intervals of the settings. `project` gives the data folder under the settings of now."""
+    wanted = settings.automation
+    status = dg.DefaultSensorStatus.RUNNING if wanted.enabled else dg.DefaultSensorStatus.STOPPED
 
     @dg.sensor(
         job=discover_photos,
         description="Starts `discover_photos` when a photo was added, changed or removed.",
-        minimum_interval_seconds=settings.automation.scan_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
+        minimum_interval_seconds=wanted.scan_seconds,
+        default_status=status,
     )
     def raw_folder(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        if not settings.raw.is_dir():
-            yield dg.SkipReason(f"there is no folder {settings.raw}")
+        close_dead_runs(context.instance)  # or their assets would count as being made for ever
+        now = project()
+        if not now.settings.raw.is_dir():
+            yield dg.SkipReason(f"there is no folder {now.settings.raw}")
             return
-        count, _, before = (context.cursor or "0:").partition(":")
-        now = listing_digest(settings)
-        if now == before:
+        before = Look.from_cursor(context.cursor)
+        look = look_on(before, now.settings, now.book.family(ROOT))
+        context.update_cursor(look.cursor)
+        if look.after:
+            yield dg.SkipReason(f"looked at {FILES_PER_TICK} more files; the next tick goes on")
+        elif look.changes == before.changes:
             yield dg.SkipReason("no photo was added, changed or removed")
-            return
-        context.update_cursor(f"{int(count) + 1}:{now}")
-        yield dg.RunRequest(run_key=f"{int(count) + 1}:{now}")
+        else:
+            yield dg.RunRequest(run_key=f"{look.changes}:{look.seen}")
 
     @dg.sensor(
-        asset_selection=dg.AssetSelection.all(),
-        description="Starts whatever the recipes say is missing or stale, one phase at a time; work that failed is not asked for twice.",
-        minimum_interval_seconds=settings.automation.scan_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
+        description="Tells Dagster when labels.csv, ratings.csv or manual_labels.csv changed: what depends on them shows as stale.",
+        minimum_interval_seconds=wanted.scan_seconds,
+        default_status=status,
     )
-    def bring_up_to_date(
-        context: dg.SensorEvaluationContext, project: dg.ResourceParam[Project]
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        count, _, before = (context.cursor or "0:").partition(":")
-        if project.store.recipe(ROOT) is None:
-            yield dg.SkipReason("no photos have been discovered yet")
-        elif context.instance.get_runs_count(dg.RunsFilter(statuses=WAITING)):
-            yield dg.SkipReason("runs are under way")
-        elif steps := next_steps(project, sorted(context.instance.get_dynamic_partitions(str(SHARDS.name)))):
-            now = work_digest(project, steps)
-            if now == before:  # it was asked for, and is still to be done: the run failed
-                yield dg.SkipReason("the last run of what is waiting failed; see Runs, then start it again there")
-                return
-            context.update_cursor(f"{int(count) + 1}:{now}")
-            yield from (request(step, f"{int(count) + 1}:{now}") for step in steps)
-        else:
-            context.update_cursor(f"{count}:")
-            yield dg.SkipReason("everything is up to date")
+    def provided_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        found = observed(project().store, context.instance)
+        return dg.SensorResult(asset_events=found) if found else dg.SkipReason("no labels and no ratings changed")
 
+    bring_up_to_date = dg.AutomationConditionSensorDefinition(
+        "bring_up_to_date",
+        target=dg.AssetSelection.all(),
+        description="Starts whatever the recipes say is missing or stale; each asset's Automation page says why, or why not yet.",
+        minimum_interval_seconds=wanted.scan_seconds,
+        default_status=status,
+        use_user_code_server=True,  # the conditions are our own
+    )
     nightly = dg.ScheduleDefinition(
         name="nightly",
         job=discover_photos,
-        cron_schedule=settings.automation.nightly,
-        default_status=dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED,
-        description="Looks at the raw folder once a night; what is new is then brought up to date.",
+        cron_schedule=wanted.nightly,
+        default_status=dg.DefaultScheduleStatus.RUNNING if wanted.enabled else dg.DefaultScheduleStatus.STOPPED,
+        description="Looks at the raw folder once a night; what is new is then brought up to date, and what failed is tried again.",
     )
-    return [raw_folder, bring_up_to_date, nightly]
+    return [raw_folder, provided_files, bring_up_to_date, nightly]

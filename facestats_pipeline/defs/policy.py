@@ -1,4 +1,4 @@
-"""What holds for every asset: owner, described columns, and a code version that changes with the settings it depends on."""
+"""What holds for every asset: owner, described columns, when it is made, and a code version that changes with its settings."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,8 @@ import dagster as dg
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
-from facestats_pipeline.defs.partitions import SETTINGS_KEY
+from facestats_pipeline.defs.partitions import ON_DEMAND, SETTINGS_KEY
+from facestats_pipeline.io.freshness import ROOT
 from facestats_pipeline.io.recipes import digest
 from facestats_pipeline.io.weights import identity
 
@@ -15,17 +16,22 @@ _NOT_IN_RESULTS = {"workers", "detector_model"}
 """Settings of a section that change no result: how many threads, and where a file lies whose content counts as weights."""
 
 
-def asset_policy(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
-    """A function that completes an asset's spec."""
+def asset_policy(
+    settings: Settings, condition: dg.AutomationCondition[dg.AssetKey]
+) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
+    """A function that completes an asset's spec. `condition` is for all that an update makes after looking at the photos."""
 
     def complete(spec: dg.AssetSpec) -> dg.AssetSpec:
         wanted = {key: setting_value(settings, key) for key in spec.metadata.get(SETTINGS_KEY, [])}
         docs = COLUMN_DOCS.get(spec.key.path[-1], {})
         columns = {"dagster/column_schema": dg.TableSchema([dg.TableColumn(c, description=d) for c, d in docs.items()])}
+        made = spec.code_version is not None and spec.key.path[-1] != ROOT
+        on_demand = ON_DEMAND.items() <= spec.tags.items()
         return spec.replace_attributes(
             code_version=f"{spec.code_version}-{digest(wanted)[:8]}" if spec.code_version else None,
             metadata={**spec.metadata, **(columns if docs else {})},
             owners=["team:facestats"],
+            automation_condition=condition if made and not on_demand else None,
         )
 
     return complete

@@ -1,12 +1,13 @@
 """The resource that assets share: settings, store, recipes, and the models that are loaded once per process."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from facestats_pipeline.config import Settings
+from facestats_pipeline.core.ingest.usage import usable
 from facestats_pipeline.io.freshness import Node, RecipeBook
 from facestats_pipeline.io.store import Store
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from facestats_pipeline.core.attributes.attributes import AttributeModels
     from facestats_pipeline.core.attributes.zeroshot import ZeroShot
     from facestats_pipeline.core.embeddings.encoders import Encoder
+    from facestats_pipeline.core.ingest.sources import Sources
     from facestats_pipeline.core.preproc.detection import FaceDetector
     from facestats_pipeline.core.preproc.face_landmarks import FaceLandmarker
     from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
@@ -38,6 +40,28 @@ class Project:
         """File names of all live images, in order of arrival."""
         live = self.store.scan("manifest").filter(pl.col("status") == "ok").select("filename").collect()
         return live["filename"].to_list()
+
+    @property
+    def sources(self) -> "Sources":
+        """Where photos come from, by sources.csv and the settings."""
+        from facestats_pipeline.io.provided import sources_of
+
+        return sources_of(self.store, self.settings.ingest.model_dump(include={"source", "licence", "consent"}))
+
+    @property
+    def withheld(self) -> set[str]:
+        """File names of live images that the setting `use` keeps out of models, composites, search and exports."""
+        live = self.store.scan("manifest").filter(pl.col("status") == "ok", ~usable(self.settings.use))
+        return set(live.select("filename").collect()["filename"])
+
+    def learnable(self, frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """Shards (with a column `filename`) without the rows that are withheld."""
+        withheld = self.withheld
+        return (frame.filter(~pl.col("filename").is_in(withheld)) for frame in frames)
+
+    def usable_rows(self, table: pl.LazyFrame) -> pl.LazyFrame:
+        """The rows of master that the setting `use` lets through."""
+        return table.filter(usable(self.settings.use))
 
     @cached_property
     def detector(self) -> "FaceDetector | None":
@@ -126,4 +150,5 @@ class Project:
             align=wanted.align,
             min_face_score=wanted.min_face_score,
             max_pixels=self.settings.ingest.max_pixels,
+            max_bytes=self.settings.ingest.max_bytes,
         )

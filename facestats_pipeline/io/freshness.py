@@ -19,6 +19,8 @@ from facestats_pipeline.io.store import Store
 Status = Literal["done", "stale", "missing"]
 ROOT = "raw_photos"
 """The asset whose recipe lists a fingerprint for each shard."""
+PICTURES = "preproc"
+"""The asset whose shards have JPEGs beside the table."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,8 @@ class RecipeBook:
             return DONE if recorded.family == self.family(ROOT) else State("stale", "its code or settings changed")
         if recorded.code_version != node.code_version:
             return State("stale", "its code or settings changed")
+        if node.name == PICTURES and shard is not None and not self.store.pictures_are_there(shard):
+            return State("stale", "preprocessed photos are missing")
         for parent in node.parents:
             if parent in INPUTS:
                 continue

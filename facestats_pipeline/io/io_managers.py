@@ -16,6 +16,7 @@ import polars as pl
 
 from facestats_pipeline.core.metadata.column_lineage import column_lineage, tables_with_lineage
 from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
+from facestats_pipeline.core.preproc.faces import PICTURED
 from facestats_pipeline.io.freshness import ROOT, RecipeBook, inventory_inputs
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.shard_frames import AllShards, LazyShards
@@ -99,14 +100,20 @@ class ShardTableIOManager(RecordedIOManager):
         context.step_context.add_asset_metadata(facts, asset_key=context.asset_key, partition_key=shard)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """LazyShards over the partitions of the run; LazyFrame or AllShards over the whole table."""
+        """LazyShards over the partitions of the run; LazyFrame or AllShards over the whole table.
+
+        An input may name the `columns` it needs in its metadata; shards are then read without the others.
+        """
         asset = _name(context.asset_key)
+        columns = context.definition_metadata.get("columns")
         wanted = context.dagster_type.typing_type
         if wanted is pl.LazyFrame:
             return self.store.scan(asset)
         if wanted is AllShards:
-            return AllShards(self.store.shards(asset), lambda shard: self.store.read_table(asset, shard))
-        return LazyShards(list(context.asset_partition_keys), lambda shard: self.store.read_table(asset, shard))
+            return AllShards(self.store.shards(asset), lambda shard: self.store.read_table(asset, shard, columns))
+        return LazyShards(
+            list(context.asset_partition_keys), lambda shard: self.store.read_table(asset, shard, columns)
+        )
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ class ShardImages:
     @property
     def pictured(self) -> pl.DataFrame:
         """Rows of the table that have a JPEG."""
-        return self.table.filter(pl.col("status").is_in(["ok", "no_face"]))
+        return self.table.filter(pl.col("status").is_in(PICTURED))
 
 
 # Dagster checks values against annotations and knows plain classes only.
@@ -140,12 +147,19 @@ class JpegShardIOManager(ShardTableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, Any]) -> None:
         """Write each shard's JPEGs as they come, then its table; JPEGs that no row names are removed."""
 
+        asset = _name(context.asset_key)
+
         def write(shard: str) -> pl.DataFrame:
             result = obj[shard]
+            before = self.store.recipe(asset, shard)
+            if before is not None and before.family != self.book.family(asset):
+                self.store.forget_table(
+                    asset, shard
+                )  # else, after a crash, it would vouch for some JPEGs of other settings
             for image_id, jpeg in result.jpegs:
                 self.store.write_jpeg(shard, image_id, jpeg)
             table: pl.DataFrame = result.table()
-            self.store.keep_jpegs(shard, set(table["image_id"]))
+            self.store.keep_jpegs(shard, set(table.filter(pl.col("status").is_in(PICTURED))["image_id"]))
             return table
 
         super().handle_output(context, LazyShards(list(obj), write))

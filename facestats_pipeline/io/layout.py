@@ -41,6 +41,8 @@ INPUTS: dict[str, str] = {
     "labels_csv": "labels.csv",
     "ratings_csv": "ratings.csv",
     "manual_labels_csv": "manual_labels.csv",
+    "sources_csv": "sources.csv",
+    "splits_csv": "splits.csv",
 }
 """What people provide, relative to `labels/`."""
 

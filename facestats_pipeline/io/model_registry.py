@@ -37,7 +37,7 @@ def known_models(settings: Settings) -> list[ModelState]:
     listed = [
         ModelState(
             MINI,
-            "default encoder, offline",
+            f"default encoder, offline; {_shipped_probes(mini)}",
             "CC BY 4.0 (trained on FairFace)",
             "shipped with FaceStats",
             *_mini_state(mini),
@@ -76,6 +76,11 @@ def _single(
         return ModelState(name, purpose, licence, source, "absent", f"place it as {place}")
     same = hashlib.sha256(path.read_bytes()).hexdigest() == sha256
     return ModelState(name, purpose, licence, source, "ok" if same else "other version", str(path))
+
+
+def _shipped_probes(folder: Path) -> str:
+    names = sorted(path.stem.partition("_")[0] for path in (folder / "probes").glob("*.skops"))
+    return f"probes of {', '.join(names)}" if names else "no probes"
 
 
 def _mini_state(folder: Path) -> tuple[str, str]:

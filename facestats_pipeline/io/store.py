@@ -1,13 +1,15 @@
 """The storage module: every byte the pipeline keeps goes through here.
 
 A file appears under its final name complete or not at all: it is written into a temporary folder of the same file system and renamed.
-The temporary folder lies beside the datasets, never inside one, where readers would take its files for shards.
+The temporary folder lies beside the datasets, never inside one, where readers would take its files for shards. What a killed process
+leaves in it is removed by the next run that has the data folder to itself.
 """
 
 import hashlib
 import json
+import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +17,14 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
+from facestats_pipeline.core.preproc.faces import PICTURED
 from facestats_pipeline.io.layout import INPUTS, JPEG_SHARDS, SHARD_TABLES, TABLES, table_path
 from facestats_pipeline.io.recipes import Recipe, digest
 
 FOOTER_KEY = "facestats"
+TEMPORARY = ".tmp"
+DAMAGED = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What Polars raises on a damaged Parquet file; the second is no Exception."""
 ABSENT = "absent"
 
 
@@ -40,6 +46,7 @@ class Store:
         self.labels = data_dir / "labels"
         self.models = models_dir
         self._made: set[Path] = set()
+        self._pictures: dict[str, tuple[tuple[int, int], bool]] = {}
 
     # --- tables -----------------------------------------------------------------------------------------------------------------
 
@@ -55,15 +62,24 @@ class Store:
             frame.write_parquet(temporary, compression="zstd", metadata={FOOTER_KEY: recipe.to_json()})
         return target
 
-    def read_table(self, asset: str, shard: str | None = None) -> pl.DataFrame:
-        """A table or one shard of it. Raises FileNotFoundError that says what to run."""
+    def read_table(self, asset: str, shard: str | None = None, columns: Collection[str] | None = None) -> pl.DataFrame:
+        """A table or one shard of it, or those of `columns` that it has.
+
+        Raises FileNotFoundError that says what to run, ValueError for a damaged file.
+        """
         path = self.path(asset, shard)
         if not path.is_file():
             part = f" of {shard}" if shard else ""
             raise FileNotFoundError(
                 f"{asset}{part} has not been made yet: {path} is missing; `facestats run` makes what is missing"
             )
-        return pl.read_parquet(path)
+        try:
+            if columns is None:
+                return pl.read_parquet(path)
+            return pl.read_parquet(path, columns=[name for name in pl.read_parquet_schema(path) if name in columns])
+        except DAMAGED as error:
+            what = str(error).partition("\n")[0][:200]
+            raise ValueError(f"{path} is damaged ({what}); remove it, and `facestats run` makes it again") from None
 
     def scan(self, asset: str) -> pl.LazyFrame:
         """The whole table, lazily; an empty one without columns when there is no shard yet."""
@@ -115,7 +131,7 @@ class Store:
 
     def receipt(self, asset: str) -> Receipt | None:
         """The receipt of an artifact; None when it was never made, or when a file of it is missing or of another size."""
-        receipt = self._last_receipt(asset)
+        receipt = self.last_receipt(asset)
         if receipt is None:
             return None
         base = self.base(asset)
@@ -124,7 +140,7 @@ class Store:
         )
         return receipt if whole else None
 
-    def _last_receipt(self, asset: str) -> Receipt | None:
+    def last_receipt(self, asset: str) -> Receipt | None:
         """What was written last, whether or not it is still whole."""
         try:
             values = json.loads(self._receipt_path(asset).read_text(encoding="utf-8"))
@@ -137,7 +153,10 @@ class Store:
     ) -> Receipt:
         """Write an artifact's files (bytes, or a temporary file to move), then its receipt; files it no longer has are removed."""
         base = self.base(asset)
-        before = self._last_receipt(asset)  # also of an artifact that has lost a file: the others must not stay behind
+        before = self.last_receipt(asset)  # also of an artifact that has lost a file: the others must not stay behind
+        self._receipt_path(asset).unlink(
+            missing_ok=True
+        )  # after a crash no receipt vouches for a mixture of old and new
         for name, content in files.items():
             with self.replacing(base / name) as temporary:
                 if isinstance(content, bytes):
@@ -145,14 +164,33 @@ class Store:
                 else:
                     content.replace(temporary)
         receipt = Receipt(recipe, {name: (base / name).stat().st_size for name in files}, facts or {})
-        text = json.dumps(
-            {"recipe": json.loads(recipe.to_json()), "files": receipt.files, "facts": receipt.facts}, default=str
-        )
-        with self.replacing(self._receipt_path(asset)) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        self._write_receipt(asset, receipt)
         for name in set(before.files if before else ()) - set(files):
             (base / name).unlink(missing_ok=True)
         return receipt
+
+    def _write_receipt(self, asset: str, receipt: Receipt) -> None:
+        values = {"recipe": json.loads(receipt.recipe.to_json()), "files": receipt.files, "facts": receipt.facts}
+        with self.replacing(self._receipt_path(asset)) as temporary:
+            temporary.write_text(json.dumps(values, default=str), encoding="utf-8")
+
+    def amend(self, asset: str, facts: Mapping[str, object]) -> None:
+        """Add facts to an artifact's receipt, and vouch for its files as they are now: whoever calls changed them and knows them whole."""
+        receipt = self.last_receipt(asset)
+        if receipt is not None:
+            sizes = {name: (self.base(asset) / name).stat().st_size for name in receipt.files}
+            self._write_receipt(asset, Receipt(receipt.recipe, sizes, {**receipt.facts, **facts}))
+
+    def forget(self, asset: str) -> int:
+        """Remove an artifact without shards, so that it is missing; how many files were removed. Its receipt goes last."""
+        receipt = None if asset in TABLES else self.last_receipt(asset)
+        names = receipt.files if receipt is not None else ()
+        paths = [self.path(asset)] if asset in TABLES else [self.base(asset) / name for name in names]
+        there = [path for path in paths if path.is_file()]
+        for path in there:
+            path.unlink()
+        self._receipt_path(asset).unlink(missing_ok=True)
+        return len(there)
 
     def base(self, asset: str) -> Path:
         """Folder that an artifact's file names are relative to."""
@@ -180,6 +218,28 @@ class Store:
             path.unlink()
         return len(gone)
 
+    def forget_table(self, asset: str, shard: str) -> None:
+        """Remove one shard of a table, because what it speaks of is about to be replaced."""
+        self.path(asset, shard).unlink(missing_ok=True)
+
+    def pictures_are_there(self, shard: str) -> bool:
+        """Whether the shard has the JPEG of every row that should have one, and no other; True where there is no table.
+
+        Names alone are compared, and only when the folder or the table has changed since they were last compared: 1 ms a shard.
+        """
+        folder, table = self.processed / JPEG_SHARDS / shard, self.path("preproc", shard)
+        if not table.is_file():
+            return True
+        stamp = (table.stat().st_mtime_ns, folder.stat().st_mtime_ns if folder.is_dir() else 0)
+        if self._pictures.get(shard, (None,))[0] != stamp:
+            try:
+                rows = pl.read_parquet(table, columns=["image_id", "status"])
+            except DAMAGED:
+                return False
+            named = set(rows.filter(pl.col("status").is_in(PICTURED))["image_id"])
+            self._pictures[shard] = stamp, named == {path.stem for path in folder.glob("*.jpg")}
+        return self._pictures[shard][1]
+
     # --- writing ----------------------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -196,9 +256,19 @@ class Store:
 
     def temporary_path(self, target: Path) -> Path:
         """A new name on the same file system as `target`, outside every dataset."""
-        folder = (self.models if target.is_relative_to(self.models) else self.processed) / ".tmp"
+        folder = (self.models if target.is_relative_to(self.models) else self.processed) / TEMPORARY
         self._make_folder(folder)
         return folder / f"{uuid.uuid4().hex}{target.suffix}"
+
+    def clear_temporary(self) -> int:
+        """Remove what killed processes left in the temporary folders; how many entries. Only for whoever has the data folder locked."""
+        left = [path for base in (self.processed, self.models) for path in (base / TEMPORARY).glob("*")]
+        for path in left:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        return len(left)
 
     def _make_folder(self, folder: Path) -> None:
         if folder not in self._made:  # once a folder, not once a photo

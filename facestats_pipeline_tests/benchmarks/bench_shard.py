@@ -24,6 +24,7 @@ from facestats_pipeline.core.demo.demo_faces import generate_demo
 from facestats_pipeline.core.embeddings.embedding_table import embedding_table
 from facestats_pipeline.core.ingest.identity import read_photo
 from facestats_pipeline.core.ingest.manifest import build_manifest
+from facestats_pipeline.core.ingest.sources import Sources
 from facestats_pipeline.core.preproc.preprocessed_shard import PreprocessedShard
 from facestats_pipeline.core.preproc.quality import image_quality
 
@@ -56,9 +57,8 @@ def plain(pipeline: Pipeline, folder: Path) -> dict[str, float]:
     seconds: dict[str, float] = {}
     read = partial(read_photo, settings.raw)
     inventory = project.store.read_table("raw_photos")
-    provenance: dict[str, str | None] = {"source": None, "licence": None, "consent": None}
     manifest = timed(
-        seconds, "manifest", lambda: build_manifest(inventory, read, provenance, max_pixels=settings.ingest.max_pixels)
+        seconds, "manifest", lambda: build_manifest(inventory, read, Sources(), max_pixels=settings.ingest.max_pixels)
     )
     shard = PreprocessedShard(manifest, read, project.preproc_settings, project.detector, settings.preproc.workers)
 

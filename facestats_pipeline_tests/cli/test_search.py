@@ -37,7 +37,9 @@ def collection_with(data: Path, encoder: str) -> Path:
         if done.jpeg is None or done.row["status"] != "ok":
             continue
         name = path.relative_to(data / "raw").as_posix()
-        rows.append({"image_id": f"{i:032x}", "filename": name, "shard": SHARD, "preproc_status": "ok"})
+        rows.append(
+            {"image_id": f"{i:032x}", "filename": name, "shard": SHARD, "preproc_status": "ok", "consent": None}
+        )
         jpegs.append(done.jpeg)
         project.store.write_jpeg(SHARD, rows[-1]["image_id"], done.jpeg)
     vectors = run_embedding(jpegs, project.encoder)

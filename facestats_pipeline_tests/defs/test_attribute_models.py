@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from facestats_pipeline.core.attributes.shipped_probes import save_shipped
 from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import GENDERS
 from facestats_pipeline.definitions import build_definitions
+from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 from facestats_pipeline_tests.defs.conftest import settings_in
@@ -116,3 +118,14 @@ def test_other_sentences_or_other_shipped_probes_make_attributes_stale(
     shipped = families()
     for now in (worded, shipped):
         assert {name for name in before if now[name] != before[name]} == {"attributes", "master"}
+
+
+def test_models_read_hashes_of_the_photos_and_nothing_that_models_made(definitions: dg.Definitions) -> None:
+    nodes = {node.name: node for node in nodes_of(definitions)}
+    for name in ("gender_classifier", "ethnicity_classifier", "age_model", "attractiveness_regressor"):
+        parents = set(nodes[name].parents)
+        assert nodes[name].refits
+        assert {"embeddings_clip", "image_quality"} <= parents
+        tables = parents - {parent for parent in parents if parent.endswith("_csv")}
+        assert tables == {"embeddings_clip", "image_quality"}  # of sharded tables a refit counts the images alone
+        assert all(nodes[parent].sharded for parent in tables)

@@ -1,4 +1,4 @@
-"""The sensors: new photos start discovery once, and what is missing is started phase by phase."""
+"""The sensors and the schedule: what each sees, and that no two start the same. Conditions have their truth tables beside this file."""
 
 import os
 from pathlib import Path
@@ -10,11 +10,9 @@ import pytest
 from facestats_pipeline.config import load_settings
 from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.project import Project
-from facestats_pipeline.io.plan import RANGE_END, RANGE_START
+from facestats_pipeline.io.freshness import ROOT
+from facestats_pipeline.io.layout import INPUTS
 from facestats_pipeline_tests.defs.conftest import settings_in
-from facestats_pipeline_tests.io.small_store import discover, make, make_waiting
-
-IMAGES = {"manifest", "preproc", "image_quality", "face_geometry", "embeddings_clip"}
 
 
 class Ticks:
@@ -30,7 +28,6 @@ class Ticks:
             instance=self.instance,
             cursor=self.cursor,
             definitions=self.definitions,
-            resources={"project": (self.definitions.resources or {})["project"]},
         )
         result = self.sensor.evaluate_tick(context)
         self.cursor = result.cursor or self.cursor
@@ -76,95 +73,81 @@ def test_a_folder_that_is_not_there_is_said(own: dg.Definitions, instance: dg.Da
     assert "there is no folder" in tick.skip_message
 
 
-def test_nothing_is_started_before_photos_are_discovered(own: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    tick = Ticks(own, "bring_up_to_date", instance).tick()
-    assert (tick.run_requests, tick.skip_message) == ([], "no photos have been discovered yet")
+def test_a_large_folder_is_looked_at_in_parts(
+    own: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five files, two a tick: every change is seen, once, wherever it is, in a folder with folders in it."""
+    monkeypatch.setattr("facestats_pipeline.defs.automation.FILES_PER_TICK", 2)
+    raw = tmp_path / "raw"
+    for name in ("a", "b\\x", "b"):
+        (raw / name).mkdir()
+    for name in ("a.jpg", "a/1.jpg", "b/1.jpg", "b\\x/1.jpg", "c.jpg"):
+        add_photo(raw, name)
+    sensor = Ticks(own, "raw_folder", instance)
+
+    def look() -> list[int]:
+        return [len(sensor.tick().run_requests) for _ in range(3)]
+
+    assert look() == [0, 0, 1]
+    assert look() == [0, 0, 0]
+    for name in ("a/1.jpg", "b\\x/1.jpg", "c.jpg"):
+        add_photo(raw, name, mtime=2 * 10**18)
+        assert look() == [0, 0, 1], name
+    (raw / "b/1.jpg").unlink()
+    assert look() == [0, 0, 1]
+    add_photo(raw, "b/0.jpg")
+    assert look() == [0, 0, 1]
+    assert look() == [0, 0, 0]
 
 
-def steps_of(tick: Any) -> list[tuple[set[str], str | None, str | None]]:
-    return [
-        (
-            {key.path[-1] for key in request.asset_selection},
-            request.tags.get(RANGE_START),
-            request.tags.get(RANGE_END),
-        )
-        for request in tick.run_requests
-    ]
+def test_the_same_tick_twice_asks_under_the_same_key(
+    own: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """The daemon died after it had started the run and before it had kept the cursor: Dagster knows the key and starts no second run."""
+    add_photo(tmp_path / "raw", "a.jpg")
+    once, again = (Ticks(own, "raw_folder", instance).tick() for _ in range(2))
+    assert once.run_requests[0].run_key == again.run_requests[0].run_key
 
 
-def test_what_is_missing_is_started_phase_by_phase(
+def test_labels_and_ratings_that_change_are_told_to_dagster(
     own: dg.Definitions, project: Project, instance: dg.DagsterInstance
 ) -> None:
-    shards = discover(project.book, 4, 4)
-    instance.add_dynamic_partitions("shards", shards)
-    sensor = Ticks(own, "bring_up_to_date", instance)
-    asked: list[tuple[set[str], str | None, str | None]] = []
-    for _ in range(12):
-        steps = steps_of(sensor.tick())
-        if not steps:
-            break
-        asked += steps
-        for names, first, _ in steps:
-            for name in (name for name in project.book.graph if name in names):
-                for shard in shards if first else [None]:
-                    make(project.book, name, shard)
-    assert (IMAGES, *shards) in asked
-    assert [name for names, *_ in asked for name in names].count("master") == 1
-    assert {name for names, *_ in asked for name in names} == set(project.book.graph) - {"raw_photos", "mini_encoder"}
-    assert sensor.tick().skip_message == "everything is up to date"
-
-
-def test_work_that_failed_is_not_asked_for_again(
-    own: dg.Definitions, project: Project, instance: dg.DagsterInstance
-) -> None:
-    instance.add_dynamic_partitions("shards", discover(project.book, 4))
-    sensor = Ticks(own, "bring_up_to_date", instance)
-    assert sensor.tick().run_requests
-    assert "failed" in sensor.tick().skip_message
-    discover(project.book, 5)
-    assert sensor.tick().run_requests, "other photos are another attempt"
-
-
-def test_labels_that_change_again_and_again_are_always_followed(
-    own: dg.Definitions, project: Project, instance: dg.DagsterInstance
-) -> None:
-    shards = discover(project.book, 4)
-    instance.add_dynamic_partitions("shards", shards)
-    make_waiting(project.book, shards)
+    sensor = Ticks(own, "provided_files", instance)
     project.store.labels.mkdir()
-    sensor, keys = Ticks(own, "bring_up_to_date", instance), []
-    for text in ("a", "b", "a", "b"):
-        project.store.input_path("labels_csv").write_text(text)
-        (request,) = sensor.tick().run_requests
-        keys.append(request.run_key)
-        make_waiting(project.book, shards)
-        assert sensor.tick().skip_message == "everything is up to date"
-    assert len(set(keys)) == 4
+
+    def tick() -> list[str]:
+        result = sensor.tick()
+        assert result.run_requests == []
+        for event in result.asset_events:
+            instance.report_runless_asset_event(event)  # as the daemon does
+        return [event.asset_key.path[-1] for event in result.asset_events]
+
+    assert tick() == list(INPUTS), "that there are none is known too"
+    assert tick() == []
+    for name, text in (("labels_csv", "a"), ("ratings_csv", "a"), ("labels_csv", "b"), ("manual_labels_csv", "a")):
+        project.store.input_path(name).write_text(text)
+        assert tick() == [name]
+        assert tick() == []
+    project.store.input_path("labels_csv").unlink()
+    assert tick() == ["labels_csv"]
 
 
-def test_a_file_that_is_lost_again_and_again_is_made_again(
-    own: dg.Definitions, project: Project, instance: dg.DagsterInstance
-) -> None:
-    shards = discover(project.book, 4)
-    instance.add_dynamic_partitions("shards", shards)
-    make_waiting(project.book, shards)
-    sensor, keys = Ticks(own, "bring_up_to_date", instance), []
-    for _ in range(2):
-        project.store.path("image_quality", shards[0]).unlink()
-        keys += [request.run_key for request in sensor.tick().run_requests]
-        make_waiting(project.book, shards)
-        assert sensor.tick().skip_message == "everything is up to date"
-    assert len(set(keys)) == len(keys) == 2
-
-
-def test_nothing_is_started_while_runs_are_under_way(
-    own: dg.Definitions, project: Project, instance: dg.DagsterInstance
-) -> None:
-    instance.add_dynamic_partitions("shards", discover(project.book, 4))
-    job = own.resolve_job_def("discover_photos")
-    instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-    tick = Ticks(own, "bring_up_to_date", instance).tick()
-    assert (tick.run_requests, tick.skip_message) == ([], "runs are under way")
+def test_one_sensor_alone_starts_what_is_not_discovery(definitions: dg.Definitions) -> None:
+    """Two that start the same work would do it twice."""
+    graph = definitions.resolve_asset_graph()
+    sensors = {each.name: each for each in definitions.sensors or []}
+    (launcher,) = (each for each in sensors.values() if isinstance(each, dg.AutomationConditionSensorDefinition))
+    assert launcher.name == "bring_up_to_date"
+    others = {name: each.targets for name, each in sensors.items() if each is not launcher}
+    assert {name: [target.job_name for target in targets] for name, targets in others.items()} == {
+        "raw_folder": ["discover_photos"],
+        "provided_files": [],
+    }
+    assert [each.job.name for each in definitions.schedules or []] == ["discover_photos"]
+    conditions = {key.path[-1]: graph.get(key).automation_condition for key in graph.get_all_asset_keys()}
+    without = {name for name, condition in conditions.items() if condition is None}
+    assert without == {ROOT, "mini_encoder", *INPUTS}
+    assert {condition.get_label() for condition in conditions.values() if condition} == {"bring_up_to_date"}
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -101,5 +101,6 @@ def test_models_are_the_assets_that_are_fitted_on_the_collection(definitions: dg
         "age_model",
         "attractiveness_regressor",
         "attractiveness_reference",
+        "published_splits",
         "cluster_model",
     }

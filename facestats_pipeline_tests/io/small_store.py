@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from facestats_pipeline.io.freshness import ROOT, Node, RecipeBook, inventory_inputs
+from facestats_pipeline.io.freshness import PICTURES, ROOT, Node, RecipeBook, inventory_inputs
 from facestats_pipeline.io.layout import SHARD_TABLES, TABLES
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.store import Store
@@ -66,6 +66,10 @@ def make(book: RecipeBook, name: str, shard: str | None = None, *, skipped: str 
     if name in SHARD_TABLES or name in TABLES:
         files = book.store.read_table(ROOT).with_columns(status=pl.lit("ok"))
         rows = files.filter(pl.col("shard") == shard) if shard is not None else files
+        if name == PICTURES and shard is not None:
+            for image_id in rows["image_id"]:
+                book.store.write_jpeg(shard, image_id, b"jpeg")
+            book.store.keep_jpegs(shard, set(rows["image_id"]))
         book.store.write_table(name, shard, rows, made)
     else:
         book.store.write_files(name, {} if skipped else {f"{name}.bin": b"content"}, made)

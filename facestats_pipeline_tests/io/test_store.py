@@ -170,3 +170,52 @@ def test_collection_fingerprint_follows_every_shard(store: Store) -> None:
     store.write_table("manifest", "shard-00001", table(), recipe(inputs={"raw_photos": "x"}))
     seen.add(store.collection_fingerprint("manifest"))
     assert len(seen) == 4
+
+
+def test_a_damaged_table_is_named_with_what_to_do(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    path = store.write_table("manifest", "shard-00000", table(50), recipe())
+    data = bytearray(path.read_bytes())
+    data[4:60] = bytes(56)
+    path.write_bytes(data)
+    with pytest.raises(
+        ValueError, match=r"shard-00000.parquet is damaged .*remove it, and `facestats run` makes it again"
+    ):
+        store.read_table("manifest", "shard-00000")
+
+
+def test_no_receipt_vouches_for_a_mixture_of_old_and_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_in(tmp_path)
+    store.write_files("plots", {"a.png": b"old a", "b.png": b"old b"}, recipe(asset="plots"))
+    replace = Path.replace
+
+    def stopped(self: Path, target: Path) -> Path:
+        if target.name == "b.png":
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stopped)
+        with pytest.raises(OSError, match="No space left"):
+            store.write_files("plots", {"a.png": b"new a", "b.png": b"new b"}, recipe(asset="plots", code_version="2"))
+    assert (store.processed / "a.png").read_bytes() == b"new a"
+    assert store.receipt("plots") is None, "of the same sizes, and yet not what the old receipt says"
+    assert list(tmp_path.rglob(".tmp/*")) == []
+
+
+def test_pictures_are_compared_with_the_rows_that_have_one(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    shard = "shard-00000"
+    assert store.pictures_are_there(shard), "there is no table yet"
+    rows = table(3).with_columns(status=pl.Series(["ok", "no_face", "corrupt"]))
+    first, second, third = rows["image_id"]
+    for image_id in (first, second):
+        store.write_jpeg(shard, image_id, b"jpeg")
+    store.write_table("preproc", shard, rows, recipe(asset="preproc"))
+    assert store.pictures_are_there(shard)
+    store.jpeg_path(shard, second).unlink()
+    assert not store.pictures_are_there(shard)
+    store.write_jpeg(shard, second, b"jpeg")
+    assert store.pictures_are_there(shard)
+    store.write_jpeg(shard, third, b"jpeg")
+    assert not store.pictures_are_there(shard)

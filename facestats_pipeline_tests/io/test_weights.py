@@ -67,6 +67,10 @@ def test_a_configured_face_model_must_be_there(models: Path) -> None:
 
 def test_the_shipped_encoder_is_checked_by_its_sums(models: Path) -> None:
     write_mini(models)
+    (models / MINI / "probes").mkdir()
+    assert known_models(settings(models))[0].purpose.endswith("no probes")
+    (models / MINI / "probes" / "gender_clf.skops").write_bytes(b"1")
+    assert known_models(settings(models))[0].purpose.endswith("probes of gender")
     assert {model.name: model.state for model in known_models(settings(models))}[MINI] == "ok"
     (models / MINI / "weights.bin").write_bytes(b"weightz")
     assert {model.name: model.state for model in known_models(settings(models))}[MINI] == "damaged"

@@ -1,11 +1,19 @@
-"""How well ratings are predicted, with intervals."""
+"""How well ratings are predicted, overall and per group, with intervals."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from facestats_pipeline.core.attributes import bootstrap
+from facestats_pipeline.core.attributes.calibration import proportion
+
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+
+MIN_N = 30
+"""A group of fewer photos is listed without figures."""
 
 
 def pearson(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
@@ -16,23 +24,16 @@ def pearson(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def regression_figures(predicted: Floats, target: Floats, fold: npt.NDArray[np.intp], seed: int) -> dict[str, Any]:
-    """Pearson, MAE and RMSE of out-of-fold predictions with 95% bootstrap intervals, and their mean and spread over the folds."""
+def regression_figures(predicted: Floats, target: Floats, fold: Ints, ids: Ints, seed: int) -> dict[str, Any]:
+    """pearson, mae and rmse of out-of-fold predictions (n,) as {value, ci_lo, ci_hi}, and `over_folds`: their mean and spread.
+
+    Intervals are 95%, by a bootstrap over the groups `ids` (n,): photos of one person or one picture are drawn together.
+    """
+    numbers = np.unique(ids, return_inverse=True)[1]
+    found: dict[str, Any] = dict(
+        bootstrap.intervals(bootstrap.regression_figures(predicted, target), numbers, seed=seed)
+    )
     error = predicted - target
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(target), size=(1000, len(target)))
-    boot = {
-        "pearson": [pearson(predicted[i], target[i]) for i in drawn],
-        "mae": np.abs(error)[drawn].mean(axis=1),
-        "rmse": np.sqrt((error**2)[drawn].mean(axis=1)),
-    }
-    found: dict[str, Any] = {
-        "pearson": pearson(predicted, target),
-        "mae": float(np.abs(error).mean()),
-        "rmse": float(np.sqrt((error**2).mean())),
-    }
-    for name, values in boot.items():
-        found[f"{name}_ci_lo"], found[f"{name}_ci_hi"] = (float(v) for v in np.quantile(values, [0.025, 0.975]))
     by_fold = {
         "pearson": [pearson(predicted[fold == f], target[fold == f]) for f in np.unique(fold)],
         "mae": [float(np.abs(error[fold == f]).mean()) for f in np.unique(fold)],
@@ -43,3 +44,44 @@ def regression_figures(predicted: Floats, target: Floats, fold: npt.NDArray[np.i
         for name, v in by_fold.items()
     }
     return found
+
+
+def interval_folds(fold: Ints, ids: Ints, seed: int) -> Ints:
+    """Parts (n,) such that the interval of each is set by the errors of the others: the folds, or two halves of a lone fold.
+
+    A published test set is one fold; its halves (groups kept whole) stand in, since errors on training rows are too small to use.
+    """
+    if len(np.unique(fold)) > 1:
+        return fold
+    numbers = np.unique(ids, return_inverse=True)[1]
+    order = np.random.default_rng(seed).permutation(int(numbers.max(initial=-1)) + 1)
+    return np.asarray(order[numbers] % 2, dtype=np.intp)
+
+
+def figures_by_group(
+    predicted: Floats, target: Floats, inside: npt.NDArray[np.bool_], kinds: Mapping[str, Sequence[str | None]]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Kind of group → group → n, and from MIN_N photos on: coverage of the interval (with Wilson's), mae and mean_error.
+
+    predicted, target, inside: (n,); kinds: for each kind n groups by people's labels, None where there is none.
+    """
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for kind, labels in kinds.items():
+        given = np.array(["" if label is None else label for label in labels])
+        for group in sorted(set(given.tolist()) - {""}):
+            mine = given == group
+            figures: dict[str, Any] = {"n": int(mine.sum())}
+            if figures["n"] >= MIN_N:
+                error = predicted[mine] - target[mine]
+                figures |= {
+                    "coverage": proportion(inside[mine]),
+                    "mae": _mean(np.abs(error)),
+                    "mean_error": _mean(error),
+                }
+            found.setdefault(kind, {})[group] = figures
+    return found
+
+
+def _mean(values: Floats) -> dict[str, float]:
+    """A mean with its standard error."""
+    return {"value": float(values.mean()), "se": float(values.std(ddof=1) / np.sqrt(len(values)))}

@@ -1,6 +1,6 @@
 """Training the attractiveness regressor: k-fold for the figures and the interval, one more fit for the model that is kept."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -9,7 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from facestats_pipeline.core.attractiveness.regressor_figures import pearson, regression_figures
+from facestats_pipeline.core.attractiveness.regressor_figures import (
+    figures_by_group,
+    interval_folds,
+    pearson,
+    regression_figures,
+)
 from facestats_pipeline.core.attractiveness.regressor_model import (
     AttractivenessRegressor,
     EmbeddingDataset,
@@ -17,6 +22,7 @@ from facestats_pipeline.core.attractiveness.regressor_model import (
     make_checkpoint,
 )
 from facestats_pipeline.core.attributes import calibration as cal
+from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups
 from facestats_pipeline.core.attributes.folds import group_ids, make_folds
 from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused, check_provenance, refuse_name_derived
 from facestats_pipeline.core.progress import track
@@ -29,6 +35,9 @@ Rows = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
 
 WHAT = "attractiveness"
+OOF = ("rating", "score", "reach")
+"""What a checkpoint keeps of its n images under `oof`, as lists: the rating, the score of a model that had not seen it (None for rows
+that were only trained on), and the half-width of the interval that the other folds give."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +77,21 @@ def run_training(
     seed: int = 0,
     config: RegressorConfig | None = None,
     groups: Sequence[Hashable | None] | None = None,
+    duplicates: DuplicateGroups | None = None,
     fold_of: npt.ArrayLike | None = None,
     files: Sequence[str] | None = None,
+    kinds: Mapping[str, Sequence[str | None]] | None = None,
     rating_scale: tuple[float, float] | None = None,
 ) -> TrainingResult:
     """Train on embeddings x (m, d) and mean ratings y (m,); rows whose rating or embedding is not finite are left out.
 
     sd, n: spread and number of the ratings behind each mean (NaN where unknown): noisier means weigh less. groups: rows of one person
-    stay in one fold. fold_of: fixed folds instead of drawn ones; −1 marks rows that are only trained on and never measured, so that
-    a published train/test split is −1 and 0. files: the photos' names, to refuse ratings that
-    are a function of them. rating_scale: the least and greatest possible rating (default: as seen).
+    stay in one fold. duplicates: what `duplicate_groups` found among the m rows (it takes the groups in): copies of a photo stay in one
+    fold too, and the metrics say what that saved from. fold_of: fixed folds instead of drawn ones; −1 marks rows that are only trained
+    on and never measured, so that a published train/test split is −1 and 0. files: the photos' names, to refuse ratings that are a
+    function of them. kinds: name of a kind of group ("gender", …) → m groups by people's labels (None: not labelled), for which error
+    and coverage are reported apart. rating_scale: the least and greatest possible rating, at which
+    intervals are cut (default: the range of y and as much again on either side, since means lie well within their scale).
 
     The same arguments give the same model. Raises TrainingRefused, saying why: no provenance or labels of a model, constant ratings,
     ratings derived from file names, fewer than `config.min_ratings`.
@@ -90,7 +104,7 @@ def run_training(
     use = np.flatnonzero(np.isfinite(rows).all(axis=1) & np.isfinite(target))
     rows, target = rows[use], target[use]
     _refuse(target, [files[i] for i in use.tolist()] if files is not None else None, config)
-    ids = group_ids(groups, len(image_ids))[use]
+    ids = (group_ids(groups, len(image_ids)) if duplicates is None else duplicates.ids)[use]
     weight, noise = rating_weights(target, _optional(sd, use), _optional(n, use))
     fold = np.asarray(fold_of)[use] if fold_of is not None else _stratified(target, config.folds, ids, seed)
     oof, linear = np.full(len(use), np.nan), np.full(len(use), np.nan)
@@ -103,29 +117,46 @@ def run_training(
     model, _, curves = _fit(rows, target, weight, ids, config, seed)
 
     seen = fold >= 0
-    errors, folds = np.abs(oof - target)[seen], fold[seen]
+    errors, folds, measured = np.abs(oof - target)[seen], fold[seen], ids[seen]
     half_width = cal.conformal_quantile(errors, config.coverage)
-    scale = rating_scale or (float(target.min()), float(target.max()))
+    scale = rating_scale or (float(2 * target.min() - target.max()), float(2 * target.max() - target.min()))
     if not np.isfinite(half_width):
         half_width = scale[1] - scale[0]  # too few ratings for the coverage asked: the interval is the whole scale
-    inside = cal.crossfit_coverage(errors, folds, config.coverage)
-    metrics = regression_figures(oof[seen], target[seen], folds, seed) | {
+    parts = interval_folds(folds, measured, seed)
+    inside = cal.crossfit_coverage(errors, parts, config.coverage)
+    rows_of = use[seen].tolist()
+    by_group = {kind: [labels[i] for i in rows_of] for kind, labels in (kinds or {}).items()}
+    metrics = regression_figures(oof[seen], target[seen], folds, measured, seed) | {
+        "attribute": WHAT,
         "n": len(use),
+        "measured": int(seen.sum()),
         "folds": len(np.unique(folds)),
         "seed": seed,
         "encoder": encoder_id,
         "provenance": str(source),
-        "linear": regression_figures(linear[seen], target[seen], folds, seed),
+        "linear": regression_figures(linear[seen], target[seen], folds, measured, seed),
         "epochs": len(curves) - 1,
         "interval": {"nominal": config.coverage, "half_width": half_width, "coverage": cal.proportion(inside)},
-        "interval_coverage": float(inside.mean()) if len(folds) else 0.0,
+        "by_group": figures_by_group(oof[seen], target[seen], inside, by_group),
         "mean_squared_rating_noise": noise,
         "noise_ceiling_pearson": float(np.sqrt(max(0.0, 1 - noise / target.var()))) if noise is not None else None,
         "warnings": [],
     }
-    if metrics["pearson_ci_lo"] <= 0:
+    if metrics["pearson"]["ci_lo"] <= 0:
         metrics["warnings"].append("not clearly better than chance; check the ratings, their number and the encoder")
+    covered = metrics["interval"]["coverage"]
+    if not covered["ci_lo"] <= config.coverage <= covered["ci_hi"]:
+        metrics["warnings"].append(
+            f"the interval holds {covered['value']:.1%} of the ratings, not {config.coverage:.0%}"
+        )
+    if duplicates is not None:
+        alone = _stratified(target, config.folds, duplicates.label_ids[use], seed)
+        metrics["duplicates"] = duplicates.report(use, fold, alone)
     kept = tuple(str(image_ids[i]) for i in use.tolist())
+    reach = np.full(len(use), np.nan)  # of each row's interval, by the errors of the other folds
+    for part in np.unique(parts):
+        own = np.flatnonzero(seen)[parts == part]
+        reach[own] = min(cal.conformal_quantile(errors[parts != part], config.coverage), scale[1] - scale[0])
     checkpoint = make_checkpoint(
         model,
         config,
@@ -136,11 +167,16 @@ def run_training(
         conformal={"half_width": half_width, "coverage": config.coverage},
         rating_scale=[float(v) for v in scale],
         image_ids=list(kept),
+        oof={name: _plain(values) for name, values in zip(OOF, (target, oof, reach), strict=True)},
         created_by=f"facestats-pipeline {version('facestats-pipeline')}",
     )
     return TrainingResult(
         checkpoint, curves, metrics, oof.astype(np.float32), target.astype(np.float32), kept, half_width
     )
+
+
+def _plain(values: Floats) -> list[float | None]:
+    return [round(v, 6) if np.isfinite(v) else None for v in values.tolist()]
 
 
 def rating_weights(target: Floats, sd: Floats | None, n: Floats | None) -> tuple[Rows, float | None]:

@@ -36,8 +36,19 @@ def score_image(
     stored distribution) and attractiveness (decile). Without a face, or when the photo cannot be read, every judgement is "unknown"
     or None and `reason` says why. Raises EncoderMismatch when a model was trained on another encoder's embeddings.
     """
-    models = models or AttributeModels()
     row, vector = embed_new_photo(source, encoder, detector, settings)
+    return judge(row, vector, encoder, models or AttributeModels(), checkpoint, reference)
+
+
+def judge(
+    row: Mapping[str, Any],
+    vector: npt.NDArray[np.float32],
+    encoder: Encoder,
+    models: AttributeModels,
+    checkpoint: Mapping[str, Any] | None,
+    reference: npt.ArrayLike | None,
+) -> dict[str, Any]:
+    """What `score_image` gives, of a photo that `embed_new_photo` has been at: its row of the preproc table and its embedding (1, d)."""
     ids = pl.DataFrame({name: ["photo"] for name in _IDS})
     attributes = infer_attributes(ids, vector, models, usable=[row["status"] == "ok"], encoder_id=encoder.model_id)
     result: dict[str, Any] = {name: row[name] for name in ("status", "reason", "face_count", "face_score", "detector")}

@@ -94,7 +94,9 @@ def infer_attributes(
     """ATTRIBUTES_SCHEMA for the rows of `ids` (image_id, filename) and their embeddings (n, d).
 
     A row that is not `usable` (no face) or has no finite embedding abstains: "unknown", and null for every number. Without a model
-    an attribute is "unknown" and its source "none". `ethnicity4` follows `ethnicity` where that answers; where it abstains the
+    an attribute is "unknown" and its source "none". Years of a row that the age model learned from are those of the folds that left it
+    out: no table shows a fit as a prediction (bins and classes have their out-of-fold values in `attributes_with_predictions`).
+    `ethnicity4` follows `ethnicity` where that answers; where it abstains the
     four-class roll-up may still be sure. encoder_id: the embeddings' model_id; a model for another one raises EncoderMismatch.
     """
     n = ids.height
@@ -108,6 +110,8 @@ def infer_attributes(
     ethnicity = _say("ethnicity", models.ethnicity, models.zeroshot, rows, good)
     age = _say("age_bin", models.age.probe if models.age else None, models.zeroshot, rows, good)
     years = _years(models.age, age, rows)
+    if models.age is not None:
+        years = _out_of_fold(models.age, ids["image_id"], years, good)
 
     decided, top, p = ethnicity.columns()
     four = _rolled(ethnicity, models.ethnicity.rollup if models.ethnicity else None)
@@ -121,6 +125,31 @@ def infer_attributes(
     for name, said in (("gender", gender), ("ethnicity", ethnicity), ("age", age)):
         data[f"{name}_source"] = [said.source] * n
     return pl.DataFrame({name: data[name] for name in ATTRIBUTES_SCHEMA}, schema=ATTRIBUTES_SCHEMA)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One attribute of one face: the calibrated probability of each class, from which probability on it is answered, and who says so."""
+
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    threshold: float
+    source: str
+
+
+def class_probabilities(embedding: npt.ArrayLike, models: AttributeModels) -> dict[str, Answer]:
+    """gender, ethnicity and age_bin of one face from its embedding (d,), class by class; an attribute without a model has no classes."""
+    row = np.asarray(embedding, dtype=np.float32).reshape(1, -1)
+    good = np.ones(1, dtype=bool)
+    said = {
+        "gender": _say("gender", models.gender, models.zeroshot, row, good),
+        "ethnicity": _say("ethnicity", models.ethnicity, models.zeroshot, row, good),
+        "age_bin": _say("age_bin", models.age.probe if models.age else None, models.zeroshot, row, good),
+    }
+    return {
+        name: Answer(each.classes, tuple(each.proba[0].tolist()), each.threshold, each.source)
+        for name, each in said.items()
+    }
 
 
 def get_embedding(path: Path | str, encoder: "Encoder") -> npt.NDArray[np.float32]:
@@ -154,6 +183,19 @@ def _rolled(ethnicity: _Said, rollup: Rollup | None) -> list[str]:
     if rollup is None:
         return [UNKNOWN] * len(ethnicity.proba)
     return _Said(rollup.classes, rollup.apply(ethnicity.proba, ethnicity.classes), rollup.threshold, "").columns()[0]
+
+
+def _out_of_fold(
+    model: TrainedAge, image_ids: pl.Series, years: tuple[Floats, Floats, Floats], good: npt.NDArray[np.bool_]
+) -> tuple[Floats, Floats, Floats]:
+    """`years` with the rows that `model` learned from replaced by its out-of-fold years."""
+    place = {image_id: i for i, image_id in enumerate(model.probe.image_ids)} if len(model.oof_years) else {}
+    at = np.array([place.get(image_id, -1) for image_id in image_ids], dtype=np.intp)
+    seen = (at >= 0) & good
+    replaced = [np.array(values) for values in years]
+    for i, values in enumerate(replaced):
+        values[seen] = model.oof_years[at[seen], i]
+    return replaced[0], replaced[1], replaced[2]
 
 
 def _years(model: TrainedAge | None, said: _Said, rows: npt.NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:

@@ -119,6 +119,13 @@ def expected_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike
     return sum(r["n"] * abs(r["confidence"] - r["accuracy"]) for r in rows) / total if total else math.nan
 
 
+def calibration_error_by_chance(confidence: npt.ArrayLike, *, seed: int = 0, draws: int = 200) -> float:
+    """The ECE to expect of a model whose confidences (n,) are exactly right: what counting n rows in bins adds by itself."""
+    p = np.asarray(confidence, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    return float(np.mean([expected_calibration_error(p, rng.random(len(p)) < p) for _ in range(draws)]))
+
+
 def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, points: int = 101) -> list[dict[str, float]]:
     """The risk–coverage curve (El-Yaniv & Wiener, 2010): error among the most confident, at up to `points` coverages."""
     p, ok = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=bool)

@@ -1,7 +1,7 @@
 """Age in nine bins and in years, with an interval that holds what it promises."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from facestats_pipeline.core.attributes import calibration as cal
+from facestats_pipeline.core.attributes.bootstrap import intervals, regression_figures
+from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups
+from facestats_pipeline.core.attributes.folds import group_ids
 from facestats_pipeline.core.attributes.probe_classifier import MIN_PER_CLASS, TrainedProbe, train_classifier
 from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, MAX_AGE, age_bin_of
@@ -20,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 MIN_YEARS = 50
 """Rows with an age in years from which on years are learned from those rows alone."""
+FROM_BINS = "bins (ages taken as uniform within a bin)"
 ALPHAS = tuple(10.0**e for e in range(1, 7))
 
 
@@ -35,6 +39,8 @@ class TrainedAge:
         quantile: half-width of the interval in units of the predicted spread.
         coverage: the share of true ages that the interval is to hold.
         report: figures, JSON-able.
+        oof_years: (n, 3) f32 years, lower and upper bound of the probe's own rows, each by models and an interval that did not see it;
+            empty when unknown.
     """
 
     probe: TrainedProbe
@@ -45,6 +51,7 @@ class TrainedAge:
     quantile: float
     coverage: float
     report: dict[str, Any]
+    oof_years: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
 
     @property
     def metrics(self) -> dict[str, float | int | str]:
@@ -66,8 +73,7 @@ class TrainedAge:
         if self.ridge is not None and finite.any():
             years = expected.copy()
             years[finite] = _mix(expected[finite], np.asarray(self.ridge.predict(rows[finite])), self.ridge_share)
-        low, high = years - self.quantile * spread, years + self.quantile * spread
-        return np.clip(years, 0, MAX_AGE), np.clip(low, 0, MAX_AGE), np.clip(high, 0, MAX_AGE)
+        return _bounded(years, self.quantile * spread)
 
 
 @single_threaded
@@ -80,6 +86,7 @@ def train_age(
     encoder_id: str,
     provenance: Provenance | None,
     groups: Sequence[Hashable | None] | None = None,
+    duplicates: DuplicateGroups | None = None,
     seed: int = 0,
     folds: int = 5,
     kind: Literal["auto", "logistic", "lightgbm"] = "auto",
@@ -108,6 +115,7 @@ def train_age(
         encoder_id=encoder_id,
         provenance=provenance,
         groups=groups,
+        duplicates=duplicates,
         seed=seed,
         folds=folds,
         kind=kind,
@@ -117,62 +125,94 @@ def train_age(
     )
     position = {image_id: i for i, image_id in enumerate(image_ids)}
     at = np.array([position[i] for i in probe.image_ids])
-    return with_years(probe, rows[at], known[at], seed=seed, coverage=coverage)
+    ids = group_ids(groups, len(rows)) if duplicates is None else duplicates.ids
+    return with_years(probe, rows[at], known[at], groups=ids[at], seed=seed, coverage=coverage)
 
 
 def with_years(
-    probe: TrainedProbe, rows: npt.NDArray[np.float32], known: Floats, *, seed: int, coverage: float
+    probe: TrainedProbe,
+    rows: npt.NDArray[np.float32],
+    known: Floats,
+    *,
+    seed: int,
+    coverage: float,
+    groups: npt.NDArray[np.intp] | None = None,
 ) -> TrainedAge:
     """Years and their interval on top of a probe of age bins, from the rows that it was calibrated on.
 
-    rows: (n, d) embeddings in the order of `probe.oof_target`; known: (n,) ages, NaN where unknown.
+    rows: (n, d) embeddings in the order of `probe.oof_target`; known: (n,) ages, NaN where unknown; groups: (n,) what the bootstrap of
+    the figures draws together, by default each row alone.
     """
     target, basis = _target_years(known, probe, seed)
     use = np.isfinite(target)
     centres, widths = _bins(probe, known)
     expected, spread = _expected(probe.oof_proba.astype(np.float64), centres, widths)
-    x_use, y_use, fold, expected, spread = rows[use], target[use], probe.oof_fold[use], expected[use], spread[use]
-    linear = np.full(len(y_use), np.nan)
+    fold, linear = probe.oof_fold, np.full(len(rows), np.nan)
     for f in np.unique(fold):
-        linear[fold == f] = _ridge().fit(x_use[fold != f], y_use[fold != f]).predict(x_use[fold == f])
-    maes = {share: float(np.abs(_mix(expected, linear, share) - y_use).mean()) for share in (0.0, 0.5, 1.0)}
+        seen = use & (fold != f)
+        linear[fold == f] = _ridge().fit(rows[seen], target[seen]).predict(rows[fold == f])
+    maes = {share: float(np.abs(_mix(expected, linear, share) - target)[use].mean()) for share in (0.0, 0.5, 1.0)}
     share = min(maes, key=lambda s: maes[s])
-    predicted = np.clip(_mix(expected, linear, share), 0, MAX_AGE)
-    scores = np.abs(predicted - y_use) / spread
-    quantile = cal.conformal_quantile(scores, coverage)
-    inside = cal.crossfit_coverage(scores, fold, coverage)
-    if not np.isfinite(quantile):
-        quantile = MAX_AGE  # too few rows for the coverage asked: the interval is everything
-    labels = probe.oof_target[use]
+    years = _mix(expected, linear, share)
+    scores = np.abs(np.clip(years, 0, MAX_AGE) - target) / spread
+    quantile = _quantile(scores[use], coverage)
+    # Each fold gets the interval that the other folds' errors give: what its coverage is measured on is what is stored for its rows.
+    reach = np.array([_quantile(scores[use & (fold != f)], coverage) for f in range(int(fold.max()) + 1)])[fold]
+    oof = np.stack(_bounded(years, reach * spread), axis=1)
+    predicted, y_use, labels = oof[use, 0], target[use], probe.oof_target[use]
+    inside = (scores <= reach)[use]
     errors = np.abs(predicted - y_use)
+    together = np.unique((np.arange(len(rows)) if groups is None else groups)[use], return_inverse=True)[1]
+    said = probe.oof_proba.argmax(axis=1)[use]
     report = {
         "basis": basis,
         "n": len(y_use),
         "mae": {"value": float(errors.mean()), "se": float(errors.std(ddof=1) / np.sqrt(len(errors)))},
         "rmse": float(np.sqrt((errors**2).mean())),
         "pearson": float(np.corrcoef(predicted, y_use)[0, 1]),
+        "intervals": intervals(regression_figures(predicted, y_use), together, seed=seed),
         "mae_by_share_of_ridge": {str(s): m for s, m in maes.items()},
         "ridge_share": share,
         "interval": {
             "nominal": coverage,
             "coverage": cal.proportion(inside),
-            "median_width": float(np.median(2 * quantile * spread)),
-            "by_bin": {
-                c: cal.proportion(inside[labels == i]) for i, c in enumerate(probe.classes) if (labels == i).any()
-            },
+            "median_width": float(np.median((oof[:, 2] - oof[:, 1])[use])),
+            "by_bin": _by_class(inside, labels, probe.classes),
+            "by_predicted_bin": _by_class(inside, said, probe.classes),
         },
     }
-    ridge = _ridge().fit(x_use, y_use) if share > 0 else None
-    return TrainedAge(probe, tuple(centres.tolist()), tuple(widths.tolist()), ridge, share, quantile, coverage, report)
+    ridge = _ridge().fit(rows[use], y_use) if share > 0 else None
+    numbers = (tuple(centres.tolist()), tuple(widths.tolist()))
+    return TrainedAge(probe, *numbers, ridge, share, quantile, coverage, report, oof.astype(np.float32))
+
+
+def _by_class(inside: npt.NDArray[np.bool_], number: npt.NDArray[np.intp], classes: Sequence[str]) -> dict[str, Any]:
+    return {c: cal.proportion(inside[number == i]) for i, c in enumerate(classes) if (number == i).any()}
+
+
+def _quantile(scores: Floats, coverage: float) -> float:
+    """As `conformal_quantile`; where there are too few rows for the coverage asked, the interval is everything."""
+    return min(cal.conformal_quantile(scores, coverage), MAX_AGE)
+
+
+def _bounded(years: Floats, reach: Floats) -> tuple[Floats, Floats, Floats]:
+    """Years with their lower and upper bound, all within 0…MAX_AGE."""
+    middle = np.clip(years, 0, MAX_AGE)
+    return middle, np.clip(middle - reach, 0, MAX_AGE), np.clip(middle + reach, 0, MAX_AGE)
+
+
+def within_bins(known: Floats, bins: Sequence[str | None], seed: int) -> Floats:
+    """Ages (n,) in years: the known ones, for the others a draw from the bin as if uniform in it; NaN without either."""
+    edges = np.array([(np.nan, np.nan) if b is None else AGE_EDGES[AGE_BINS.index(b)] for b in bins]).reshape(-1, 2)
+    drawn = edges[:, 0] + (edges[:, 1] - edges[:, 0]) * np.random.default_rng(seed).random(len(edges))
+    return np.where(np.isfinite(known), known, drawn)
 
 
 def _target_years(known: Floats, probe: TrainedProbe, seed: int) -> tuple[Floats, str]:
     """Years to learn, NaN for rows to leave out, and what they rest on."""
     if np.isfinite(known).sum() >= MIN_YEARS:
         return known, "years"
-    edges = np.array([AGE_EDGES[AGE_BINS.index(c)] for c in probe.classes])[probe.oof_target]
-    drawn = np.random.default_rng(seed).uniform(edges[:, 0], edges[:, 1])
-    return np.where(np.isfinite(known), known, drawn), "bins (ages taken as uniform within a bin)"
+    return within_bins(known, [probe.classes[i] for i in probe.oof_target], seed), FROM_BINS
 
 
 def _bins(probe: TrainedProbe, known: Floats) -> tuple[Floats, Floats]:

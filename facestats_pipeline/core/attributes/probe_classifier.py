@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facestats_pipeline.core.attributes import calibration as cal
+from facestats_pipeline.core.attributes.bootstrap import classifier_figures, intervals, log_losses
+from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups
 from facestats_pipeline.core.attributes.folds import group_ids, make_folds
 from facestats_pipeline.core.attributes.probe_models import STRENGTHS, ProbeModel, TimeLimit, fit_boosted, fit_logistic
 from facestats_pipeline.core.attributes.probe_report import Rollup, classifier_report, fit_rollup, log_loss
@@ -28,8 +30,8 @@ DEFAULT_TARGET_ERROR = {"gender": 0.05, "ethnicity": 0.20, "age_bin": 0.40}
 """The share of wrong answers among those given that an attribute may have; beyond it the model abstains."""
 
 MIN_PER_CLASS = 5
-MIN_FOR_LIGHTGBM = 500
-LIGHTGBM_LIMIT_S = 60.0
+MIN_FOR_LIGHTGBM = 100
+LIGHTGBM_LIMIT_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def train_classifier(
     encoder_id: str,
     provenance: Provenance | None,
     groups: Sequence[Hashable | None] | None = None,
+    duplicates: DuplicateGroups | None = None,
     seed: int = 0,
     folds: int = 5,
     kind: Literal["auto", "logistic", "lightgbm"] = "auto",
@@ -124,11 +127,13 @@ def train_classifier(
     """Train a calibrated, abstaining classifier of one attribute on embeddings.
 
     x: (n, d) f32; y: n labels, None (or "unknown") where there is none: those rows are left out, as are embeddings that are not
-    finite. groups keep rows of one person or one set of duplicates within a fold.
+    finite. groups keep rows of one person within a fold; `duplicates` (of `duplicate_groups`, which takes the groups in) keeps copies
+    of a photo there too, and the report says what that saved from.
 
     Classes are balanced in the fit, and their true frequencies come back in the calibration, so that probabilities hold for
     collections like the labelled one. "auto" compares logistic regression with LightGBM by out-of-fold log-likelihood (from
-    MIN_FOR_LIGHTGBM rows on, within LIGHTGBM_LIMIT_S seconds) and keeps the better; the report has both.
+    MIN_FOR_LIGHTGBM rows on, within LIGHTGBM_LIMIT_S seconds) and keeps the better; the report has both, with intervals from a
+    bootstrap over groups, or says why one is missing.
 
     Raises TrainingRefused (no provenance, labels of a model, fewer than two classes with `min_per_class` independent examples) and
     ValueError for arguments that do not fit together.
@@ -142,8 +147,11 @@ def train_classifier(
     if unknown := sorted({v for v in y if v is not None and v != UNKNOWN} - set(classes)):
         raise ValueError(f"{attribute}: labels outside the vocabulary: {unknown[:5]}")
 
+    if duplicates is not None and (groups is not None or len(duplicates.ids) != len(rows)):
+        raise ValueError(f"{attribute}: give `duplicates` of the same {len(rows)} rows, and the groups to them")
+
     warnings: list[str] = []
-    ids = group_ids(groups, len(rows))
+    ids = group_ids(groups, len(rows)) if duplicates is None else duplicates.ids
     finite = np.isfinite(rows).all(axis=1)
     labelled = np.array([v is not None and v != UNKNOWN for v in y], dtype=bool)
     if lost := int((labelled & ~finite).sum()):
@@ -165,7 +173,11 @@ def train_classifier(
     target = np.array([kept.index(str(y[i])) for i in at.tolist()], dtype=np.intp)
     fold = make_folds(target, folds, groups=ids[at].tolist(), seed=seed)
 
-    candidates = _cross_validate(data, target, len(kept), fold, ids[at], kind, seed, threads, attribute, warnings)
+    facts: dict[str, Any] = {"dropped_classes": dropped, "groups": len(np.unique(ids[at])), "seed": seed}
+    if duplicates is not None:
+        alone = make_folds(target, folds, groups=duplicates.label_ids[at].tolist(), seed=seed)
+        facts["duplicates"] = duplicates.report(at, fold, alone)
+    candidates, missing = _cross_validate(data, target, len(kept), fold, ids[at], kind, seed, threads, attribute)
     return calibrated_probe(
         {name: (partial(fit, data, target, ids[at]), logits) for name, (fit, logits) in candidates.items()},
         target,
@@ -176,7 +188,9 @@ def train_classifier(
         encoder_id=encoder_id,
         provenance=source,
         image_ids=tuple(str(image_ids[i]) for i in at.tolist()),
-        facts={"dropped_classes": dropped, "groups": len(np.unique(ids[at])), "seed": seed},
+        groups=ids[at],
+        missing=missing,
+        facts=facts,
         warnings=warnings,
     )
 
@@ -192,15 +206,19 @@ def calibrated_probe(
     provenance: Provenance,
     image_ids: tuple[str, ...] = (),
     target_error: float | None = None,
+    groups: Ints | None = None,
+    missing: Mapping[str, str] | None = None,
     facts: dict[str, Any] | None = None,
     warnings: list[str] | None = None,
 ) -> TrainedProbe:
     """The best of some models by their logits of rows that they did not see: calibrated, with a threshold and every figure.
 
     candidates: name → (how to get the model, its logits (n, k)); target: (n,) class indices of those rows; fold: (n,) parts across
-    which calibration and threshold are measured. `facts` go into the report.
+    which calibration and threshold are measured; groups: (n,) what the bootstrap draws together, by default each row alone; missing: why a
+    candidate was not compared, by its name. `facts` go into the report.
     """
     warnings = [] if warnings is None else warnings
+    together = np.unique(np.arange(len(target)) if groups is None else groups, return_inverse=True)[1]
     probas = {name: cal.crossfit_calibration(z, target, fold) for name, (_, z) in candidates.items()}
     error = DEFAULT_TARGET_ERROR.get(attribute, 0.2) if target_error is None else target_error
     figures = {
@@ -229,7 +247,18 @@ def calibrated_probe(
         oof_fold=fold,
         report={},
     )
-    report = _describe(probe, figures, best, warnings) | (facts or {})
+    seed = int((facts or {}).get("seed", 0))
+    spread = {name: intervals(classifier_figures(p, target), together, seed=seed) for name, p in probas.items()}
+    compared: dict[str, Any] = {name: {"accuracy": figures[name]["accuracy"], **spread[name]} for name in figures} | {
+        name: {"not_compared": why} for name, why in (missing or {}).items()
+    }
+    if {"logistic", "lightgbm"} <= set(probas):
+        less = log_losses(probas["lightgbm"], target) - log_losses(probas["logistic"], target)
+        gain = intervals(lambda w: {"log_loss": w @ less / w.sum(axis=1)}, together, seed=seed)
+        compared["lightgbm"]["log_loss_less_that_of_logistic"] = gain["log_loss"]
+    warnings += [f"{name} was not compared: {why}" for name, why in (missing or {}).items()]
+    report = _describe(probe, figures, best, warnings)
+    report |= {"candidates": compared, "intervals": spread[best]} | (facts or {})
     return replace(probe, report=report | ({"rollup4": figures4} if figures4 else {}))
 
 
@@ -241,7 +270,6 @@ def _describe(probe: TrainedProbe, figures: dict[str, Any], best: str, warnings:
         )
     if probe.threshold >= 1:
         warnings.append(f"no threshold reaches the target error of {probe.target_error:.0%}: it always abstains")
-    short = ("accuracy", "balanced_accuracy", "log_loss", "ece")
     return {
         "attribute": probe.attribute,
         "classes": list(probe.classes),
@@ -249,7 +277,6 @@ def _describe(probe: TrainedProbe, figures: dict[str, Any], best: str, warnings:
         "folds": int(probe.oof_fold.max()) + 1,
         "chosen": best,
         "setting": probe.model.setting,
-        "candidates": {name: {key: f[key] for key in short} for name, f in figures.items()},
         "temperature": probe.calibration.temperature,
         "bias": list(probe.calibration.bias),
         "threshold": probe.threshold,
@@ -281,9 +308,8 @@ def _cross_validate(
     seed: int,
     threads: int,
     attribute: str,
-    warnings: list[str],
-) -> dict[str, tuple[Fit, Logits]]:
-    """For each kind of model to be compared: how to fit it, and its out-of-fold logits (n, k).
+) -> tuple[dict[str, tuple[Fit, Logits]], dict[str, str]]:
+    """For each kind of model to be compared: how to fit it, and its out-of-fold logits (n, k). And why one was not compared.
 
     All folds of a candidate share their setting, so that their logits have one scale: calibrated together, and right for the model
     that is fitted to all rows with the same setting in the end.
@@ -299,8 +325,11 @@ def _cross_validate(
         return fit_boosted(rows, target, k, groups=groups, seed=seed, threads=threads, deadline=deadline)
 
     tried: list[tuple[str, Fit]] = [] if kind == "lightgbm" else [("logistic", logistic(s)) for s in STRENGTHS]
+    missing: dict[str, str] = {}
     if kind == "lightgbm" or (kind == "auto" and len(y) >= MIN_FOR_LIGHTGBM):
         tried.append(("lightgbm", boosted))
+    elif kind == "auto":
+        missing["lightgbm"] = f"{len(y)} labelled photos, fewer than {MIN_FOR_LIGHTGBM}"
     found: dict[str, tuple[Fit, Logits]] = {}
     losses: dict[str, float] = {}
     passed = False
@@ -313,10 +342,10 @@ def _cross_validate(
                 held = fold == f
                 logits[held] = how(x[~held], y[~held], ids[~held]).logits(x[held])
         except TimeLimit:
-            warnings.append(f"LightGBM was not compared: it needs more than {LIGHTGBM_LIMIT_S:.0f} s here")
+            missing["lightgbm"] = f"it needs more than {LIGHTGBM_LIMIT_S:.0f} s here"
             continue
         loss = log_loss(cal.crossfit_calibration(logits, y, fold), y)
         passed = loss > losses.get(name, np.inf)
         if not passed:
             losses[name], found[name] = loss, (how, logits)
-    return found
+    return found, missing

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facestats_pipeline.core.attributes import calibration as cal
+from facestats_pipeline.core.attributes.bootstrap import log_losses
 from facestats_pipeline.core.labels.vocabulary import ETHNICITY4, ETHNICITY_TO_4
 
 Floats = npt.NDArray[np.float64]
@@ -20,7 +21,8 @@ def classifier_report(
     """Figures of out-of-fold probabilities (n, k) that are calibrated across folds; JSON-able.
 
     accuracy, recall per class, error and coverage among answered rows (thresholds chosen across folds) come with 95% Wilson
-    intervals; balanced_accuracy, log_loss, brier and ece with the spread over folds (sd). ece_uncalibrated is of the raw softmax.
+    intervals; balanced_accuracy and log_loss with the spread over folds (sd). ece_uncalibrated is of the raw softmax, ece_by_chance
+    what a perfectly calibrated model would show on as many rows.
     """
     n, k = proba.shape
     top, picked = proba.max(axis=1), proba.argmax(axis=1)
@@ -36,6 +38,7 @@ def classifier_report(
         "log_loss": log_loss(proba, y),
         "brier": float(((proba - np.eye(k)[y]) ** 2).sum(axis=1).mean()),
         "ece": cal.expected_calibration_error(top, correct),
+        "ece_by_chance": cal.calibration_error_by_chance(top),
         "ece_uncalibrated": cal.expected_calibration_error(raw.max(axis=1), raw.argmax(axis=1) == y),
         "recall": {c: cal.proportion(correct[y == i]) for i, c in enumerate(classes)},
         "confusion": {"rows_are_labels": True, "classes": list(classes), "counts": confusion.tolist()},
@@ -110,7 +113,7 @@ def _recall(proba: Floats, y: Ints) -> float:
 
 def log_loss(proba: Floats, y: Ints) -> float:
     """Mean negative log of the probability (n, k) that was given to the label (n,)."""
-    return float(-np.log(np.maximum(proba[np.arange(len(y)), y], 1e-12)).mean())
+    return float(log_losses(proba, y).mean())
 
 
 def _or_none(share: dict[str, float]) -> dict[str, float] | None:

@@ -32,6 +32,7 @@ __all__ = ["EncoderMismatch", "ProbeError", "check_encoder", "load_probe", "oof_
 
 PROBE_FORMAT = "facestats-probe/1"
 AGE_FORMAT = "facestats-age/1"
+OOF_YEARS = ("age", "age_lo", "age_hi")
 
 # skops asks for the types beyond its own list of scikit-learn and NumPy ones that a file may build. Ours need none.
 TRUSTED_TYPES: tuple[str, ...] = ()
@@ -80,7 +81,7 @@ def save_probe(probe: TrainedProbe | TrainedAge, folder: Path, stem: str, *, wit
         (folder / name).write_bytes(data)
         written.append(folder / name)
     if with_rows and len(base.oof_proba):
-        _oof_table(base).write_parquet(folder / f"{stem}_oof.parquet")
+        _oof_table(probe).write_parquet(folder / f"{stem}_oof.parquet")
         written.append(folder / f"{stem}_oof.parquet")
     (folder / f"{stem}.json").write_text(json.dumps(card, indent=1, allow_nan=False), encoding="utf-8")
     return [*written, folder / f"{stem}.json"]
@@ -110,7 +111,8 @@ def load_probe(
             ridge = _pipeline(folder / name, contents[name], RidgeCV) if name in contents else None
             numbers = {k: tuple(float(v) for v in years[k]) for k in ("centres", "widths")}
             single = {k: float(years[k]) for k in ("ridge_share", "quantile", "coverage")}
-            out = TrainedAge(probe=probe, ridge=ridge, report=years["report"], **numbers, **single)  # type: ignore[arg-type]
+            parts: dict[str, Any] = {**numbers, **single, "oof_years": _read_oof_years(folder / f"{stem}_oof.parquet")}
+            out = TrainedAge(probe=probe, ridge=ridge, report=years["report"], **parts)
     except FileNotFoundError as error:
         raise ProbeError(f"{error.filename}: no such file; train the probe or copy all of its files") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -218,9 +220,19 @@ def _calibration(card: dict[str, Any], k: int) -> Calibration:
     return Calibration(temperature, bias)
 
 
-def _oof_table(probe: TrainedProbe) -> pl.DataFrame:
+def _oof_table(trained: TrainedProbe | TrainedAge) -> pl.DataFrame:
+    probe = trained.probe if isinstance(trained, TrainedAge) else trained
     columns: dict[str, Any] = {"image_id": list(probe.image_ids), "target": probe.oof_target, "fold": probe.oof_fold}
+    if isinstance(trained, TrainedAge) and len(trained.oof_years):
+        columns |= {name: trained.oof_years[:, i] for i, name in enumerate(OOF_YEARS)}
     return pl.DataFrame(columns | {f"p_{i}": probe.oof_proba[:, i] for i in range(len(probe.classes))})
+
+
+def _read_oof_years(path: Path) -> Any:
+    """Out-of-fold years and their bounds (n, 3) f32; none where the table is not there or older than they are."""
+    if not path.is_file() or not set(OOF_YEARS) <= set(pl.read_parquet_schema(path)):
+        return np.zeros((0, 3), np.float32)
+    return pl.read_parquet(path, columns=list(OOF_YEARS)).select(OOF_YEARS).to_numpy().astype(np.float32)
 
 
 def _read_oof(path: Path, ids: tuple[str, ...], k: int) -> tuple[Any, Any, Any]:
@@ -233,5 +245,5 @@ def _read_oof(path: Path, ids: tuple[str, ...], k: int) -> tuple[Any, Any, Any]:
             raise ProbeError(f"{path}: belongs to another training run than the JSON beside it")
         proba = table.select([f"p_{i}" for i in range(k)]).to_numpy().astype(np.float32)
         return proba, table["target"].to_numpy().astype(np.intp), table["fold"].to_numpy().astype(np.intp)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise ProbeError(f"{path}: not the out-of-fold table of a probe ({error})") from None

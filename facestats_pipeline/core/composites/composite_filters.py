@@ -31,6 +31,7 @@ class FilterResult:
         frame: the rows of the master that are used.
         asked: the filters as asked, one line.
         applied: the filters that `frame` satisfies, one line.
+        filters: the same as arguments of `filter_images`.
         relaxed: what was given up, one sentence each; empty when everything asked was kept.
         n_asked: rows that satisfy the filters as asked.
         n: rows of `frame`.
@@ -39,6 +40,7 @@ class FilterResult:
     frame: pl.DataFrame
     asked: str
     applied: str
+    filters: dict[str, Any]
     relaxed: list[str]
     n_asked: int
     n: int
@@ -106,7 +108,8 @@ def filter_faces(
         frame = filter_images(table, **candidate.arguments)
         if frame.height >= min_n:
             relaxed = _differences(asked, candidate)
-            return FilterResult(frame, wanted, describe_filters(**candidate.arguments), relaxed, n_asked, frame.height)
+            kept = candidate.arguments
+            return FilterResult(frame, wanted, describe_filters(**kept), kept, relaxed, n_asked, frame.height)
     raise CompositeRefused(f"there are {table.height} usable photos in all; at least {min_n} are needed")
 
 

@@ -11,8 +11,11 @@ from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
 DEFAULT_FLOOR = 10
 """Fewest photos a composite may be made of: below it, single people can be recognised in the average (k-anonymity)."""
 
-METHODS = ("mean", "aligned")
-"""Methods that can be asked for; `warped` will join them when dense landmarks are there."""
+METHODS = ("mean", "aligned", "warped")
+"""How faces are brought together; `movers.mover` says what each does."""
+
+GROUPINGS = ("gender", "ethnicity", "age", "decile")
+"""What a collection can be split by, one composite for each part."""
 
 AGE_GROUPS: tuple[tuple[str, int, int], ...] = (
     ("children", 0, 9),
@@ -27,7 +30,7 @@ AGE_GROUPS: tuple[tuple[str, int, int], ...] = (
 
 
 class CompositeRefused(Exception):
-    """No composite is made: too few photos, an unavailable method, or filters that only strictness forbids to relax."""
+    """No composite is made: too few photos, or filters that only strictness forbids to relax."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class CompositeSpec:
         method: one of `METHODS`.
         strict: refuse instead of relaxing filters when fewer than `floor` photos match.
         floor: fewest photos it may be made of.
+        weight: column of numbers of the master by which photos count, `attractiveness` say; None counts all the same.
     """
 
     name: str
@@ -55,6 +59,7 @@ class CompositeSpec:
     method: str = "aligned"
     strict: bool = False
     floor: int = DEFAULT_FLOOR
+    weight: str | None = None
 
     def __post_init__(self) -> None:
         check_filters(self.gender, self.ethnicity, self.age, self.decile)
@@ -85,9 +90,7 @@ def check_filters(
 
 
 def check_method(method: str) -> None:
-    """Raise CompositeRefused for `warped` (not available yet) and ValueError for a method nobody knows."""
-    if method == "warped":
-        raise CompositeRefused(f"method 'warped' is not available yet; available are {' and '.join(METHODS)}")
+    """Raise ValueError for a method nobody knows."""
     if method not in METHODS:
         raise ValueError(f"method={method!r}: use one of {', '.join(METHODS)}")
 
@@ -115,21 +118,47 @@ def default_specs(
     reason instead. With `master`, the ends of the score are deciles 1 and 10 where each holds at least `floor` photos, else
     deciles 1–3 and 8–10; without scores they are left out.
     """
-    specs = [CompositeSpec("everyone", "Everyone")]
-    specs += [CompositeSpec(_slug(g), g, gender=g) for g in GENDERS]
-    specs += [CompositeSpec(_slug(e), e.replace("_", " / "), ethnicity=e) for e in ETHNICITIES]
-    specs += [
-        CompositeSpec(_slug("age", name), _age_caption(name, lo, hi), age=(lo, hi)) for name, lo, hi in AGE_GROUPS
-    ]
-    specs += [
-        CompositeSpec(_slug(g, "age", name), f"{g}, {_age_caption(name, lo, hi).lower()}", gender=g, age=(lo, hi))
-        for g in GENDERS
-        for name, lo, hi in AGE_GROUPS
-    ]
+    everyone = CompositeSpec("everyone", "Everyone")
+    specs = [everyone]
+    for grouping in ("gender", "ethnicity", "age"):
+        specs += specs_by(grouping, everyone)
+    for gender in specs_by("gender", everyone):
+        specs += [replace(spec, name=f"{gender.name}_{spec.name}") for spec in specs_by("age", gender)]
     for lo, hi in score_ends(master, floor):
-        words = f"Score decile {lo}" if lo == hi else f"Score deciles {lo}–{hi}"
-        specs.append(CompositeSpec(_slug("decile", str(lo), str(hi)), words, decile=(lo, hi)))
+        specs.append(CompositeSpec(_slug("decile", str(lo), str(hi)), _decile_caption(lo, hi), decile=(lo, hi)))
     return [replace(spec, method=method, strict=True, floor=floor) for spec in specs]
+
+
+def specs_by(grouping: str, base: CompositeSpec) -> list[CompositeSpec]:
+    """`base` for each part of a grouping, strict: what a caption says is what is shown.
+
+    Raises:
+        ValueError: for a grouping that is none of `GROUPINGS`, or one that `base` has a filter for already.
+    """
+    if grouping not in GROUPINGS:
+        raise ValueError(f"grouping={grouping!r}: use one of {', '.join(GROUPINGS)}")
+    if base.filters[grouping] is not None:
+        raise ValueError(f"the photos are filtered by {grouping} already, so they cannot be split by it")
+    parts: list[tuple[str, str, Any]]
+    if grouping == "gender":
+        parts = [(_slug(one), one, one) for one in GENDERS]
+    elif grouping == "ethnicity":
+        parts = [(_slug(one), one.replace("_", " / "), one) for one in ETHNICITIES]
+    elif grouping == "age":
+        parts = [(_slug("age", name), _age_caption(name, lo, hi), (lo, hi)) for name, lo, hi in AGE_GROUPS]
+    else:
+        parts = [(f"decile_{one}", _decile_caption(one, one), (one, one)) for one in range(1, 11)]
+    inside = "" if describe_filters(**base.filters) == "all" else f"{base.caption}, "
+    return [
+        replace(
+            base,
+            name=name,
+            caption=inside + (words.lower() if inside and grouping in ("age", "decile") else words),
+            strict=True,
+            **{grouping: value},
+        )
+        for name, words, value in parts
+    ]
 
 
 def score_ends(master: pl.DataFrame | None, floor: int) -> list[tuple[int, int]]:
@@ -156,6 +185,10 @@ def names_are_unique(specs: Iterable[CompositeSpec]) -> None:
 
 def _age_caption(name: str, lo: int, hi: int) -> str:
     return f"{name.capitalize()} ({lo}–{hi})" if hi < 100 else f"{name.capitalize()} ({lo}+)"
+
+
+def _decile_caption(lo: int, hi: int) -> str:
+    return f"Score decile {lo}" if lo == hi else f"Score deciles {lo}–{hi}"
 
 
 def _slug(*words: str) -> str:

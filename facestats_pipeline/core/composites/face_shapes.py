@@ -1,46 +1,9 @@
-"""Shapes of faces as landmarks: the mean shape of a group, and the move of each photo onto it."""
+"""Shapes of faces as landmarks: the mean shape of a group, and the similarity that takes each face onto it."""
 
-from collections.abc import Callable
-
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facestats_pipeline.core.composites.composite_specs import check_method
-
 Float = NDArray[np.float64]
-Rgb = NDArray[np.uint8]
-Mover = Callable[[Rgb, int], Rgb]
-"""(photo (size, size, 3), its index in the group) → the photo as it enters the average, same shape and dtype."""
-
-
-def mover(method: str, landmarks: Float | None, size: int) -> Mover:
-    """How a composite method moves each photo before it is averaged. A dense `warped` method has its place here.
-
-    Args:
-        method: `mean` leaves the photo as it is; `aligned` turns, scales and shifts it onto the group's mean shape.
-        landmarks: (n, k, 2) in pixels of the `size` × `size` photo; not needed for `mean`.
-
-    Raises:
-        CompositeRefused: for a method that is not available yet.
-        ValueError: for an unknown method or missing landmarks.
-    """
-    check_method(method)
-    if method == "mean":
-        return lambda photo, _: photo
-    if landmarks is None:
-        raise ValueError("method 'aligned' needs landmarks: one row of 5 points for each photo")
-    transforms = similarity_transforms(landmarks, mean_shape(landmarks))
-
-    def move(photo: Rgb, index: int) -> Rgb:
-        # Reflection, not a weight per pixel: so every pixel is an average over the whole group, also at the border, and none
-        # of them shows only the few photos that reach it.
-        moved = cv2.warpAffine(
-            photo, transforms[index], (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-        )
-        return np.asarray(moved, dtype=np.uint8)
-
-    return move
 
 
 def mean_shape(landmarks: Float, rounds: int = 5) -> Float:

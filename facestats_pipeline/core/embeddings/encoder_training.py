@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
 from facestats_pipeline.core.mini.augment import Ranges
-from facestats_pipeline.core.mini.data import decode_once
+from facestats_pipeline.core.mini.data import align_once, decode_once
 from facestats_pipeline.core.mini.export import export
 from facestats_pipeline.core.mini.losses import Weights
 from facestats_pipeline.core.mini.tokenizer import MERGES_FILE, write_merges
@@ -51,7 +51,8 @@ def recorded_settings(run: Path) -> Settings | None:
         return None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        values |= {"ranges": Ranges(**values["ranges"]), "weights": Weights(**values["weights"])}
+        values |= {name: Ranges(**values[name]) for name in ("ranges", "aligned_ranges")}
+        values["weights"] = Weights(**values["weights"])
         values["sides"] = tuple((float(start), int(side)) for start, side in values["sides"])
         return Settings(**values)
     except (ValueError, KeyError, TypeError) as error:
@@ -65,10 +66,19 @@ def chosen_settings(begun: Settings | None = None, **given: Any) -> Settings:
     return Settings(**values | {name: value for name, value in given.items() if value is not None})
 
 
-def run_training(settings: Settings, parts: Sequence[Path], work: Path, run: Path, *, device: str = "cpu") -> None:
+def run_training(
+    settings: Settings,
+    parts: Sequence[Path],
+    work: Path,
+    run: Path,
+    *,
+    detector: FaceDetector | None = None,
+    device: str = "cpu",
+) -> None:
     """Train until the settings' last step, from `run`/checkpoint.pt where there is one.
 
-    The decoded photos go to a folder of `work` that is named after `parts`, what the loop says to `run`/training.txt, progress to
+    With a detector, half of the views come from aligned photos, as the pipeline's do. The decoded photos go to a folder of `work`
+    that is named after `parts`, what the loop says to `run`/training.txt, progress to
     whoever listens. Raises EncoderTrainingRefused for photos or labels that cannot be used.
     """
     names = json.dumps([(part.name, part.stat().st_size) for part in parts])
@@ -77,6 +87,8 @@ def run_training(settings: Settings, parts: Sequence[Path], work: Path, run: Pat
         decode_once(list(parts), cache)
     except ValueError as error:
         raise EncoderTrainingRefused(str(error)) from None
+    if detector is not None:
+        align_once(cache, detector)
     run.mkdir(parents=True, exist_ok=True)
     if not (run / MERGES_FILE).exists():
         write_merges(run)

@@ -1,12 +1,14 @@
 """A search index over embeddings: nearest neighbours by cosine, with usearch (HNSW, Malkov & Yashunin 2018)."""
 
 import io
+import json
 import os
 import struct
 import tempfile
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +24,11 @@ Matrix = npt.NDArray[np.float32]
 DTYPE = "f16"
 CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 128, 64
 
-_MAGIC = b"FSINDEX1"
-_FOOTER = struct.Struct("<QQ8s")  # bytes of the graph, bytes of the id table, magic
+MARKS = 20
+
+_MAGIC = b"FSINDEX3"
+_FOOTER = struct.Struct("<QQI8s")  # bytes of the graph, bytes of the id table, CRC-32 of both, magic
+_CHUNK = 1 << 24
 
 
 class IndexUnreadable(Exception):
@@ -33,11 +38,15 @@ class IndexUnreadable(Exception):
 class EmbeddingIndex:
     """Unit vectors under ids. Make one with `build_index` or `load_index`; ids are unique, adding a known id replaces its vector."""
 
-    def __init__(self, graph: Index, ids: list[str | None], model_id: str = "") -> None:
+    def __init__(
+        self, graph: Index, ids: list[str | None], model_id: str = "", marks: Mapping[str, int] | None = None
+    ) -> None:
         self._graph = graph
         self._ids = ids  # row number, which is the graph's key → id; None where removed
         self._rows = {id_: row for row, id_ in enumerate(ids) if id_ is not None}
         self.model_id = model_id
+        self.marks = dict(marks or {})
+        """Name of a state → how many rows there were: rows from that number on were added since."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -48,6 +57,15 @@ class EmbeddingIndex:
     @property
     def dim(self) -> int:
         return int(self._graph.ndim)
+
+    @property
+    def expansion(self) -> int:
+        """How many candidates a search keeps: more find more of the true neighbours and take longer."""
+        return int(self._graph.expansion_search)
+
+    @expansion.setter
+    def expansion(self, candidates: int) -> None:
+        self._graph.expansion_search = candidates  # type: ignore[misc]  # the stubs lack its setter
 
     @property
     def ids(self) -> list[str]:
@@ -80,6 +98,20 @@ class EmbeddingIndex:
         if rows:
             self._graph.remove(np.array(rows, dtype=np.uint64))
         return len(rows)
+
+    def mark(self, name: str) -> None:
+        """Remember the present state under a name; the file keeps the last `MARKS`."""
+        self.marks.pop(name, None)
+        self.marks = dict([*self.marks.items(), (name, len(self._ids))][-MARKS:])
+
+    def rows(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """(n,) row number of each id, as in `neighbours`; -1 where the index has none. Later additions have greater numbers."""
+        return np.fromiter((self._rows.get(id_, -1) for id_ in ids), dtype=np.int64, count=len(ids))
+
+    @property
+    def size(self) -> int:
+        """One more than the greatest row number ever given out."""
+        return len(self._ids)
 
     def vectors(self, ids: Sequence[str]) -> Matrix:
         """(n, dim) float32 as stored (rounded to float16, so unit norm to 1e-3). Raises KeyError for an unknown id."""
@@ -139,22 +171,30 @@ class EmbeddingIndex:
     def save(self, path: Path) -> None:
         """Write one file, all or nothing: the graph as usearch writes it, then the id table (Parquet), then their lengths."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            dir=path.parent.parent, prefix=".index-"
-        ) as folder:  # never beside other data files
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".index-") as folder:
             temporary = Path(folder) / path.name
             self._graph.save(str(temporary))
             table = io.BytesIO()
-            pl.DataFrame({"id": pl.Series(self._ids, dtype=pl.String()), "model_id": self.model_id}).write_parquet(
-                table
+            pl.DataFrame({"id": pl.Series(self._ids, dtype=pl.String())}).write_parquet(
+                table, metadata={"model_id": self.model_id, "marks": json.dumps(self.marks)}
             )
             graph_bytes = temporary.stat().st_size
-            with temporary.open("ab") as file:
+            with temporary.open("ab+") as file:
                 file.write(table.getbuffer())
-                file.write(_FOOTER.pack(graph_bytes, table.getbuffer().nbytes, _MAGIC))
+                file.seek(0)
+                file.write(_FOOTER.pack(graph_bytes, table.getbuffer().nbytes, _checksum(file), _MAGIC))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+
+
+def _checksum(file: BinaryIO, size: int | None = None) -> int:
+    """CRC-32 of the first `size` bytes (None: all) from where `file` stands: 1 s a GB. usearch walks a damaged graph into a crash."""
+    found, left = 0, size
+    while chunk := file.read(_CHUNK if left is None else min(_CHUNK, left)):
+        found = zlib.crc32(chunk, found)
+        left = None if left is None else left - len(chunk)
+    return found
 
 
 def empty_index(dim: int, model_id: str = "") -> EmbeddingIndex:
@@ -176,17 +216,22 @@ def build_index(
     dim: int | None = None,
     model_id: str = "",
     threads: int = 0,
+    earlier: EmbeddingIndex | None = None,
 ) -> EmbeddingIndex:
     """Index of (ids, (n, dim) matrix) batches, one in memory at a time; `dim` is needed only when there may be none.
 
-    A million 512-d vectors take about 1.2 GB. Raises ValueError when the batches differ in width.
+    With `earlier`, that index with the ids added that it lacks; what it has is taken to be unchanged. A million 512-d vectors take
+    about 1.3 GB. Raises ValueError when the batches differ in width.
     """
-    index: EmbeddingIndex | None = None if dim is None else empty_index(dim, model_id)
+    index = earlier
+    if index is None and dim is not None:
+        index = empty_index(dim, model_id)
     for ids, vectors in track(batches, "Indexing"):
         matrix = np.asarray(vectors, dtype=np.float32)
         if index is None:
             index = empty_index(matrix.shape[1], model_id)
-        index.add(ids, matrix, threads=threads)
+        new = np.flatnonzero(index.rows(ids) < 0).tolist()
+        index.add([ids[row] for row in new], matrix[new], threads=threads)
     if index is None:
         raise ValueError("there are no embeddings to index; give dim to make an empty index")
     return index
@@ -202,17 +247,21 @@ def load_index(path: Path, *, view: bool = False) -> EmbeddingIndex:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _FOOTER.size))
             footer = file.read()
-            lengths = _FOOTER.unpack(footer) if len(footer) == _FOOTER.size else (0, 0, b"")
-            graph_bytes, table_bytes, magic = lengths
+            lengths = _FOOTER.unpack(footer) if len(footer) == _FOOTER.size else (0, 0, 0, b"")
+            graph_bytes, table_bytes, checksum, magic = lengths
             if magic != _MAGIC or graph_bytes + table_bytes + _FOOTER.size != size:
                 raise IndexUnreadable(f"{path}: not an embedding index, or cut off; make it again from the embeddings")
+            file.seek(0)
+            if _checksum(file, graph_bytes + table_bytes) != checksum:
+                raise IndexUnreadable(f"{path}: damaged; make it again from the embeddings")
             file.seek(graph_bytes)
-            table = pl.read_parquet(io.BytesIO(file.read(table_bytes)))
+            stored = io.BytesIO(file.read(table_bytes))
+            table, notes = pl.read_parquet(stored), pl.read_parquet_metadata(stored)
         graph = Index.restore(str(path), view=view)
-    except (OSError, RuntimeError, pl.exceptions.PolarsError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
         raise IndexUnreadable(
             f"{path}: cannot be read as an index ({error}); make it again from the embeddings"
         ) from error
     if graph is None:
         raise IndexUnreadable(f"{path}: usearch does not know its format; make it again from the embeddings")
-    return EmbeddingIndex(graph, table["id"].to_list(), table["model_id"].item(0) if table.height else "")
+    return EmbeddingIndex(graph, table["id"].to_list(), notes["model_id"], json.loads(notes["marks"]))

@@ -1,5 +1,6 @@
 """Pairs of photos that show the same picture: equal or nearly equal perceptual hashes, or embeddings that almost coincide."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from facestats_pipeline.core.embeddings.hash_pairs import hamming_pairs
 from facestats_pipeline.core.embeddings.index import EmbeddingIndex, build_index
 from facestats_pipeline.core.progress import track
 
+Matrix = npt.NDArray[np.float32]
+Pairs = npt.NDArray[np.int64]
+
 NEAR_DUPLICATES_SCHEMA: dict[str, Any] = {
     "image_id": pl.String(),
     "other_id": pl.String(),
@@ -19,6 +23,9 @@ NEAR_DUPLICATES_SCHEMA: dict[str, Any] = {
 }
 
 CHUNK = 4_096
+_BLOCK = 1_024  # rows compared with all at once: 82 MB at most
+EXACT_UP_TO = 20_000
+"""Embeddings up to which every pair is compared: 20,000 of 512 numbers take some 4 s on two cores, and miss nothing."""
 
 
 def near_duplicates(
@@ -29,13 +36,19 @@ def near_duplicates(
     use_embedding: bool,
     index: EmbeddingIndex | None = None,
     neighbours: int = 10,
+    earlier: pl.DataFrame | None = None,
+    since: int = 0,
 ) -> pl.DataFrame:
     """Pairs of `photos` (image_id, phash: 16 hex digits or null, embedding unless `index` is given or unused).
 
     Columns image_id < other_id, cosine f32, hamming i32, kind: `phash` (at most `max_hamming` of 64 bits differ), `embedding`
     (cosine at least `min_cosine`, among each photo's `neighbours` nearest in the index), or `both`. Each pair once, sorted.
     cosine and hamming are null where they are not known: an untrained encoder's cosines mean nothing (all of them are high), so
-    with one `use_embedding` must be False and no cosine is given. `index` saves building one, and the memory of the embeddings.
+    with one `use_embedding` must be False and no cosine is given.
+
+    `index` saves the memory of the embeddings. With `earlier`, what this function gave for the same limits when the index had `since`
+    rows, only photos added since are searched for; their pairs join those of `earlier` whose photos are still there. Hashes are
+    always compared anew, which takes seconds. Memory grows with photos and pairs, never with photos².
 
     Raises ValueError for a repeated image_id, a malformed phash, or `use_embedding` without embeddings.
     """
@@ -51,20 +64,24 @@ def near_duplicates(
     rows = np.flatnonzero(hashed)
     by_hash = rows[hamming_pairs(hashes[rows], max_hamming)]
 
-    by_embedding = np.empty((0, 2), dtype=np.int64)
+    by_embedding, cosine_of = np.empty((0, 2), dtype=np.int64), _unknown
     if use_embedding:
-        if index is None:
-            index = _index_of(frame)
-        by_embedding = _close_pairs(ids, index, min_cosine, neighbours)
+        if index is None and frame["embedding"].count() <= EXACT_UP_TO:
+            known, matrix = _matrix(frame)
+            by_embedding = known[_exact_pairs(matrix, min_cosine, neighbours)]
+            cosine_of = partial(_matrix_cosines, known, matrix)
+        else:
+            index = _index_of(frame) if index is None else index
+            by_embedding = _close_pairs(ids, index, min_cosine, neighbours, since if earlier is not None else 0)
+            if earlier is not None:
+                by_embedding = np.concatenate([by_embedding, _still_there(frame, earlier)])
+            cosine_of = partial(_index_cosines, ids, index)
     pairs = np.unique(
         np.concatenate([by_hash, by_embedding]), axis=0
     )  # rows are sorted by id, so row order is id order
 
     distance = np.bitwise_count(hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]).astype(np.int32)
     known = hashed[pairs[:, 0]] & hashed[pairs[:, 1]]
-    cosine = (
-        _cosines(ids, pairs, index) if use_embedding and index is not None else np.full(len(pairs), np.nan, np.float32)
-    )
     n = len(ids)
     in_hash = np.isin(pairs @ np.array([n, 1]), by_hash @ np.array([n, 1]))
     in_embedding = np.isin(pairs @ np.array([n, 1]), by_embedding @ np.array([n, 1]))
@@ -73,7 +90,7 @@ def near_duplicates(
         {
             "image_id": names.gather(pairs[:, 0]),
             "other_id": names.gather(pairs[:, 1]),
-            "cosine": pl.Series(cosine, dtype=pl.Float32).fill_nan(None),
+            "cosine": pl.Series(cosine_of(pairs), dtype=pl.Float32).fill_nan(None),
             "hamming": pl.select(pl.when(pl.Series(known)).then(pl.Series(distance))).to_series(),
             "kind": np.where(in_hash & in_embedding, "both", np.where(in_hash, "phash", "embedding")),
         },
@@ -98,27 +115,79 @@ def _index_of(frame: pl.DataFrame) -> EmbeddingIndex:
     return build_index(((chunk["image_id"].to_list(), chunk["embedding"].to_numpy()) for chunk in chunks), dim=dim)
 
 
-def _close_pairs(ids: list[str], index: EmbeddingIndex, min_cosine: float, k: int) -> npt.NDArray[np.int64]:
-    """(m, 2) rows of `ids`, smaller first, whose vectors have at least this cosine, among the `k` nearest of either."""
-    row_of = {id_: row for row, id_ in enumerate(ids) if id_ in index}
-    indexed = list(row_of)
+def _matrix(frame: pl.DataFrame) -> tuple[Pairs, Matrix]:
+    """Rows of `frame` whose embedding has a direction, and those embeddings with unit norm."""
+    present = frame.with_row_index("row").filter(pl.col("embedding").is_not_null())
+    if present.is_empty():
+        return np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32)
+    vectors = present["embedding"].to_numpy().astype(np.float32, copy=False)
+    norms = np.linalg.norm(vectors, axis=1)
+    usable = np.isfinite(norms) & (norms > 0)
+    return present["row"].to_numpy().astype(np.int64)[usable], vectors[usable] / norms[usable, None]
+
+
+def _exact_pairs(matrix: Matrix, min_cosine: float, k: int) -> Pairs:
+    """(m, 2) rows of unit vectors, smaller first, of at least this cosine, among the `k` nearest of either; block by block."""
     found = [np.empty((0, 2), dtype=np.int64)]
-    for start in track(range(0, len(indexed), CHUNK), "Near-duplicates"):
-        some = indexed[start : start + CHUNK]
-        near, cosines = index.neighbours(index.vectors(some), k + 1)  # each photo is its own nearest
-        at, place = np.nonzero((near >= 0) & (cosines >= min_cosine))
-        left = np.array([row_of[id_] for id_ in some], dtype=np.int64)[at]
-        # An id of the index that is not among these photos (removed since) makes no pair.
-        right = np.array([row_of.get(index.id_of(int(row)), -1) for row in near[at, place]], dtype=np.int64)
-        pairs = np.stack([np.minimum(left, right), np.maximum(left, right)], axis=1)
-        found.append(pairs[(right >= 0) & (left != right)])
+    for start in track(range(0, len(matrix), _BLOCK), "Near-duplicates"):
+        scores = matrix[start : start + _BLOCK] @ matrix.T
+        scores[np.arange(len(scores)), start + np.arange(len(scores))] = -np.inf  # each photo is its own nearest
+        crowded = np.flatnonzero((scores >= min_cosine).sum(axis=1) > k)
+        if crowded.size:  # of a thousand blank pictures each is like all others
+            best = np.argpartition(-scores[crowded], k - 1, axis=1)[:, :k]
+            kept = np.take_along_axis(scores[crowded], best, axis=1)
+            scores[crowded] = -np.inf
+            scores[crowded[:, None], best] = kept
+        left, right = np.nonzero(scores >= min_cosine)
+        found.append(np.sort(np.stack([left + start, right], axis=1), axis=1))
     return np.unique(np.concatenate(found), axis=0)
 
 
-def _cosines(ids: list[str], pairs: npt.NDArray[np.int64], index: EmbeddingIndex) -> npt.NDArray[np.float32]:
+def _close_pairs(ids: list[str], index: EmbeddingIndex, min_cosine: float, k: int, since: int) -> Pairs:
+    """(m, 2) rows of `ids`, smaller first, of at least this cosine, among the `k` nearest of those that the index got from `since` on."""
+    row_in_index = index.rows(ids)
+    place = np.full(index.size, -1, dtype=np.int64)  # an id of the index that is not among these photos makes no pair
+    place[row_in_index[row_in_index >= 0]] = np.flatnonzero(row_in_index >= 0)
+    wanted = np.flatnonzero(row_in_index >= since)
+    found = [np.empty((0, 2), dtype=np.int64)]
+    for start in track(range(0, len(wanted), CHUNK), "Near-duplicates"):
+        some = wanted[start : start + CHUNK]
+        near, cosines = index.neighbours(index.vectors([ids[row] for row in some]), k + 1)  # each is its own nearest
+        at, column = np.nonzero((near >= 0) & (cosines >= min_cosine))
+        pairs = np.sort(np.stack([some[at], place[near[at, column]]], axis=1), axis=1)
+        found.append(pairs[(pairs[:, 0] >= 0) & (pairs[:, 0] != pairs[:, 1])])
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def _still_there(frame: pl.DataFrame, earlier: pl.DataFrame) -> Pairs:
+    """(m, 2) rows of `frame` of the pairs that an earlier comparison found by embedding and whose photos both are in it."""
+    rows = frame.select("image_id").with_row_index("row")
+    both = (
+        earlier.filter(pl.col("kind") != "phash")
+        .join(rows, on="image_id")
+        .join(rows.rename({"image_id": "other_id"}), on="other_id")
+    )
+    return both.select(pl.col("row", "row_right").cast(pl.Int64)).to_numpy()
+
+
+def _unknown(pairs: Pairs) -> Matrix:
+    return np.full(len(pairs), np.nan, dtype=np.float32)
+
+
+def _matrix_cosines(known: Pairs, matrix: Matrix, pairs: Pairs) -> Matrix:
+    """Cosine of each pair; `known` are the photos' rows that `matrix` has, ascending. NaN where one has none."""
+    cosine = _unknown(pairs)
+    there = np.flatnonzero(np.isin(pairs, known).all(axis=1))
+    for start in range(0, len(there), CHUNK):
+        left, right = (matrix[np.searchsorted(known, pairs[there[start : start + CHUNK], side])] for side in (0, 1))
+        cosine[there[start : start + CHUNK]] = np.einsum("ij,ij->i", left, right)
+    return cosine
+
+
+def _index_cosines(ids: list[str], index: EmbeddingIndex, pairs: Pairs) -> Matrix:
     """Cosine of each pair from the index's vectors; NaN where one has none."""
-    cosine = np.full(len(pairs), np.nan, dtype=np.float32)
-    known = np.flatnonzero([ids[a] in index and ids[b] in index for a, b in pairs])
+    cosine = _unknown(pairs)
+    known = np.flatnonzero((index.rows(ids) >= 0)[pairs].all(axis=1))
     for start in range(0, len(known), CHUNK):
         some = known[start : start + CHUNK]
         left, right = (index.vectors([ids[row] for row in pairs[some, side]]) for side in (0, 1))

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,17 +60,22 @@ def photo_vector(
     return found
 
 
-def nearest(index: EmbeddingIndex, vector: npt.NDArray[np.float32], live: pl.DataFrame, k: int) -> list[Hit]:
+def nearest(
+    index: EmbeddingIndex, vector: npt.NDArray[np.float32], live: pl.DataFrame | pl.LazyFrame, k: int
+) -> list[Hit]:
     """The `k` nearest faces among `live` (image_id, filename, shard), nearest first; fewer where there are fewer.
 
-    An image that the index still has and `live` has not (it was removed since) is passed over.
+    An image that the index still has and `live` has not (it was removed since) is passed over. Of `live` only the rows of what was
+    found are read.
     """
     if k < 1:
         raise ValueError(f"k is {k}; it must be at least 1")
-    place: dict[str, Any] = {row["image_id"]: row for row in live.select("image_id", "filename", "shard").to_dicts()}
     asked = k
     while True:
-        found = [(id_, cosine) for id_, cosine in index.search(vector, asked)[0] if id_ in place]
+        near = index.search(vector, asked)[0]
+        rows = live.lazy().filter(pl.col("image_id").is_in([id_ for id_, _ in near]))
+        place = {row["image_id"]: row for row in rows.select("image_id", "filename", "shard").collect().to_dicts()}
+        found = [(id_, cosine) for id_, cosine in near if id_ in place]
         if len(found) >= k or asked >= len(index):
             break
         asked = min(2 * asked, len(index))

@@ -20,6 +20,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from facestats_pipeline.core.images.colour import profile_note
 from facestats_pipeline.core.images.image_headers import gif_frames, png_without_animation, webp_size
 from facestats_pipeline.core.images.tiff_tags import BrokenTags, count_pages, exif_orientation, pixels_only
 
@@ -180,9 +181,8 @@ def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> OpenedImage:
         _check_header_is_honest(image, format, data)
         if format in ("JPEG", "PNG", "WEBP"):
             orientation = stored_orientation(image)
-    return OpenedImage(
-        image, format, orientation, note or (f"animated: first of {frames} frames used" if frames > 1 else "")
-    )
+        notes = [note, f"animated: first of {frames} frames used" if frames > 1 else "", profile_note(image)]
+    return OpenedImage(image, format, orientation, "; ".join(filter(None, notes)))
 
 
 def stored_orientation(image: Image.Image) -> int:

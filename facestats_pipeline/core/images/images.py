@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from facestats_pipeline.core.images.colour import to_srgb
 from facestats_pipeline.core.images.image_files import (
     FORMATS,
     MAX_PIXELS,
@@ -113,7 +114,11 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow picture as RGB of 8 bits: transparent parts over white, CMYK by Pillow's own inversion; no metadata is kept."""
+    """Any Pillow picture as RGB of 8 bits: colours by its profile if it has a usable one, transparent parts over white; no metadata.
+
+    CMYK without a profile goes by Pillow's own inversion.
+    """
+    image = to_srgb(image)
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bits(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:

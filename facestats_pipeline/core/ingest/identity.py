@@ -1,5 +1,6 @@
 """What a photo is called: its id from its bytes, its file name as text that any table can hold."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -7,8 +8,15 @@ from pathlib import Path
 IMAGE_ID_LENGTH = 32
 
 
+_OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+
 class PhotoChanged(Exception):
     """The file no longer holds the bytes that it was listed with."""
+
+
+class PhotosUnavailable(Exception):
+    """No photo can be read now, for a reason that lies with none of them: the run has to stop, not set them aside."""
 
 
 def image_id(data: bytes) -> str:
@@ -45,8 +53,25 @@ def decode_filename(name: str) -> str:
 
 
 def read_photo(root: Path, filename: str, expected_id: str | None = None) -> bytes:
-    """The bytes of a listed photo. Raises OSError, or PhotoChanged when they are not those of `expected_id`."""
-    data = (root / decode_filename(filename)).read_bytes()
+    """The bytes of a listed photo. Raises OSError, or PhotoChanged when they are not those of `expected_id`.
+
+    A name or a link that leads out of `root` is an OSError too, whenever it came to do so. PhotosUnavailable when `root` itself has gone
+    or the machine is out of memory or open files.
+    """
+    path = root / decode_filename(filename)
+    inside = os.path.realpath(root)
+    if os.path.commonpath([os.path.realpath(path), inside]) != inside:
+        raise PermissionError(errno.EPERM, "it leads out of the photo folder")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        if error.errno in _OF_THE_MACHINE:
+            raise PhotosUnavailable(f"photos cannot be read now: {error.strerror}") from None
+        if not root.is_dir():
+            raise PhotosUnavailable(
+                f"the photo folder {root} is gone; bring it back and run again: what was done stays"
+            ) from None
+        raise
     if expected_id is not None and image_id(data) != expected_id:
         raise PhotoChanged("the file changed after it was listed; the next run takes it as a new photo")
     return data

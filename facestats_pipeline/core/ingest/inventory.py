@@ -6,7 +6,7 @@ arrival, change and removal are decided: everything else follows from it shard b
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,13 @@ from pathlib import Path
 
 import polars as pl
 
-from facestats_pipeline.core.ingest.identity import decode_filename, encode_filename, image_id
+from facestats_pipeline.core.ingest.identity import (
+    PhotosUnavailable,
+    decode_filename,
+    encode_filename,
+    image_id,
+    read_photo,
+)
 from facestats_pipeline.core.progress import track
 
 INVENTORY_SCHEMA: dict[str, pl.DataType] = {
@@ -50,6 +56,7 @@ class Changes:
     changed: int
     removed: int
     unchanged: int
+    refused: int = 0  # files that were erased and lie there again, or still
 
 
 def shard_name(number: int) -> str:
@@ -57,16 +64,20 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}"
 
 
-def scan_folder(root: Path, *, max_bytes: int) -> Iterator[Found]:
+def scan_folder(root: Path, *, max_bytes: int, after: str = "") -> Iterator[Found]:
     """Every file below `root`, sorted by name; hidden clutter is passed over, links are followed only within `root`.
 
-    Raises OSError when `root` itself cannot be listed; a folder inside that cannot be listed becomes a row.
+    With `after`, the stored name of a file, only what comes after it: a long look may be taken in parts. Raises OSError when `root`
+    itself cannot be listed; a folder inside that cannot be listed becomes a row.
     """
     inside = os.path.realpath(root)
-    yield from _scan(os.fspath(root), "", inside, max_bytes, top=True)
+    seen = decode_filename(after).split("/") if after else []
+    yield from _scan(os.fspath(root), "", inside, max_bytes, seen, top=True)
 
 
-def _scan(folder: str, prefix: str, inside: str, max_bytes: int, *, top: bool = False) -> Iterator[Found]:
+def _scan(
+    folder: str, prefix: str, inside: str, max_bytes: int, seen: list[str], *, top: bool = False
+) -> Iterator[Found]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -77,7 +88,7 @@ def _scan(folder: str, prefix: str, inside: str, max_bytes: int, *, top: bool = 
         )
         return
     for entry in entries:
-        if _is_clutter(entry.name):
+        if _is_clutter(entry.name) or (seen and (entry.name < seen[0] or [entry.name] == seen)):
             continue
         name = prefix + entry.name
         try:
@@ -96,7 +107,7 @@ def _scan(folder: str, prefix: str, inside: str, max_bytes: int, *, top: bool = 
                 )
                 continue
         if stat.S_ISDIR(info.st_mode):
-            yield from _scan(entry.path, name + "/", inside, max_bytes)
+            yield from _scan(entry.path, name + "/", inside, max_bytes, seen[1:] if seen[:1] == [entry.name] else [])
         elif not stat.S_ISREG(info.st_mode):
             yield Found(encode_filename(name), 0, 0, "unsupported", "not a regular file")
         elif info.st_size == 0:
@@ -121,7 +132,7 @@ def identify(root: Path, found: Iterable[Found], *, workers: int = 2) -> list[tu
         if file.state != "ok":
             return file, None
         try:
-            return file, image_id((root / decode_filename(file.filename)).read_bytes())
+            return file, image_id(read_photo(root, file.filename))
         except OSError as error:
             reason = f"cannot be read: {error.strerror}"
             return Found(file.filename, file.bytes, file.mtime_ns, "corrupt", reason), None
@@ -132,15 +143,30 @@ def identify(root: Path, found: Iterable[Found], *, workers: int = 2) -> list[tu
 
 
 def update_inventory(
-    previous: pl.DataFrame | None, root: Path, *, shard_size: int, max_bytes: int, now: datetime, workers: int = 2
+    previous: pl.DataFrame | None,
+    root: Path,
+    *,
+    shard_size: int,
+    max_bytes: int,
+    now: datetime,
+    workers: int = 2,
+    erased: Container[object] = (),
 ) -> tuple[pl.DataFrame, Changes]:
     """The inventory after looking at `root` once more; only files that are new or changed are read.
 
     A changed file is a new photo: its old row becomes `removed`, its new one is appended. Rows keep their shard for ever; new rows
-    fill the last shard up to `shard_size` and then open new ones. Raises OSError when `root` cannot be listed.
+    fill the last shard up to `shard_size` and then open new ones. A photo whose id is in `erased` gets no row, under whatever name it
+    comes. Raises OSError when `root` cannot be listed, PhotosUnavailable when it goes away meanwhile, or when nothing at all is there
+    where photos were: a disk that is not mounted is an empty folder.
     """
     old = empty_inventory() if previous is None else previous
     listed = list(scan_folder(root, max_bytes=max_bytes))
+    before = old.filter(pl.col("state") != "removed").height
+    if before and not listed:
+        raise PhotosUnavailable(
+            f"the photo folder {root} is empty, and {before} files were in it: if its disk is not mounted, mount it; "
+            "if they are meant to be gone, delete `processed` in the data folder too"
+        )
     current = {
         row["filename"]: (i, row) for i, row in enumerate(old.iter_rows(named=True)) if row["state"] != "removed"
     }
@@ -153,8 +179,14 @@ def update_inventory(
     known = {file.filename for file in listed if is_known(file)}
     rows = old.to_dicts()
     new: list[tuple[Found, str | None]] = []
-    changed = 0
+    changed = refused = displaced = 0
     for file, identity in identify(root, (f for f in listed if f.filename not in known), workers=workers):
+        if identity in erased:
+            refused += 1
+            if file.filename in current:
+                displaced += 1
+                rows[current[file.filename][0]] |= {"state": "removed", "reason": "the file is gone"}
+            continue
         if file.filename not in current:
             new.append((file, identity))
             continue
@@ -173,7 +205,7 @@ def update_inventory(
     for index in gone:
         rows[index] |= {"state": "removed", "reason": "the file is gone"}
     rows += _place(new, rows, shard_size, now)
-    changes = Changes(len(new) - changed, changed, len(gone), len(known))
+    changes = Changes(len(new) - changed, changed, len(gone) + displaced, len(known), refused)
     return mark_duplicates(pl.DataFrame(rows, schema=INVENTORY_SCHEMA)), changes
 
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from facestats_pipeline.core.images.images import ImageProblem, inspect_image
 from facestats_pipeline.core.ingest.identity import PhotoChanged
+from facestats_pipeline.core.ingest.sources import Sources
 from facestats_pipeline.core.progress import track
 
 MANIFEST_SCHEMA: dict[str, pl.DataType] = {
@@ -28,14 +29,11 @@ MANIFEST_SCHEMA: dict[str, pl.DataType] = {
 STATUSES = ("ok", "corrupt", "too_large", "unsupported", "duplicate", "removed")
 _INSPECTED = ("width", "height", "format", "status", "reason")
 
-Provenance = dict[str, str | None]
-"""source, licence, consent: what the collection says of its photos."""
-
 
 def build_manifest(
     inventory: pl.DataFrame,
     read: Callable[[str, str], bytes],
-    provenance: Provenance,
+    sources: Sources,
     *,
     max_pixels: int,
     previous: pl.DataFrame | None = None,
@@ -43,8 +41,8 @@ def build_manifest(
 ) -> pl.DataFrame:
     """Manifest of one shard: (n files) rows with MANIFEST_SCHEMA, in order of arrival.
 
-    `inventory`: the shard's rows. `read(filename, image_id)` gives a photo's bytes and may raise OSError or PhotoChanged. Photos that
-    `previous` holds as inspected are not read again.
+    `inventory`: the shard's rows. `read(filename, image_id)` gives a photo's bytes and may raise OSError or PhotoChanged. `sources`: what
+    is said of each photo's source, licence and consent. Photos that `previous` holds as inspected are not read again.
     """
     known = _inspected_before(previous)
 
@@ -57,7 +55,7 @@ def build_manifest(
             found = known[row["image_id"]]
         else:
             found = _inspect(lambda: read(row["filename"], row["image_id"]), max_pixels)
-        return {name: row.get(name) for name in MANIFEST_SCHEMA} | provenance | found
+        return {name: row.get(name) for name in MANIFEST_SCHEMA} | sources.of(row["filename"]) | found
 
     rows = inventory.to_dicts()
     with ThreadPoolExecutor(workers) as pool:

@@ -32,14 +32,17 @@ def match_report(files: Sequence[str], filenames: Sequence[str]) -> FileMatch:
     the longest such end wins if it is the only one on both sides. "train/1.jpg" never means "val/1.jpg". `\\` counts as `/`, and a
     leading "./" and outer spaces do not count, unless a photo's name needs them.
     """
-    exact = set(filenames)
-    by_path: dict[str, list[str]] = defaultdict(list)
-    by_end: dict[str, list[str]] = defaultdict(list)
-    for name in dict.fromkeys(filenames):
-        parts = _parts(name)
-        by_path["/".join(parts)].append(name)
-        for start in range(1, len(parts)):
-            by_end["/".join(parts[start:])].append(name)
+    said = set(files)
+    asked = {end for file in said for end in _ends(_parts(file))}  # nothing else is kept: photos may be millions
+    exact: set[str] = set()
+    by_path: dict[str, dict[str, None]] = defaultdict(dict)
+    by_end: dict[str, dict[str, None]] = defaultdict(dict)
+    for name in filenames:
+        if name in said:
+            exact.add(name)
+        for start, end in enumerate(_ends(_parts(name))):
+            if end in asked:
+                (by_end if start else by_path)[end][name] = None
 
     claims: dict[str, list[tuple[int, str]]] = defaultdict(list)  # filename → (length of the common end, file)
     ambiguous: dict[str, list[str]] = {}
@@ -65,17 +68,24 @@ def match_report(files: Sequence[str], filenames: Sequence[str]) -> FileMatch:
     return FileMatch({f: matched[f] for f in dict.fromkeys(files) if f in matched}, ambiguous, unmatched)
 
 
-def _candidates(parts: list[str], by_path: dict[str, list[str]], by_end: dict[str, list[str]]) -> tuple[int, list[str]]:
+def _candidates(
+    parts: list[str], by_path: dict[str, dict[str, None]], by_end: dict[str, dict[str, None]]
+) -> tuple[int, list[str]]:
     """Filenames that share the longest end with a path of `parts`, and how many components that end has."""
-    whole = "/".join(parts)
-    if found := by_path.get(whole):
-        return len(parts) + 1, found  # the same path: longer than any mere end
-    if found := by_end.get(whole):
-        return len(parts), found
-    for start in range(1, len(parts)):
-        if found := by_path.get("/".join(parts[start:])):
-            return len(parts) - start, found
+    ends = _ends(parts)
+    if found := by_path.get(ends[0]):
+        return len(parts) + 1, list(found)  # the same path: longer than any mere end
+    if found := by_end.get(ends[0]):
+        return len(parts), list(found)
+    for start, end in enumerate(ends[1:], start=1):
+        if found := by_path.get(end):
+            return len(parts) - start, list(found)
     return 0, []
+
+
+def _ends(parts: list[str]) -> list[str]:
+    """The whole path, and each end of it in whole components, longest first."""
+    return ["/".join(parts[start:]) for start in range(max(1, len(parts)))]
 
 
 def _parts(path: str) -> list[str]:

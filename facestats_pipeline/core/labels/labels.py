@@ -43,20 +43,22 @@ EXPECTED = (
     "Expected a table with a header: file, and one or more of age, age_years, gender, race "
     "(FairFace's columns), or SCUT-FBP5500's list of 'AF1.jpg 3.2'."
 )
+FILE_WORDS = (
+    "file",
+    "filename",
+    "file name",
+    "image",
+    "image path",
+    "image name",
+    "image file",
+    "img",
+    "img path",
+    "path",
+    "photo",
+)
+"""Header words of the column that says which photo a row is about."""
 _MEANINGS = {
-    "file": (
-        "file",
-        "filename",
-        "file name",
-        "image",
-        "image path",
-        "image name",
-        "image file",
-        "img",
-        "img path",
-        "path",
-        "photo",
-    ),
+    "file": FILE_WORDS,
     "gender": ("gender", "sex"),
     "ethnicity": ("race", "ethnicity"),
     "age": ("age",),

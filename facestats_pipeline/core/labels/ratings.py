@@ -1,4 +1,4 @@
-"""Ratings that people gave: one row a photo or one row a rater and photo, and SCUT-FBP5500's list and official splits."""
+"""Ratings that people gave: one row a photo or one row a rater and photo, and SCUT-FBP5500's list."""
 
 import math
 import re
@@ -46,14 +46,14 @@ class Ratings:
         warnings: one sentence each.
         rejected: row, column, value, reason of everything that was not used.
         provenance: where the ratings come from.
-        scale: least and greatest single number in the file.
+        scale: least and greatest rating that one rater gave; None when the file has means only, which never reach the ends of a scale.
     """
 
     frame: pl.DataFrame
     warnings: list[str]
     rejected: pl.DataFrame
     provenance: Provenance
-    scale: tuple[float, float]
+    scale: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ def read_ratings(path: Path | str) -> Ratings:
     rows = [merged for file, several in files.items() if (merged := _merge(file, several, rejected, warnings))]
     if not rows:
         raise LabelsError(f"{path}: no usable rating in it. {EXPECTED}")
-    singles = [row.rating for several in files.values() for row in several]
+    singles = [row.rating for several in files.values() for row in several if row.rater]
     frame = pl.DataFrame(rows, schema=RATINGS_SCHEMA)
-    scale = (min(singles), max(singles))
+    scale = (min(singles), max(singles)) if singles else None
     return Ratings(frame, sorted(set(warnings)), rejected_frame(rejected), provenance_of_file(path, data), scale)
 
 
@@ -156,23 +156,3 @@ def _merge(
     if len(rows) > 1:
         warnings.append("some rows repeat a photo with the same rating; they were merged")
     return {"file": file, "rating": first.rating, "sd": first.sd, "n": first.n, "raters": len(raters)}
-
-
-def read_scut_splits(folder: Path | str) -> dict[str, tuple[list[str], list[str]]]:
-    """SCUT-FBP5500's official splits under its `train_test_files` folder: {"60_40" or "fold_1" … "fold_5": (train, test) files}.
-
-    Raises LabelsError when a list is missing or unreadable.
-    """
-    folder = Path(folder)
-    root = folder if folder.name == "train_test_files" else folder / "train_test_files"
-    pairs = {"60_40": (root / "split_of_60%training and 40%testing", "train.txt", "test.txt")}
-    for k in range(1, 6):
-        sub = root / "5_folders_cross_validations_files" / f"cross_validation_{k}"
-        pairs[f"fold_{k}"] = (sub, f"train_{k}.txt", f"test_{k}.txt")
-    splits: dict[str, tuple[list[str], list[str]]] = {}
-    for name, (sub, train, test) in pairs.items():
-        both = [[str(f) for f in read_ratings(sub / part).frame["file"]] for part in (train, test)]
-        if shared := set(both[0]) & set(both[1]):
-            raise LabelsError(f"{sub}: {len(shared)} photos are both in {train} and in {test}")
-        splits[name] = (both[0], both[1])
-    return splits

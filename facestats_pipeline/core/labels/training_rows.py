@@ -1,6 +1,6 @@
 """Labels brought together with the embeddings of the photos they are about."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +25,14 @@ class TrainingRows:
         return self.table["image_id"].to_list()
 
 
-def training_rows(labels: pl.DataFrame, filenames: Sequence[str], shards: Iterable[pl.DataFrame]) -> TrainingRows:
+def training_rows(
+    labels: pl.DataFrame, filenames: Sequence[str], shards: Iterable[pl.DataFrame], *, withheld: Collection[str] = ()
+) -> TrainingRows:
     """Join `labels` (column `file` and whatever they say) to embeddings; only labelled rows are held in memory.
 
-    `filenames`: of all live images, to match files against. `shards`: tables with image_id, filename, embedding, model_id. Raises
-    TrainingRefused when no label matches a photo, or the embeddings come from several encoders.
+    `filenames`: of all live images, to match files against. `shards`: tables with image_id, filename, embedding, model_id. `withheld`:
+    those of `filenames` that nothing may be learned from. Raises TrainingRefused when no label matches a photo, when only withheld ones
+    have labels, or when the embeddings come from several encoders.
     """
     matched = match_files(labels["file"].to_list(), filenames)
     if not matched:
@@ -38,6 +41,10 @@ def training_rows(labels: pl.DataFrame, filenames: Sequence[str], shards: Iterab
             f"none of the {labels.height} labelled files is among the {len(filenames)} photos; the column `file` must end like the "
             f"paths below the raw folder (the first one is {len(str(example).split('/'))} folders deep)"
         )
+    # Labels are matched against all photos: that one is withheld does not make its label another photo's.
+    matched = {file: name for file, name in matched.items() if name not in withheld}
+    if not matched:
+        raise TrainingRefused("the setting `use` keeps every labelled photo out of training")
     names = pl.DataFrame({"file": list(matched), "filename": list(matched.values())})
     wanted = labels.join(names, on="file").drop("file")
     tables, vectors, encoders = [], [], set[str]()
@@ -54,3 +61,22 @@ def training_rows(labels: pl.DataFrame, filenames: Sequence[str], shards: Iterab
             f"the embeddings come from {len(encoders)} encoders; run the pipeline so that all are current"
         )
     return TrainingRows(np.concatenate(vectors), pl.concat(tables), encoders.pop())
+
+
+def kinds_of_rows(
+    rows: TrainingRows, labels: pl.DataFrame | None, filenames: Sequence[str]
+) -> dict[str, list[str | None]]:
+    """For each of gender, ethnicity and age_bin the label (n,) that people gave of each row, None where there is none.
+
+    `labels`: LABELS_SCHEMA, or None; `filenames`: of all live images, to match files against. Used to report figures by group.
+    """
+    kinds = ("gender", "ethnicity", "age_bin")
+    if labels is None:
+        return {}
+    matched = match_files(labels["file"].to_list(), filenames)
+    names = pl.DataFrame(
+        {"file": list(matched), "filename": list(matched.values())}, schema={"file": pl.String, "filename": pl.String}
+    )
+    said = labels.join(names, on="file").select("filename", *kinds)
+    beside = rows.table.select("filename").join(said, on="filename", how="left", maintain_order="left")
+    return {kind: beside[kind].to_list() for kind in kinds if beside[kind].null_count() < beside.height}

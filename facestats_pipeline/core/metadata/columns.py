@@ -110,7 +110,7 @@ _ATTRIBUTES: Docs = {
     "gender_p": "calibrated probability of gender_top",
     "ethnicity_p": "calibrated probability of ethnicity_top",
     "age_p": "calibrated probability of age_bin_top",
-    "age": "age in years as estimated; null without a model or a face",
+    "age": "age in years as estimated, of photos the age model learned from out of fold; null without a model or a face",
     "age_lo": "lower end of the conformal interval of age, years",
     "age_hi": "upper end of the conformal interval of age, years",
     "gender_source": "what decided gender: shipped, probe, zeroshot or none",
@@ -190,7 +190,7 @@ _COMPOSITES: Docs = {
     "method": "how the photos were brought together: mean, aligned or warped",
     "size": "side of the picture in pixels",
     "status": "made or refused",
-    "reason": "why refused, or what was skipped; empty otherwise",
+    "reason": "why refused, or what was left out, skipped or sampled; empty otherwise",
 }
 
 _NEAR_DUPLICATES: Docs = {
@@ -212,7 +212,7 @@ _LABEL_STRUCTURE: Docs = {
 
 _BIAS_AUDIT: Docs = {
     "attribute": "what is audited: gender, ethnicity, age_bin, age or attractiveness",
-    "metric": "accuracy, coverage, overconfidence, mean_error, mae or mean_score",
+    "metric": "accuracy, coverage, overconfidence, mean_error, mae, interval_coverage or mean_score",
     "group_kind": "all, gender, ethnicity, age_bin or gender × ethnicity",
     "group": "the group, by human labels",
     "n": "photos the figure is of",
@@ -223,6 +223,7 @@ _BIAS_AUDIT: Docs = {
     "gap": "value less the value of all photos outside the group",
     "gap_lo": "lower end of the confidence interval of the gap",
     "gap_hi": "upper end of the confidence interval of the gap",
+    "gap_size": "gap without its sign; of errors and scores in standard deviations of the truth, else of the score",
     "p": "p-value of the gap",
     "p_adjusted": "p after correction for the number of comparisons",
     "note": "why there is no figure; empty otherwise",

@@ -5,6 +5,7 @@ cluster), and where its group has few labels (group balance). This is pool-based
 Settles, "Active Learning Literature Survey" (2009), sections 3.1 and 3.6.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,16 @@ WEIGHT_UNCERTAINTY, WEIGHT_DIVERSITY, WEIGHT_BALANCE = 0.5, 0.25, 0.25
 # Half for what the models say of the image itself, half for where it lies: uncertainty alone fills a queue with one kind of
 # difficult photo, and the other two alone would ask about photos that every model gets right.
 
-_DETAILS: Schema = QUEUE_SCHEMA | {"cluster": pl.Int32(), "manual_disputed": pl.List(pl.String())}
+_CELL = ["cluster", "group"]
+_HELD = 100_000
+"""Rows held beside the most uncertain of each cell before these are sorted out again: some 20 MB."""
+
+Table = pl.DataFrame | pl.LazyFrame
+
+_DETAILS = [*without(QUEUE_SCHEMA, ["priority", "why"]), "cluster", "manual_disputed"]
 
 
-def labels_template(master: pl.DataFrame | pl.LazyFrame, *, size: int = DEFAULT_SIZE) -> pl.DataFrame:
+def labels_template(master: Table | Iterable[Table], *, size: int = DEFAULT_SIZE) -> pl.DataFrame:
     """The `size` images most worth a label, best first, with QUEUE_SCHEMA and the models' suggestions.
 
     Left out: images with a hand label (unless annotators tie on one), images whose every attribute has a label already, and photos
@@ -47,38 +54,52 @@ def labels_template(master: pl.DataFrame | pl.LazyFrame, *, size: int = DEFAULT_
       each cluster would have if labels were spread evenly;
     - balance is the same within the group of the most probable gender and ethnicity.
 
-    Deterministic. `master`: the master table, read lazily. ValueError for a size below 1.
+    Deterministic. `master`: the master table, or its pieces in any order, of which one is in memory at a time. ValueError for a size
+    below 1.
     """
     if size < 1:
         raise ValueError(f"the size of the label queue must be at least 1, got {size}")
-    table = master.lazy()
-    slim = table.select(_slim_columns()).collect()
-    chosen = _choose(slim, size)
-    wanted = without(_DETAILS, ["priority", "why"])
-    columns = [name for name in wanted if name in table.collect_schema().names()]
-    details = table.select(columns).join(chosen.lazy().select("image_id"), on="image_id", how="semi").collect()
-    queue = chosen.join(conform(details, wanted), on="image_id", how="left", maintain_order="left")
+    pieces = [master] if isinstance(master, Table) else master
+    candidates, labelled = _condense((piece.lazy().select(_slim_columns()).collect() for piece in pieces), size)
+    chosen = _choose(candidates, labelled, size)
+    queue = chosen.join(candidates, on="image_id", how="left", maintain_order="left")
     reasons = [_why(row) for row in queue.iter_rows(named=True)]
     return conform(queue.with_columns(pl.Series("why", reasons, dtype=pl.String)), QUEUE_SCHEMA)
 
 
-def _choose(slim: pl.DataFrame, size: int) -> pl.DataFrame:
+def _condense(pieces: Iterable[pl.DataFrame], size: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The open images that can be chosen, and per cluster and group how many images are labelled.
+
+    Images of one cluster and group differ in uncertainty alone, so no more than the `size` most uncertain of each such cell matter.
+    """
+    held: list[pl.DataFrame] = []
+    counts: list[pl.DataFrame] = []
+    for piece in pieces:
+        counts.append(piece.group_by(_CELL).agg(pl.col("labelled").sum()))
+        held.append(piece.filter("open"))
+        if sum(map(len, held)) > _HELD + len(held[0]):
+            held = [_most_uncertain(held, size)]
+    labelled = pl.concat(counts).group_by(_CELL).agg(pl.col("labelled").sum()).sort(_CELL)
+    return _most_uncertain(held, size), labelled
+
+
+def _most_uncertain(pieces: list[pl.DataFrame], size: int) -> pl.DataFrame:
+    ordered = pl.concat(pieces).sort(["uncertainty", "image_id"], descending=[True, False])
+    return ordered.group_by(_CELL, maintain_order=True).head(size).select(pieces[0].columns)
+
+
+def _choose(candidates: pl.DataFrame, labelled: pl.DataFrame, size: int) -> pl.DataFrame:
     """image_id, priority, diversity, balance of the chosen images, in order.
 
-    Images of one cluster and group differ in uncertainty alone, so each such cell is a stack of which only the top is looked at.
+    Each cell of cluster and group is a stack of which only the top is looked at. `labelled`: labelled images per cell.
     """
-    stacks = (
-        slim.filter("open")
-        .sort(["uncertainty", "image_id"], descending=[True, False])
-        .group_by("cluster", "group", maintain_order=True)
-        .agg(pl.col("image_id").head(size), pl.col("uncertainty").head(size))
-    )
+    stacks = candidates.group_by(_CELL, maintain_order=True).agg("image_id", "uncertainty")
     ids, uncertain = stacks["image_id"].to_list(), stacks["uncertainty"].to_list()
-    cluster, cluster_labels = _labels_by(slim, stacks["cluster"])
-    group, group_labels = _labels_by(slim, stacks["group"])
-    labels_and_queue = int(slim["labelled"].sum()) + size
-    cluster_share = max(1.0, labels_and_queue / max(1, slim["cluster"].n_unique()))
-    group_share = max(1.0, labels_and_queue / max(1, slim["group"].n_unique()))
+    cluster, cluster_labels = _labels_by(labelled, stacks["cluster"])
+    group, group_labels = _labels_by(labelled, stacks["group"])
+    labels_and_queue = int(labelled["labelled"].sum()) + size
+    cluster_share = max(1.0, labels_and_queue / max(1, labelled["cluster"].n_unique()))
+    group_share = max(1.0, labels_and_queue / max(1, labelled["group"].n_unique()))
     top = np.zeros(len(ids), dtype=int)
     head = np.array([stack[0] for stack in uncertain])  # the top's uncertainty; -inf when the stack is used up
     rows: list[tuple[str, float, float, float]] = []
@@ -96,15 +117,15 @@ def _choose(slim: pl.DataFrame, size: int) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _labels_by(slim: pl.DataFrame, cells: pl.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _labels_by(labelled: pl.DataFrame, cells: pl.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """For each of `cells` the number of its value, and for each value how many labelled images there are."""
-    counts = slim.group_by(cells.name, maintain_order=True).agg(pl.col("labelled").sum())
+    counts = labelled.group_by(cells.name, maintain_order=True).agg(pl.col("labelled").sum())
     number = {value: i for i, value in enumerate(counts[cells.name].to_list())}
     return np.array([number[value] for value in cells.to_list()], dtype=int), counts["labelled"].to_numpy().astype(int)
 
 
-def _slim_columns() -> list[pl.Expr]:
-    """What ordering needs of every image, in as few bytes as possible."""
+def _slim_columns() -> list[str | pl.Expr]:
+    """What the queue shows of an image, and what its order needs."""
     settled = {
         attribute: ~_tied(attribute)
         & (
@@ -125,9 +146,8 @@ def _slim_columns() -> list[pl.Expr]:
     )
     group = gender.fill_null(len(GENDERS)) * (len(ETHNICITIES) + 1) + ethnicity.fill_null(len(ETHNICITIES))
     return [
-        pl.col("image_id"),
+        *_DETAILS,
         pl.mean_horizontal(unsure).fill_null(0.0).cast(pl.Float32).alias("uncertainty"),
-        pl.col("cluster"),
         group.alias("group"),
         pl.any_horizontal(settled.values()).alias("labelled"),
         (has_face & (disputed | (~by_hand & ~pl.all_horizontal(settled.values())))).alias("open"),

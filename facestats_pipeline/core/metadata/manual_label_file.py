@@ -54,19 +54,11 @@ def read_history(path: Path, known_ids: Container[str] | None = None) -> tuple[p
     With `known_ids`, an image id that is not in it is rejected. `row` counts lines from 1, the header's. An empty file has no labels.
     Raises LabelsError when the file cannot be read or its header lacks a column.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise LabelsError(f"{path}: cannot be read ({error.strerror})") from None
-    # Line by line and not as one CSV: a quote that is never closed must not swallow the rows below it.
-    lines = [(n, line) for n, line in enumerate(re.split(r"\r\n|\r|\n", decode(data, [])), 1) if line.strip()]
+    lines = _lines(path)
     labels: list[dict[str, Any]] = []
     rejected: list[dict[str, Any]] = []
     if lines:
-        delimiter = max(",;\t|", key=lines[0][1].count)
-        header = [_NAMES.get(word_key(cell), "") for cell in _cells(lines[0][1], delimiter) or []]
-        if problem := _header_problem(header):
-            raise LabelsError(f"{path}: {problem}. The columns are {', '.join(COLUMNS)}")
+        header, delimiter = _header(path, lines[0][1])
         for row, line in lines[1:]:
             try:
                 cells = _row(line, delimiter, header)
@@ -74,6 +66,29 @@ def read_history(path: Path, known_ids: Container[str] | None = None) -> tuple[p
             except _Rejected as no:
                 rejected.append({"row": row, "column": no.column, "value": no.value[:200], "reason": no.reason})
     return pl.DataFrame(labels, schema=HISTORY_SCHEMA), pl.DataFrame(rejected, schema=REJECTED_SCHEMA)
+
+
+def read_columns(path: Path) -> tuple[list[str], str]:
+    """What each column of the file holds, one of COLUMNS or "" for another, and the delimiter. Raises LabelsError."""
+    lines = _lines(path)
+    return _header(path, lines[0][1] if lines else "")
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """Line by line and not as one CSV: a quote that is never closed must not swallow the rows below it."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise LabelsError(f"{path}: cannot be read ({error.strerror})") from None
+    return [(n, line) for n, line in enumerate(re.split(r"\r\n|\r|\n", decode(data, [])), 1) if line.strip()]
+
+
+def _header(path: Path, line: str) -> tuple[list[str], str]:
+    delimiter = max(",;\t|", key=line.count)
+    header = [_NAMES.get(word_key(cell), "") for cell in _cells(line, delimiter) or []]
+    if problem := _header_problem(header):
+        raise LabelsError(f"{path}: {problem}. The columns are {', '.join(COLUMNS)}")
+    return header, delimiter
 
 
 def _header_problem(header: list[str]) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES as ATTRIBUTE_NAMES
 from facestats_pipeline.core.metadata.agreement import krippendorff_alpha
 from facestats_pipeline.core.metadata.manual_label_file import read_history
-from facestats_pipeline.core.metadata.table_inputs import ATTRIBUTES, Schema, conform, joined, left_join
+from facestats_pipeline.core.metadata.table_inputs import ATTRIBUTES, Schema, conform, joined, left_join, rows_about
 
 RESOLVED_SCHEMA: Schema = {
     "image_id": pl.String(),
@@ -101,7 +101,7 @@ def attributes_with_manual(attributes: pl.DataFrame, manual: ManualLabels | None
     attributes on which annotators tie, whose value is null.
     """
     frame = conform(attributes, ATTRIBUTES)
-    resolved = pl.DataFrame(schema=RESOLVED_SCHEMA) if manual is None else manual.frame
+    resolved = pl.DataFrame(schema=RESOLVED_SCHEMA) if manual is None else rows_about(manual.frame, frame)
     per_image = resolved.group_by("image_id").agg(
         *(
             pl.col("value").filter(pl.col("attribute") == attribute).first().alias(f"manual_{attribute}")

@@ -9,6 +9,7 @@ from facestats_pipeline.core.metadata.table_inputs import (
     DETECTION,
     GEOMETRY,
     IDS,
+    MESH_ANGLES,
     PREPROC_STATUS,
     QUALITY,
     SCORES,
@@ -24,7 +25,7 @@ from facestats_pipeline.core.metadata.table_inputs import (
 )
 from facestats_pipeline.core.metadata.tables import FINAL, FLAGS_SCHEMA, PREDICTIONS
 
-__all__ = ["MASTER_SCHEMA", "MergeError", "run_merge"]
+__all__ = ["MASTER_SCHEMA", "TAKEN", "MergeError", "run_merge"]
 
 FACTS: Schema = {
     "source": pl.String(),
@@ -59,6 +60,23 @@ MASTER_SCHEMA: Schema = joined(
     FINAL,
     SCORES,
 )
+
+
+TAKEN: dict[str, tuple[str, ...]] = {
+    "manifest": ("image_id", "filename", "status", *FACTS),
+    "preproc": ("image_id", *DETECTION, "status", "reason"),
+    "image_quality": ("image_id", *QUALITY),
+    "face_geometry": ("image_id", *without(GEOMETRY, MESH_ANGLES.values()), *MESH_ANGLES),
+    "embeddings_clip": ("image_id", "model_id"),
+    "attributes": ("image_id", *_ATTRIBUTES),
+    "attributes_flags": ("image_id", *_FLAGS),
+    "attributes_with_clusters": ("image_id", *CLUSTERS),
+    "attributes_with_manual": ("image_id", *MANUAL),
+    "attributes_with_predictions": ("image_id", *PREDICTIONS),
+    "attributes_final": ("image_id", *FINAL),
+    "attractiveness_scores": ("image_id", *SCORES),
+}
+"""Table → the columns of it that `run_merge` needs: reading no others leaves embeddings and landmarks, most of the bytes, on the disk."""
 
 
 def run_merge(

@@ -116,7 +116,15 @@ def left_join(left: pl.DataFrame, right: pl.DataFrame | None, columns: Schema, t
         return left.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in columns.items())
     wanted = conform(right, {"image_id": pl.String(), **columns})
     require_unique(wanted, table)
+    # The usual case: the same rows in the same order need no hash table.
+    if wanted["image_id"].equals(left["image_id"]):
+        return left.hstack(wanted.drop("image_id"))
     return left.join(wanted, on="image_id", how="left", maintain_order="left")
+
+
+def rows_about(table: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `table` that are about an image of `images`: what a shard needs of a table over the whole collection."""
+    return table.join(images.select("image_id"), on="image_id", how="semi", maintain_order="left")
 
 
 def require_unique(frame: pl.DataFrame, table: str) -> None:

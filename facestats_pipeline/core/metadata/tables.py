@@ -34,6 +34,7 @@ from facestats_pipeline.core.metadata.table_inputs import (
     geometry_of,
     joined,
     left_join,
+    rows_about,
     without,
 )
 
@@ -133,6 +134,7 @@ def attributes_with_predictions(
             raise ValueError(
                 f"predictions of {sorted(map(str, strange))}; the attributes are {', '.join(ATTRIBUTE_NAMES)}"
             )
+    oof, seen = rows_about(oof, frame), None if seen is None else rows_about(seen, frame)
     if seen is not None:
         unpredicted = seen.select("image_id", "attribute").unique().join(oof, on=["image_id", "attribute"], how="anti")
         oof = pl.concat([oof, conform(unpredicted, _OOF)])

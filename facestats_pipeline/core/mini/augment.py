@@ -34,6 +34,10 @@ class Ranges:
     erase: float = 0.30  # share with one rectangle blanked
 
 
+ALIGNED = Ranges(rotate=8.0, zoom_out=0.15, zoom_in=0.18, shift=0.06)
+"""For faces that were aligned before: their place and size is known but for the detector's error."""
+
+
 def to_float(photos: Tensor) -> Tensor:
     """(n, h, w, 3) u8 → (n, 3, h, w) f32 in 0–1, channels last in memory."""
     return photos.permute(0, 3, 1, 2).float().div_(255)

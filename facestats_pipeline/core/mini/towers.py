@@ -17,6 +17,19 @@ EMBED_DIM = 512
 IMAGE_SIZE = 112
 
 
+class MirroredResNet(ResNet):
+    """A ResNet whose features, outside training, are the mean of those of a picture and of its mirror image.
+
+    A face and its mirror image then have the same embedding. It doubles the work and brings up to a point of accuracy:
+    docs/mini-training-log.md has the figures.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, 3, side, side) → (n, channels)."""
+        features: torch.Tensor = super().forward(x)
+        return features if self.training else (features + super().forward(x.flip(3))) / 2
+
+
 @register_model
 def facestats_resnet18s(pretrained: bool = False, **kwargs: Any) -> torch.nn.Module:
     """ResNet-18 of 5/8 width with the deep stem and average-pooled shortcuts of ResNet-D (He et al. 2019): 4.4 M weights, 320-d.
@@ -44,7 +57,7 @@ def facestats_resnet18s(pretrained: bool = False, **kwargs: Any) -> torch.nn.Mod
         "classifier": "fc",
     }
     network: torch.nn.Module = build_model_with_cfg(
-        ResNet, "facestats_resnet18s", False, **(arguments | kwargs | {"pretrained_cfg": config})
+        MirroredResNet, "facestats_resnet18s", False, **(arguments | kwargs | {"pretrained_cfg": config})
     )
     return network
 

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
 from facestats_pipeline.core.mini import captions
-from facestats_pipeline.core.mini.augment import Ranges, random_views
-from facestats_pipeline.core.mini.data import FaceSet, decode_once, open_split
+from facestats_pipeline.core.mini.augment import ALIGNED, Ranges, random_views
+from facestats_pipeline.core.mini.data import FaceSet, align_once, decode_once, open_split
 from facestats_pipeline.core.mini.evaluate import validate
 from facestats_pipeline.core.mini.losses import (
     Heads,
@@ -36,6 +36,7 @@ from facestats_pipeline.core.mini.losses import (
 from facestats_pipeline.core.mini.muon import MuonAdam, parameter_groups
 from facestats_pipeline.core.mini.tokenizer import MERGES_FILE, load_tokenizer, write_merges
 from facestats_pipeline.core.mini.towers import EMBED_DIM, build_clip, model_config
+from facestats_pipeline.core.preproc.detection import load_detector
 from facestats_pipeline.core.progress import report
 
 
@@ -64,6 +65,7 @@ class Settings:
     image_tower: str = "facestats_resnet18s"
     start_from: str = ""  # a finished run's checkpoint whose averaged weights a new cycle starts from
     ranges: Ranges = field(default_factory=Ranges)
+    aligned_ranges: Ranges = field(default_factory=lambda: ALIGNED)
     weights: Weights = field(default_factory=Weights)
 
     def side_at(self, progress: float) -> int:
@@ -98,14 +100,18 @@ class Trainer:
         self._order: tuple[int, np.ndarray[Any, Any]] | None = None
 
     def batch(self) -> tuple[Tensor, Tensor, np.ndarray[Any, Any]]:
-        """This process's photos u8 (n, 128, 128, 3) and labels (n, 3) of the current step: a fresh permutation each epoch."""
+        """This process's photos u8 (2, n, 128, 128, 3), plain and aligned, and labels (n, 3) of the current step.
+
+        Each epoch is a fresh permutation of the photos.
+        """
         epoch, place = divmod(self.step, self.steps_an_epoch)
         if self._order is None or self._order[0] != epoch:
             self._order = (epoch, np.random.default_rng((self.settings.seed, epoch, 1)).permutation(len(self.data)))
         n = self.settings.photos
         mine = self._order[1][place * n : (place + 1) * n][self.rank :: self.settings.processes]
         photos, labels = self.data.take(np.sort(mine))
-        return torch.from_numpy(photos).to(self.device), torch.from_numpy(labels).to(self.device), labels
+        both = np.stack([photos, self.data.take_aligned(np.sort(mine))])
+        return torch.from_numpy(both).to(self.device), torch.from_numpy(labels).to(self.device), labels
 
     def losses(self) -> dict[str, Tensor]:
         """The weighted terms of the current step."""
@@ -115,7 +121,11 @@ class Trainer:
         rng = np.random.default_rng((s.seed, draw, 2))
         photos, labels, plain_labels = self.batch()
         side = s.side_at(self.step / self.total)
-        views = random_views(torch.cat([photos, photos]), side, generator, s.ranges)  # (2n, 3, side, side)
+        # One view of each photo as it is, the other of its aligned form: the embedding is to be the same for both.
+        second = s.ranges if self.data.aligned is None else s.aligned_ranges
+        views = torch.cat(
+            [random_views(photos[0], side, generator, s.ranges), random_views(photos[1], side, generator, second)]
+        )  # (2n, 3, side, side)
         texts = [captions.about(rng, plain_labels[row]) for row in rng.choice(len(labels), s.text_captions)]
         prompts = captions.class_prompts(rng)
         words = [caption.text for caption in texts] + [text for group in prompts.values() for text in group]
@@ -256,8 +266,16 @@ def train(
             trainer.save(out / "checkpoint.pt")
         if trainer.step % trainer.steps_an_epoch == 0 or trainer.step == trainer.total:
             side = settings.side_at((trainer.step - 1) / trainer.total)
-            figures = validate(trainer.averaged(), held_out, tokenizer, side=side, device=device)
-            line = {"epoch": trainer.step / trainer.steps_an_epoch, "step": trainer.step, "side": side, **figures}
+            average = trainer.averaged()
+            figures = validate(average, held_out, tokenizer, side=side, device=device)
+            line: dict[str, Any] = {
+                "epoch": trainer.step / trainer.steps_an_epoch,
+                "step": trainer.step,
+                "side": side,
+                **figures,
+            }
+            if aligned := held_out.only_aligned():
+                line["aligned"] = validate(average, aligned, tokenizer, side=side, device=device)
             line["seconds"] = round(time.monotonic() - begun)
             with (out / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
@@ -280,6 +298,7 @@ def main() -> None:
         "--data", type=Path, help="folder of training Parquet files; not needed once the cache is there"
     )
     parser.add_argument("--cache", type=Path, required=True, help="where the decoded photos go (1.8 GB)")
+    parser.add_argument("--detector", type=Path, help="YuNet's ONNX file: trains on aligned photos too")
     parser.add_argument("--out", type=Path, required=True, help="checkpoints and the log")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--stop-at", type=int, help="stop, resumable, at this step")
@@ -290,6 +309,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.data is not None:
         decode_once(sorted(arguments.data.glob("*.parquet")), arguments.cache)
+    if arguments.detector is not None:
+        align_once(arguments.cache, load_detector(arguments.detector))
     chosen: dict[str, Any] = {option.name: getattr(arguments, option.name) for option in simple}
     if arguments.sides:
         pairs = (part.split(":") for part in arguments.sides.split(","))

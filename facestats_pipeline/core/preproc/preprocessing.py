@@ -6,6 +6,7 @@ A photo that cannot be used becomes a row that says why; nothing is raised for i
 import hashlib
 import json
 import math
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,7 @@ from facestats_pipeline.core.images.images import (
     fit_square,
     invert,
 )
+from facestats_pipeline.core.ingest.identity import PhotosUnavailable
 from facestats_pipeline.core.preproc.alignment import TEMPLATE, face_transform, warp
 from facestats_pipeline.core.preproc.detection import SURE_SCORE, FaceDetector, single_threaded_opencv
 from facestats_pipeline.core.preproc.faces import Face
@@ -36,7 +38,7 @@ from facestats_pipeline.core.progress import track
 Photo = tuple[str, str, Callable[[], bytes] | Path]
 """image_id, filename, and where the photo's bytes come from."""
 
-_METHOD = 1  # raised when the code changes what bytes come out; makes every preprocessed photo stale
+_METHOD = 2  # raised when the code changes what bytes come out; makes every preprocessed photo stale
 
 PREPROC_SCHEMA = pl.Schema(
     {
@@ -70,6 +72,7 @@ class PreprocSettings:
     align: bool = True
     min_face_score: float = SURE_SCORE
     max_pixels: int = MAX_PIXELS
+    max_bytes: int = 512 * 2**20  # of a file that is named by its path
 
     def __post_init__(self) -> None:
         if self.fit not in ("crop", "pad"):
@@ -80,8 +83,8 @@ class PreprocSettings:
             raise ValueError(f"quality is {self.quality}; it must be 1 to 100")
 
     def preproc_id(self, detector_name: str) -> str:
-        """12 hex characters over everything that changes the bytes or the row of a usable photo (max_pixels only refuses)."""
-        facts = {key: value for key, value in asdict(self).items() if key != "max_pixels"}
+        """12 hex characters over everything that changes the bytes or the row of a usable photo (max_pixels and max_bytes only refuse)."""
+        facts = {key: value for key, value in asdict(self).items() if key not in ("max_pixels", "max_bytes")}
         facts |= {"method": _METHOD, "detector": detector_name, "template": TEMPLATE.round(6).tolist()}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -134,7 +137,11 @@ def preprocess_photo(photo: Photo, settings: PreprocSettings, detector: FaceDete
         "reason": "",
     }
     try:
-        data = source.read_bytes() if isinstance(source, Path) else source()
+        data = _read_file(source, settings.max_bytes) if isinstance(source, Path) else source()
+    except PhotosUnavailable:
+        raise
+    except ImageProblem as problem:
+        return Preprocessed(image_id, filename, None, row | {"status": problem.status, "reason": problem.reason})
     except Exception as error:  # a photo may come from any store; the text is left out because it repeats the path
         what = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         row |= {"status": "unreadable", "reason": f"the file could not be read: {what}"}
@@ -144,6 +151,16 @@ def preprocess_photo(photo: Photo, settings: PreprocSettings, detector: FaceDete
     except ImageProblem as problem:
         return Preprocessed(image_id, filename, None, row | {"status": problem.status, "reason": problem.reason})
     return Preprocessed(image_id, filename, jpeg, row | facts)
+
+
+def _read_file(path: Path, max_bytes: int) -> bytes:
+    """A file that somebody names: no pipe or device, which may never end, and none of more than `max_bytes`."""
+    info = path.stat()
+    if not stat.S_ISREG(info.st_mode):
+        raise ImageProblem("unsupported", "not a regular file")
+    if info.st_size > max_bytes:
+        raise ImageProblem("too_large", f"{info.st_size} bytes are more than ingest.max_bytes ({max_bytes})")
+    return path.read_bytes()
 
 
 def _preprocess(data: bytes, settings: PreprocSettings, detector: FaceDetector | None) -> tuple[bytes, dict[str, Any]]:

@@ -11,12 +11,11 @@ import polars as pl
 
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
 from facestats_pipeline.core.metadata.flags import REASONS
-from facestats_pipeline.core.reports.card_text import RESPONSIBLE_USE, cell, front_matter, licence_id, section, table
-from facestats_pipeline.core.reports.model_plots import METRIC_WORDS
+from facestats_pipeline.core.reports.bias_plot import METRIC_WORDS
+from facestats_pipeline.core.reports.card_inputs import CardInput, inputs_section, licence_fields, photo_inputs
+from facestats_pipeline.core.reports.card_text import NOT_STATED, RESPONSIBLE_USE, cell, front_matter, section, table
 
 Frame = pl.DataFrame | pl.LazyFrame
-
-NOT_STATED = "not stated"
 
 _FINAL = (
     ("Gender", "gender_final", GENDERS),
@@ -32,7 +31,14 @@ _SIZES = (
 )
 
 
-def data_card(manifest: Frame, master: Frame, *, name: str = "Face photos", description: str = "") -> str:
+def data_card(
+    manifest: Frame,
+    master: Frame,
+    *,
+    name: str = "Face photos",
+    description: str = "",
+    inputs: Sequence[CardInput] = (),
+) -> str:
     """The data card of a collection.
 
     Args:
@@ -40,14 +46,14 @@ def data_card(manifest: Frame, master: Frame, *, name: str = "Face photos", desc
         master: all shards of `master.parquet`.
         name: title of the card.
         description: what the owner of the collection says of it, as a paragraph.
+        inputs: labels and models that went into it; the photos themselves are listed from the manifest.
     """
     listed, live = manifest.lazy(), master.lazy()
     n = int(live.select(pl.len()).collect().item())
-    licences = _values(listed.filter(pl.col("status") == "ok"), "licence")
     header = front_matter(
         {
             "pretty_name": name,
-            "license": licence_id([lic for lic in licences if lic != NOT_STATED]),
+            **licence_fields(photo_inputs(listed)),
             "task_categories": ["image-classification", "image-feature-extraction"],
             "tags": ["faces", "facestats"],
             "size_categories": [next((label for limit, label in _SIZES if n < limit), "n>10M")],
@@ -61,10 +67,11 @@ def data_card(manifest: Frame, master: Frame, *, name: str = "Face photos", desc
         section("Who is shown", _shown(live, n)),
         section("Quality", _flags(live, n)),
         section("How it was made", _made_with(live)),
+        inputs_section(inputs),
         section("Limits", _limits(live, n)),
         section("Responsible use", RESPONSIBLE_USE),
     ]
-    return header + "\n" + "\n\n".join(parts) + "\n"
+    return header + "\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
 def model_card(
@@ -72,7 +79,7 @@ def model_card(
     *,
     name: str,
     bias: pl.DataFrame | None = None,
-    licence: str = "other",
+    inputs: Sequence[CardInput] = (),
     description: str = "",
     kind: str = "classification",
 ) -> str:
@@ -83,14 +90,14 @@ def model_card(
             mapping with `value` and `ci_lo`/`ci_hi` or `se`, or `mean` and `sd`. Lists and names of photos are never printed.
         name: title of the card.
         bias: rows of `bias_audit` about this model.
-        licence: of the model, which cannot be freer than that of its labels and encoder.
+        inputs: what it was made from; the card's licence cannot be freer than theirs.
         description: one paragraph on what it does.
         kind: `classification` or `regression`.
     """
     figures = _figures(report)
     header = front_matter(
         {
-            "license": licence_id([licence]),
+            **licence_fields(inputs),
             "library_name": "facestats",
             "pipeline_tag": "image-classification" if kind == "classification" else "tabular-regression",
             "tags": ["faces", "facestats", kind],
@@ -108,6 +115,8 @@ def model_card(
             _figure_table(figures),
             _classes_table(report),
         ),
+        _by_group(report),
+        inputs_section(inputs),
         section("Warnings", "\n".join(f"- {text}" for text in warnings)) if warnings else "",
         section("Groups", *_groups(bias)),
         section("Intended use", _INTENDED),
@@ -143,6 +152,10 @@ _WORDS = {
     "log_loss": "Log loss",
     "target_error": "Target error",
     "threshold": "Threshold to answer",
+    "mean_squared_rating_noise": "Mean squared error of the mean ratings themselves",
+    "noise_ceiling_pearson": "Greatest Pearson's r that the noise of the ratings allows",
+    "Interval: coverage": "Share of photos whose truth it holds",
+    "Interval: nominal": "Share that it is meant to hold",
 }
 _FACT_KEYS = {
     "attribute": "Attribute",
@@ -157,6 +170,12 @@ _FACT_KEYS = {
     "threshold": "Answers from this probability on",
     "created_by": "Made by",
 }
+
+_METRIC_TYPES = {"Mean absolute error": "mae", "Root mean squared error": "rmse", "Pearson's r": "pearsonr"}
+"""Figure → the name of its metric in Hugging Face's `evaluate`."""
+
+_TABLES = ("candidates", "recall", "setting", "by_group", "duplicates", "intervals")
+"""Parts of a report that are no list of figures."""
 
 
 def _what_it_is(report: Mapping[str, Any], kind: str) -> str:
@@ -175,12 +194,13 @@ def _figures(report: Mapping[str, Any], prefix: str = "") -> list[tuple[str, flo
     """(name, value, interval) of every figure of a report, one level of nesting deep."""
     found: list[tuple[str, float, str]] = []
     for key, value in report.items():
-        if not prefix and (key in _FACT_KEYS or key in ("candidates", "recall", "setting")):
+        if not prefix and (key in _FACT_KEYS or key in _TABLES):
             continue
-        words = _WORDS.get(key, key.replace("_", " ").capitalize())
-        words = f"{prefix}: {words[:1].lower()}{words[1:]}" if prefix else words
+        words = _WORDS.get(f"{prefix}: {key}", _WORDS.get(key, key.replace("_", " ").capitalize()))
+        if prefix:
+            words = f"{prefix}: {words if words.startswith('Pearson') else words[:1].lower() + words[1:]}"
         if isinstance(value, float):
-            found.append((words, value, ""))
+            found.append((words, value, _interval(report.get("intervals", {}).get(key, {}))))
         elif isinstance(value, Mapping) and isinstance(value.get("value", value.get("mean")), int | float):
             found.append((words, float(value.get("value", value.get("mean"))), _interval(value)))
         elif isinstance(value, Mapping) and not prefix:
@@ -207,6 +227,30 @@ def _classes_table(report: Mapping[str, Any]) -> str:
         return ""
     rows = [(name, r["n"], float(r["value"]), _interval(r)) for name, r in recall.items()]
     return table(("Class", "n", "recall", "interval"), rows)
+
+
+def _by_group(report: Mapping[str, Any]) -> str:
+    """Error and coverage of the interval in each group that people's labels make, as a regressor's report keeps them."""
+    rows = [
+        (
+            kind.replace("_", " "),
+            group,
+            f["n"],
+            *(_with_interval(f.get(name)) for name in ("coverage", "mae", "mean_error")),
+        )
+        for kind, groups in report.get("by_group", {}).items()
+        for group, f in groups.items()
+    ]
+    if not rows:
+        return ""
+    header = ("", "Group", "n", "interval holds", "mean absolute error", "mean error")
+    return section(
+        "Groups of rated photos", table(header, rows), "95% intervals; a dash stands where a group is too small."
+    )
+
+
+def _with_interval(figure: Mapping[str, Any] | None) -> str | None:
+    return None if figure is None else f"{cell(float(figure['value']))} ({_interval(figure)})"
 
 
 def _groups(bias: pl.DataFrame | None) -> tuple[str, ...]:
@@ -239,15 +283,13 @@ def _p(value: float | None) -> str | float | None:
 
 def _index(name: str, report: Mapping[str, Any], figures: list[tuple[str, float, str]], kind: str) -> dict[str, Any]:
     metrics = [
-        {"type": key.lower().replace(" ", "_"), "name": key, "value": round(value, 4)} for key, value, _ in figures
+        {"type": _METRIC_TYPES.get(name, name.lower().replace(" ", "_")), "name": name, "value": round(value, 4)}
+        for name, value, _ in figures
+        if ": " not in name  # figures of parts are in the card
     ]
     task = {"type": "image-classification" if kind == "classification" else "tabular-regression"}
     data = {"name": str(report.get("provenance", "user's labels")), "type": "user-labels"}
     return {"name": name, "results": [{"task": task, "dataset": data, "metrics": metrics}]}
-
-
-def _values(frame: pl.LazyFrame, column: str) -> list[str]:
-    return _count(frame, column)["value"].to_list()
 
 
 def _count(frame: pl.LazyFrame, column: str) -> pl.DataFrame:

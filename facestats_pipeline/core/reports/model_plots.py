@@ -1,10 +1,9 @@
-"""Figures about models: learning curves, reliability, risk against coverage, and differences between groups."""
+"""Figures about models: learning curves, reliability, risk against coverage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -22,24 +21,6 @@ from facestats_pipeline.core.reports.plot_style import (
     panel_title,
     style_axes,
 )
-from facestats_pipeline.core.reports.plots import dot_rows
-
-METRIC_WORDS = {
-    "accuracy": "Share answered correctly",
-    "coverage": "Share answered",
-    "overconfidence": "Mean confidence less accuracy",
-    "mean_error": "Mean error",
-    "mae": "Mean absolute error",
-    "mean_score": "Mean score",
-}
-"""Metric of a bias audit → how figures and cards name it."""
-
-_SHORT = {
-    "overconfidence": "overconfidence",
-    "mae": "mean absolute error",
-    "mean_error": "mean error",
-    "mean_score": "mean score",
-}
 
 
 def plot_learning_curves(
@@ -87,7 +68,7 @@ def plot_reliability(rows: Sequence[Mapping[str, float]], *, name: str = "model"
     `rows`: of `calibration.reliability` on out-of-fold predictions, as a probe's report keeps them.
     """
     if not rows:
-        return _nothing(f"{name}: no labelled photo to check its confidence on")
+        return nothing_to_show(f"{name}: no labelled photo to check its confidence on")
     counts = np.array([row["n"] for row in rows], dtype=np.float64)
     n, weights = int(counts.sum()), counts / counts.sum()
     sure, right = (np.array([row[key] for row in rows]) for key in ("confidence", "accuracy"))
@@ -137,7 +118,7 @@ def plot_risk_coverage(
         chosen: (share answered, error among the answered) at the chosen threshold; (0, nan) when nothing is answered.
     """
     if not rows:
-        return _nothing(f"{name}: no labelled photo to measure errors on")
+        return nothing_to_show(f"{name}: no labelled photo to measure errors on")
     ordered = sorted(rows, key=lambda row: row["coverage"])
     everything, of = ordered[-1]["risk"], f"{n:,} photos" if n is not None else "the photos"
     if chosen is None:
@@ -168,61 +149,11 @@ def plot_risk_coverage(
     return figure
 
 
-def plot_bias(audit: pl.DataFrame, *, attribute: str, metric: str = "accuracy") -> Figure:
-    """Dot plot of one metric of one attribute, per group and intersection, against the overall figure.
-
-    `audit`: a frame of `bias.bias_audit`. Groups whose difference to the rest stays significant after Holm's correction are marked
-    with another colour and shape; groups below the minimum n are listed without a figure.
-    """
-    rows = audit.filter(pl.col("attribute") == attribute, pl.col("metric") == metric)
-    everyone = rows.filter(pl.col("group_kind") == "all")
-    groups = rows.filter(pl.col("group_kind") != "all")
-    shown = groups.filter(pl.col("value").is_not_null())
-    words = METRIC_WORDS.get(metric, metric)
-    if everyone.is_empty() or everyone["value"][0] is None or shown.is_empty():
-        return _nothing(f"{attribute.replace('_', ' ').capitalize()}: too few labelled photos to compare groups")
-    overall = everyone.row(0, named=True)
-    ordered = shown.reverse()  # rows are drawn from the bottom
-    labels = [f"{row['group'].replace('_', ' / ')} (n = {row['n']:,})" for row in ordered.iter_rows(named=True)]
-    marked = [p is not None and p < 0.05 for p in ordered["p_adjusted"]]
-    hidden = groups.height - shown.height
-    notes = f"{words}; dots with 95% intervals; dashed: all photos. "
-    notes += "Diamonds differ from the rest of the photos (Holm-adjusted p < 0.05). " if any(marked) else ""
-    notes += f"Not shown for too few photos: {hidden} {'group' if hidden == 1 else 'groups'}." if hidden else ""
-    figure, (axis,) = new_figure(
-        _bias_title(attribute, metric, overall, shown), notes, height=max(2.4, 0.27 * len(labels) + 0.8)
-    )
-    dot_rows(
-        axis,
-        labels,
-        *(ordered[c].to_list() for c in ("value", "ci_lo", "ci_hi")),
-        reference=overall["value"],
-        marked=marked,
-    )
-    kinds = ordered["group_kind"].to_list()
-    for y in range(1, len(kinds)):
-        if kinds[y] != kinds[y - 1]:
-            axis.axhline(y - 0.5, color=QUIET, linewidth=0.6)
-    axis.set_xlabel(words)
-    if metric in ("accuracy", "coverage"):
-        axis.xaxis.set_major_formatter(PercentFormatter(1))
-    return figure
-
-
-def _nothing(title: str) -> Figure:
+def nothing_to_show(title: str) -> Figure:
+    """A figure that says in its title why there is none."""
     figure, (axis,) = new_figure(title, height=2.0)
     empty_panel(axis, "Nothing to show")
     return figure
-
-
-def _bias_title(attribute: str, metric: str, overall: Mapping[str, Any], shown: pl.DataFrame) -> str:
-    ends = shown.sort("value")
-    low, high = ends.row(0, named=True), ends.row(-1, named=True)
-    form = "{:.1%}" if metric in ("accuracy", "coverage") else "{:.2f}"
-    span = f"lowest for {low['group']} ({form.format(low['value'])}), highest for {high['group']} ({form.format(high['value'])})"
-    name = attribute.replace("_", " ").capitalize()
-    title = f"{name}: {_SHORT.get(metric, metric)} {form.format(overall['value'])}, {span}, n = {overall['n']:,}"
-    return title.replace("_", " / ").replace("-0", "−0")
 
 
 def _curve_words(curves: Sequence[Mapping[str, Any]], n: int | None, name: str) -> tuple[str, str]:

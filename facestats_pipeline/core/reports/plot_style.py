@@ -14,19 +14,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from facestats_pipeline.core.reports.lettering import sheet_font, wrap
-
-# Okabe & Ito 2008, "Color Universal Design", ordered so that the first ones differ most; yellow is left for last, it is faint on white.
-BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, YELLOW = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#56B4E9",
-    "#CC79A7",
-    "#F0E442",
-)
-PALETTE = (BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, YELLOW)
-INK, QUIET, FAINT = "#222222", "#666666", "#DDDDDD"
+from facestats_pipeline.core.reports.palette import BLUE as BLUE
+from facestats_pipeline.core.reports.palette import FAINT as FAINT
+from facestats_pipeline.core.reports.palette import GREEN as GREEN
+from facestats_pipeline.core.reports.palette import INK as INK
+from facestats_pipeline.core.reports.palette import ORANGE as ORANGE
+from facestats_pipeline.core.reports.palette import PALETTE as PALETTE
+from facestats_pipeline.core.reports.palette import PURPLE as PURPLE
+from facestats_pipeline.core.reports.palette import QUIET as QUIET
+from facestats_pipeline.core.reports.palette import SKY as SKY
+from facestats_pipeline.core.reports.palette import VERMILLION as VERMILLION
+from facestats_pipeline.core.reports.palette import YELLOW as YELLOW
 
 DPI = 150
 WIDTH = 8.0

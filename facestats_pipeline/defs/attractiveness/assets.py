@@ -1,6 +1,8 @@
 """The regressor on people's ratings, the reference distribution, and the scores."""
 
 import io
+import json
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -8,41 +10,67 @@ import numpy as np
 import polars as pl
 
 from facestats_pipeline.core.labels.provenance import TrainingRefused
-from facestats_pipeline.core.labels.training_rows import training_rows
+from facestats_pipeline.core.labels.ratings import Ratings
+from facestats_pipeline.core.labels.training_rows import TrainingRows, kinds_of_rows, training_rows
+from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import Files, ShardPhotos, Skipped
-from facestats_pipeline.io.provided import ratings_of
+from facestats_pipeline.io.provided import labels_of, ratings_of, splits_of
 from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
 
 REFERENCE = "attractiveness_reference.npy"
+PUBLISHED = "reports/published_splits.json"
+NO_RATINGS = (
+    "no ratings: put ratings.csv (file, rating, optionally rater) into labels/, or `facestats run --ratings FILE`"
+)
 
 
-@dg.asset(
+trained_on_ratings = partial(
+    dg.asset,
     group_name="attractiveness",
+    metadata=depends_on(
+        "attractiveness",
+        "labels",
+        "seed",
+        "use",
+        "metadata.duplicate_cosine",
+        "metadata.duplicate_hamming",
+        refits=True,
+    ),
+)
+
+
+@trained_on_ratings(
     io_manager_key="torch_checkpoints",
     kinds={"pytorch"},
-    code_version="1",
-    deps=["ratings_csv"],
-    metadata=depends_on("attractiveness", "seed", refits=True),
+    code_version="3",
+    deps=["ratings_csv", "labels_csv", "sources_csv"],
 )
+@skipped_if_unreadable
 def attractiveness_regressor(
-    context: dg.AssetExecutionContext, embeddings_clip: AllShards, project: dg.ResourceParam[Project]
+    context: dg.AssetExecutionContext,
+    embeddings_clip: AllShards,
+    image_quality: AllShards,
+    project: dg.ResourceParam[Project],
 ) -> Any:
     """An MLP on embeddings, trained on ratings that people gave; without ratings there is none."""
     ratings = ratings_of(project.store)
     if ratings is None:
-        return Skipped(
-            "no ratings: put ratings.csv (file, rating, optionally rater) into labels/, or `facestats run --ratings FILE`"
-        )
+        return Skipped(NO_RATINGS)
     for warning in ratings.warnings:
         context.log.warning(warning)
-    from facestats_pipeline.core.attractiveness.regressor import RegressorConfig, run_training
+    from facestats_pipeline.core.attractiveness.regressor import run_training
+    from facestats_pipeline.core.attributes.duplicate_groups import groups_of_rows
 
-    wanted = project.settings.attractiveness
+    near = project.settings.metadata
     try:
-        rows = training_rows(ratings.frame, project.live_filenames, embeddings_clip.values())
+        rows = _rated_rows(project, ratings, embeddings_clip)
+        alike = groups_of_rows(
+            rows, image_quality.values(), max_hamming=near.duplicate_hamming, min_cosine=near.duplicate_cosine
+        )
+        labels = labels_of(project.store, project.live_filenames, in_names=project.settings.labels.in_names)
         result = run_training(
             rows.x,
             rows.table["rating"].to_numpy(),
@@ -50,32 +78,73 @@ def attractiveness_regressor(
             n=rows.table["n"].cast(pl.Float64).to_numpy(),
             image_ids=rows.image_ids,
             encoder_id=rows.encoder_id,
-            provenance=ratings.provenance,
-            seed=project.settings.seed,
-            config=RegressorConfig(min_ratings=wanted.min_ratings, coverage=wanted.coverage, max_epochs=wanted.epochs),
+            duplicates=alike,
+            kinds=kinds_of_rows(rows, labels.frame if labels else None, project.live_filenames),
             files=rows.table["filename"].to_list(),
-            rating_scale=ratings.scale,
+            **_training_options(project, ratings),
         )
     except TrainingRefused as refusal:
         return Skipped(str(refusal))
     return result.checkpoint
 
 
+@trained_on_ratings(
+    io_manager_key="files", kinds={"pytorch"}, code_version="1", deps=["ratings_csv", "splits_csv", "sources_csv"]
+)
+@skipped_if_unreadable
+def published_splits(
+    context: dg.AssetExecutionContext, embeddings_clip: AllShards, project: dg.ResourceParam[Project]
+) -> Any:
+    """The regressor trained and tested as splits.csv says, so that its figures can be laid beside published ones."""
+    ratings, splits = ratings_of(project.store), splits_of(project.store)
+    if ratings is None or splits is None:
+        return Skipped("no published splits: labels/ needs ratings.csv and splits.csv (file, split, fold)")
+    from facestats_pipeline.core.attractiveness.published_splits import split_figures
+
+    try:
+        rows = _rated_rows(project, ratings, embeddings_clip)
+        figures = split_figures(rows, splits, project.live_filenames, _training_options(project, ratings))
+    except TrainingRefused as refusal:
+        return Skipped(str(refusal))
+    about = {"encoder": rows.encoder_id, "provenance": str(ratings.provenance), "splits": figures}
+    return Files({PUBLISHED: json.dumps(about, indent=1).encode()}, {"splits": len(figures)})
+
+
+def _rated_rows(project: Project, ratings: Ratings, embeddings: AllShards) -> TrainingRows:
+    return training_rows(ratings.frame, project.live_filenames, embeddings.values(), withheld=project.withheld)
+
+
+def _training_options(project: Project, ratings: Ratings) -> dict[str, Any]:
+    """What every training on these ratings has in common."""
+    from facestats_pipeline.core.attractiveness.regressor import RegressorConfig
+
+    wanted = project.settings.attractiveness
+    return {
+        "provenance": ratings.provenance,
+        "seed": project.settings.seed,
+        "config": RegressorConfig(min_ratings=wanted.min_ratings, coverage=wanted.coverage, max_epochs=wanted.epochs),
+        "rating_scale": ratings.scale,
+    }
+
+
 @dg.asset(
     group_name="attractiveness",
     io_manager_key="files",
     kinds={"numpy"},
-    code_version="1",
-    metadata=depends_on(refits=True),
+    code_version="2",
+    metadata=depends_on("use", refits=True),
 )
-def attractiveness_reference(embeddings_clip: AllShards, attractiveness_regressor: Any) -> Any:
+def attractiveness_reference(
+    embeddings_clip: AllShards, attractiveness_regressor: Any, project: dg.ResourceParam[Project]
+) -> Any:
     """The distribution that percentiles are ranks in: scores of the collection as it was when the regressor was trained."""
     if attractiveness_regressor is None:
         return Skipped("no regressor was trained")
     from facestats_pipeline.core.attractiveness.regressor import predict_scores
     from facestats_pipeline.core.attractiveness.scoring import build_reference
 
-    raw = [predict_scores(attractiveness_regressor, vectors(frame))[0] for frame in embeddings_clip.values()]
+    shown = project.learnable(embeddings_clip.values())
+    raw = [predict_scores(attractiveness_regressor, vectors(frame))[0] for frame in shown]
     reference = build_reference(np.concatenate(raw))
     return Files({REFERENCE: npy_bytes(reference)}, {"scores": len(reference)})
 

@@ -11,6 +11,7 @@ import polars as pl
 from facestats_pipeline.core.labels.provenance import TrainingRefused
 from facestats_pipeline.core.labels.training_rows import TrainingRows, training_rows
 from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
+from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
@@ -23,38 +24,57 @@ probe_asset = partial(
     group_name="attributes",
     io_manager_key="probes",
     kinds={"scikitlearn", "lightgbm"},
-    code_version="1",
-    deps=["labels_csv"],
-    metadata=depends_on("attributes", "labels", "seed", refits=True),
+    code_version="2",
+    deps=["labels_csv", "sources_csv"],
+    metadata=depends_on(
+        "attributes", "labels", "seed", "use", "metadata.duplicate_cosine", "metadata.duplicate_hamming", refits=True
+    ),
 )
 
 
 @probe_asset()
 def gender_classifier(
-    context: dg.AssetExecutionContext, embeddings_clip: AllShards, project: dg.ResourceParam[Project]
+    context: dg.AssetExecutionContext,
+    embeddings_clip: AllShards,
+    image_quality: AllShards,
+    project: dg.ResourceParam[Project],
 ) -> Any:
     """A calibrated probe for gender, from labels.csv."""
     return _trained(
-        context, project, embeddings_clip, "gender", lambda rows, options: _classifier("gender", GENDERS, rows, options)
+        context,
+        project,
+        embeddings_clip,
+        image_quality,
+        "gender",
+        lambda rows, options: _classifier("gender", GENDERS, rows, options),
     )
 
 
 @probe_asset()
 def ethnicity_classifier(
-    context: dg.AssetExecutionContext, embeddings_clip: AllShards, project: dg.ResourceParam[Project]
+    context: dg.AssetExecutionContext,
+    embeddings_clip: AllShards,
+    image_quality: AllShards,
+    project: dg.ResourceParam[Project],
 ) -> Any:
     """A calibrated probe for FairFace's seven ethnicity classes, from labels.csv."""
     return _trained(
         context,
         project,
         embeddings_clip,
+        image_quality,
         "ethnicity",
         lambda rows, options: _classifier("ethnicity", ETHNICITIES, rows, options),
     )
 
 
 @probe_asset()
-def age_model(context: dg.AssetExecutionContext, embeddings_clip: AllShards, project: dg.ResourceParam[Project]) -> Any:
+def age_model(
+    context: dg.AssetExecutionContext,
+    embeddings_clip: AllShards,
+    image_quality: AllShards,
+    project: dg.ResourceParam[Project],
+) -> Any:
     """Calibrated probabilities of FairFace's nine age bins, and years with an interval, from labels.csv."""
     from facestats_pipeline.core.attributes.probes import train_age
 
@@ -62,6 +82,7 @@ def age_model(context: dg.AssetExecutionContext, embeddings_clip: AllShards, pro
         context,
         project,
         embeddings_clip,
+        image_quality,
         "age",
         lambda rows, options: train_age(
             rows.x, rows.table["age"].to_list(), rows.table["age_bin"].to_list(), **options
@@ -75,13 +96,17 @@ def _classifier(attribute: str, classes: tuple[str, ...], rows: TrainingRows, op
     return train_classifier(rows.x, rows.table[attribute].to_list(), classes, attribute=attribute, **options)
 
 
+@skipped_if_unreadable
 def _trained(
     context: dg.AssetExecutionContext,
     project: Project,
     embeddings: AllShards,
+    quality: AllShards,
     attribute: str,
     train: Callable[[TrainingRows, dict[str, Any]], Any],
 ) -> Any:
+    from facestats_pipeline.core.attributes.duplicate_groups import groups_of_rows
+
     filenames = project.live_filenames
     labels = labels_of(project.store, filenames, in_names=project.settings.labels.in_names)
     if labels is None:
@@ -93,14 +118,20 @@ def _trained(
     context.add_output_metadata({"labels": labels.frame.height, "labels_rejected": labels.rejected.height})
     settings = project.settings
     try:
-        rows = training_rows(labels.frame, filenames, embeddings.values())
+        rows = training_rows(labels.frame, filenames, embeddings.values(), withheld=project.withheld)
+        alike = groups_of_rows(
+            rows,
+            quality.values(),
+            max_hamming=settings.metadata.duplicate_hamming,
+            min_cosine=settings.metadata.duplicate_cosine,
+        )
         return train(
             rows,
             {
                 "image_ids": rows.image_ids,
                 "encoder_id": rows.encoder_id,
                 "provenance": labels.provenance,
-                "groups": rows.table["group"].to_list(),
+                "duplicates": alike,
                 "seed": settings.seed,
                 "folds": settings.attributes.folds,
                 "kind": settings.attributes.classifier,
@@ -111,7 +142,7 @@ def _trained(
         return Skipped(str(refusal))
 
 
-@shard_table(group_name="attributes", metadata=depends_on("zeroshot", "weights:shipped_probes"))
+@shard_table(group_name="attributes", code_version="2", metadata=depends_on("zeroshot", "weights:shipped_probes"))
 def attributes(
     preproc: ShardPhotos,
     embeddings_clip: ShardFrames,

@@ -30,22 +30,26 @@ def parquet_bytes(frame: pl.DataFrame) -> bytes:
     group_name="composites",
     io_manager_key="files",
     kinds={"jpeg", "parquet"},
-    code_version="1",
-    metadata=depends_on("composites", "preproc.size", "seed"),
+    code_version="2",
+    metadata=depends_on("composites", "preproc.size", "seed", "use"),
 )
 def composites(
-    context: dg.AssetExecutionContext, master: pl.LazyFrame, preproc: pl.LazyFrame, project: dg.ResourceParam[Project]
+    context: dg.AssetExecutionContext,
+    master: pl.LazyFrame,
+    preproc: pl.LazyFrame,
+    face_geometry: pl.LazyFrame,
+    project: dg.ResourceParam[Project],
 ) -> Any:
     """The average face of everyone and of each group that is large enough; a smaller group is refused with a reason."""
     from facestats_pipeline.core.composites.composites import COMPOSITES_SCHEMA, default_specs, generate_composites
     from facestats_pipeline.core.reports.contact_sheet import composite_sheet
 
     wanted = project.settings.composites
-    rows = master.collect()
+    rows = project.usable_rows(master).collect()
     if rows.height < wanted.min_n:
         return Skipped(f"{rows.height} images are fewer than composites.min_n ({wanted.min_n})")
-    landmarks = preproc.select("image_id", "landmarks").collect()
-    method = wanted.method if landmarks["landmarks"].null_count() < landmarks.height else "mean"
+    landmarks = preproc.select("image_id", "landmarks")
+    method = wanted.method if landmarks.drop_nulls().head(1).collect().height else "mean"
     if method != wanted.method:
         context.log.warning("no face model, so no landmarks: composites are plain means")
     specs = default_specs(rows, method=method, floor=wanted.min_n)
@@ -55,6 +59,8 @@ def composites(
         photo_loader(project, rows),
         specs,
         landmarks=landmarks,
+        mesh=face_geometry.select("image_id", "landmarks"),
+        plain=raw_loader(project, rows),
         size=size,
         landmark_size=size,
         max_images=wanted.max_images,
@@ -71,14 +77,19 @@ def composites(
 
 
 @dg.asset(
-    group_name="composites", io_manager_key="files", kinds={"jpeg"}, code_version="1", metadata=depends_on("seed")
+    group_name="composites",
+    io_manager_key="files",
+    kinds={"jpeg"},
+    code_version="1",
+    metadata=depends_on("seed", "use"),
 )
 def eigenfaces(master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
     """The directions in which faces differ most: mean face, components, and the variance that each explains."""
     from facestats_pipeline.core.composites.eigenfaces import eigenface_sheet, eigenface_walk, fit_eigenfaces
 
     usable = (
-        master.filter(pl.col("preproc_status") == "ok")
+        project.usable_rows(master)
+        .filter(pl.col("preproc_status") == "ok")
         .select("image_id", "shard")
         .sort("image_id")
         .head(MOST_FOR_EIGENFACES)
@@ -109,3 +120,18 @@ def photo_loader(project: Project, rows: pl.DataFrame) -> Any:
         for image_id, shard in rows.select("image_id", "shard").iter_rows()
     }
     return place.__getitem__
+
+
+def raw_loader(project: Project, rows: pl.DataFrame) -> Any:
+    """image id → bytes of the photo as it was taken, for rows with image_id and filename; OSError where it is gone or has changed."""
+    from facestats_pipeline.core.ingest.identity import PhotoChanged, read_photo
+
+    names: dict[str, str] = dict(rows.select("image_id", "filename").iter_rows())
+
+    def load(image_id: str) -> bytes:
+        try:
+            return read_photo(project.settings.raw, names[image_id], image_id)
+        except PhotoChanged as change:
+            raise OSError(str(change)) from None
+
+    return load

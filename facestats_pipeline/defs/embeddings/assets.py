@@ -38,20 +38,40 @@ def embeddings_clip(
     return preproc.map_with_name(one)
 
 
-@dg.asset(group_name="embeddings", io_manager_key="files", kinds={"usearch"}, code_version="1", metadata=depends_on())
+@dg.asset(group_name="embeddings", io_manager_key="files", kinds={"usearch"}, code_version="2", metadata=depends_on())
 def embedding_index(embeddings_clip: AllShards, project: dg.ResourceParam[Project]) -> Any:
-    """Nearest neighbours by cosine, over every embedding."""
+    """Nearest neighbours by cosine, over every embedding; what is new is added to what there is."""
     from facestats_pipeline.core.embeddings.index import build_index
 
-    shards = [shard for shard, frame in embeddings_clip.items() if not frame.is_empty()]
-    if not shards:
+    known = project.store.scan("embeddings_clip").select(pl.col("^image_id|model_id$")).collect()
+    if known.is_empty():
         return Skipped("there is no embedding")
-    model_id = embeddings_clip[shards[0]]["model_id"][0]
-    batches = ((frame["image_id"].to_list(), vectors(frame)) for frame in (embeddings_clip[shard] for shard in shards))
-    index = build_index(batches, model_id=model_id)
+    earlier = _earlier_index(project, known["image_id"])
+    before = 0 if earlier is None else len(earlier)
+    batches = ((rows["image_id"].to_list(), vectors(rows)) for rows in embeddings_clip.values() if rows.height)
+    index = build_index(batches, model_id=known["model_id"][0], earlier=earlier)
+    index.mark(project.book.recipe("embedding_index").fingerprint)
     path = project.store.temporary_path(project.store.processed / INDEX)
     index.save(path)
-    return Files({INDEX: path}, {"vectors": len(index), "encoder": model_id})
+    facts = {"vectors": len(index), "added": len(index) - before, "encoder": index.model_id}
+    return Files({INDEX: path}, facts)
+
+
+def _earlier_index(project: Project, live: pl.Series) -> Any:
+    """The index as it is, to be added to: where code and settings up to it are the same, and it has no image that is gone.
+
+    A vector that is removed from the graph stays in its file until the slot is used again; what is gone must be gone.
+    """
+    from facestats_pipeline.core.embeddings.index import IndexUnreadable, load_index
+
+    recipe = project.store.recipe("embedding_index")
+    if recipe is None or recipe.skipped or recipe.family != project.book.family("embedding_index"):
+        return None
+    try:
+        index = load_index(project.store.base("embedding_index") / INDEX)
+    except IndexUnreadable:
+        return None
+    return index if set(live).issuperset(index.ids) else None
 
 
 @dg.asset(
@@ -75,10 +95,15 @@ def near_duplicates(
         return pl.DataFrame(schema=NEAR_DUPLICATES_SCHEMA)
     index = load_index(embedding_index[INDEX], view=True)
     wanted = project.settings.metadata
+    made = project.store.recipe("near_duplicates")
+    same = made is not None and made.family == project.book.family("near_duplicates")
+    since = index.marks.get(made.inputs.get("embedding_index", "")) if made is not None and same else None
     return pairs(
         image_quality,
         min_cosine=wanted.duplicate_cosine,
         max_hamming=wanted.duplicate_hamming,
         use_embedding="untrained" not in index.model_id,
         index=index,
+        earlier=None if since is None else project.store.read_table("near_duplicates"),
+        since=since or 0,
     )

@@ -56,14 +56,21 @@ def _train(project: Project, folder: Path) -> Path:
     work = project.store.processed / "encoder_training"
     if training.recorded_settings(work / "run") not in (None, chosen):
         shutil.rmtree(work / "run")  # a run with other settings is another encoder
-    training.run_training(chosen, parts, work, work / "run", device=str(choose_device(settings.encoder.device)))
+    training.run_training(
+        chosen, parts, work, work / "run", detector=project.detector, device=str(choose_device(settings.encoder.device))
+    )
     made = training.export_encoder(work / "run", folder)
     if wanted.probes:
         training.add_probes(made, parts, project.detector, seed=settings.seed, device=settings.encoder.device)
     return made
 
 
-LONG_STAGES = ("Decoding training photos", "Training FaceStats-Mini", "Embedding training photos")
+LONG_STAGES = (
+    "Decoding training photos",
+    "Aligning training photos",
+    "Training FaceStats-Mini",
+    "Embedding training photos",
+)
 
 
 def _tenths(say: Callable[[str], None]) -> Callable[[str, int, int | None], None]:

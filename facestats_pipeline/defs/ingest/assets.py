@@ -1,5 +1,6 @@
-"""Discovery of photos and the manifest."""
+"""What people provide, discovery of photos, and the manifest."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -9,9 +10,33 @@ import polars as pl
 
 from facestats_pipeline.core.ingest.identity import read_photo
 from facestats_pipeline.core.ingest.inventory import update_inventory
+from facestats_pipeline.defs.ingest.inputs import observed
 from facestats_pipeline.defs.partitions import SHARDS, depends_on, shard_table
 from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.erasure.ledger import Ledger
 from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
+
+PROVIDED = {
+    "labels_csv": "Labels that people gave: labels/labels.csv with file, age, gender, race (FairFace's columns).",
+    "ratings_csv": "Ratings that people gave: labels/ratings.csv with file, rating and optionally rater.",
+    "manual_labels_csv": "Labels given by hand: labels/manual_labels.csv with image_id, attribute, value, annotator, labelled_at.",
+    "sources_csv": "Where photos come from: labels/sources.csv with path (a folder or a photo), source, licence, consent.",
+    "splits_csv": "Published train/test splits of the rated photos: labels/splits.csv with file, split, fold.",
+}
+
+
+@dg.multi_observable_source_asset(  # type: ignore[untyped-decorator]
+    specs=[
+        dg.AssetSpec(name, group_name="ingest", kinds={"csv"}, description=description)
+        for name, description in PROVIDED.items()
+    ],
+    can_subset=True,
+)
+def provided(context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]) -> Iterator[dg.ObserveResult]:
+    """What people provide; Dagster's page can look at it (Observe), as the sensor and every discovery do."""
+    for key in sorted(context.selected_asset_keys):
+        version = project.store.input_fingerprint(key.path[-1])
+        yield dg.ObserveResult(asset_key=key, data_version=dg.DataVersion(version))
 
 
 @dg.asset(
@@ -28,15 +53,22 @@ def raw_photos(context: dg.AssetExecutionContext, project: dg.ResourceParam[Proj
         max_bytes=settings.ingest.max_bytes,
         now=datetime.now(UTC),
         workers=settings.preproc.workers,
+        erased=Ledger(settings.data_dir).erased(),
     )
     context.instance.add_dynamic_partitions(str(SHARDS.name), inventory["shard"].unique().sort().to_list())
-    context.add_output_metadata(asdict(changes))
+    context.add_output_metadata({what: n for what, n in asdict(changes).items() if n or what != "refused"})
+    for observation in observed(
+        store, context.instance
+    ):  # so that what is made next is not stale as soon as a sensor looks
+        context.log_event(observation)
     return inventory
 
 
 @shard_table(
     group_name="ingest",
+    code_version="2",
     metadata=depends_on("ingest"),
+    deps=["sources_csv"],
 )
 def manifest(
     context: dg.AssetExecutionContext, raw_photos: pl.DataFrame, project: dg.ResourceParam[Project]
@@ -48,7 +80,7 @@ def manifest(
     build = partial(
         build_manifest,
         read=partial(read_photo, settings.raw),
-        provenance=settings.ingest.model_dump(include={"source", "licence", "consent"}),
+        sources=project.sources,
         max_pixels=settings.ingest.max_pixels,
         workers=settings.preproc.workers,
     )

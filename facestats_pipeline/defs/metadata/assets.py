@@ -1,11 +1,13 @@
 """The metadata tables, from attributes to master. What each column means is in `core.metadata.columns`."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
+from facestats_pipeline.core.labels.label_table import LabelsError
 from facestats_pipeline.core.metadata import tables
 from facestats_pipeline.core.metadata.clusters import ClusterModel, fit_clusters, sample_embeddings
 from facestats_pipeline.core.metadata.clusters import attributes_with_clusters as place
@@ -13,7 +15,8 @@ from facestats_pipeline.core.metadata.flags import FlagThresholds
 from facestats_pipeline.core.metadata.flags import attributes_clean as without_flagged
 from facestats_pipeline.core.metadata.flags import attributes_flags as flag
 from facestats_pipeline.core.metadata.manual_labels import attributes_with_manual as with_manual
-from facestats_pipeline.core.metadata.merge import run_merge
+from facestats_pipeline.core.metadata.merge import TAKEN, run_merge
+from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
@@ -21,7 +24,14 @@ from facestats_pipeline.io.io_managers import Files, ShardPhotos, Skipped
 from facestats_pipeline.io.provided import manual_labels_of
 from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
 
+FEATURE_INDEX = "metadata/feature_index.json"
+
 metadata_table = partial(shard_table, group_name="metadata")
+
+
+def only(columns: Iterable[str]) -> dg.AssetIn:
+    """An input of which no other columns are read."""
+    return dg.AssetIn(metadata={"columns": list(columns)})
 
 
 def _tables(images: ShardPhotos) -> ShardFrames:
@@ -47,7 +57,7 @@ def attributes_clean(attributes: ShardFrames, attributes_flags: ShardFrames) -> 
     return attributes.map(without_flagged, attributes_flags)
 
 
-@metadata_table(metadata=depends_on())
+@metadata_table(metadata=depends_on(), ins={"face_geometry": only(TAKEN["face_geometry"])})
 def attributes_with_meta(
     attributes: ShardFrames, preproc: ShardPhotos, image_quality: ShardFrames, face_geometry: ShardFrames
 ) -> ShardFrames:
@@ -60,11 +70,12 @@ def attributes_with_meta(
     io_manager_key="files",
     kinds={"scikitlearn"},
     code_version="1",
-    metadata=depends_on("metadata.clusters", "seed", refits=True),
+    metadata=depends_on("metadata.clusters", "seed", "use", refits=True),
+    deps=["sources_csv"],
 )
 def cluster_model(embeddings_clip: AllShards, project: dg.ResourceParam[Project]) -> Any:
     """PCA and KMeans, fitted on a sample of the collection; fitted anew when the collection has grown by a tenth."""
-    frames = [frame for frame in embeddings_clip.values() if not frame.is_empty()]
+    frames = [frame for frame in project.learnable(embeddings_clip.values()) if not frame.is_empty()]
     if not frames:
         return Skipped("there is no embedding to fit clusters on")
     sample = sample_embeddings((frame["image_id"].to_list(), vectors(frame)) for frame in frames)
@@ -84,8 +95,42 @@ def attributes_with_clusters(attributes: ShardFrames, embeddings_clip: ShardFram
 
 @metadata_table(metadata=depends_on(), deps=["manual_labels_csv"])
 def attributes_with_manual(attributes: ShardFrames, project: dg.ResourceParam[Project]) -> ShardFrames:
-    """Attributes beside what people said by hand; where annotators tie, nothing is decided."""
-    return attributes.map(partial(with_manual, manual=manual_labels_of(project.store)))
+    """Attributes beside what people said by hand; where annotators tie, nothing is decided.
+
+    A file that cannot be read is none; `manual_label_report` is then skipped and says why.
+    """
+    try:
+        manual = manual_labels_of(project.store)
+    except LabelsError:
+        manual = None
+    return attributes.map(partial(with_manual, manual=manual))
+
+
+@dg.asset(
+    group_name="metadata",
+    io_manager_key="files",
+    kinds={"csv"},
+    code_version="1",
+    metadata=depends_on(),
+    deps=["manual_labels_csv"],
+)
+@skipped_if_unreadable
+def manual_label_report(manifest: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
+    """How far annotators agree (Krippendorff's alpha) and which lines of manual_labels.csv could not be used, each with its reason."""
+    from facestats_pipeline.core.metadata.csv_export import csv_bytes
+
+    known = manifest.filter(pl.col("status") == "ok").select("image_id").collect()["image_id"]
+    manual = manual_labels_of(project.store, frozenset(known))
+    if manual is None:
+        return Skipped("nobody has labelled by hand: there is no manual_labels.csv in labels/")
+    files = {
+        "reports/manual_labels_agreement.csv": csv_bytes(manual.agreement),
+        "reports/manual_labels_rejected.csv": csv_bytes(manual.rejected),
+    }
+    alphas = {
+        f"alpha_{row['attribute']}": row["alpha"] for row in manual.agreement.to_dicts() if row["alpha"] is not None
+    }
+    return Files(files, {"labels": manual.history.height, "rejected": manual.rejected.height, **alphas})
 
 
 @metadata_table(metadata=depends_on())
@@ -113,7 +158,7 @@ def attractiveness_with_attributes(attractiveness_scores: ShardFrames, attribute
     return attractiveness_scores.map(tables.attractiveness_with_attributes, attributes_final)
 
 
-@metadata_table(metadata=depends_on())
+@metadata_table(metadata=depends_on(), ins={table: only(columns) for table, columns in TAKEN.items()})
 def master(
     manifest: ShardFrames,
     preproc: ShardPhotos,
@@ -161,22 +206,32 @@ def fairface_label_structure() -> pl.DataFrame:
     io_manager_key="files",
     kinds={"csv"},
     code_version="1",
-    metadata=depends_on("metadata.label_queue"),
+    metadata=depends_on("metadata.label_queue", "use"),
 )
-def labels_template(master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Files:
+def labels_template(master: AllShards, project: dg.ResourceParam[Project]) -> Files:
     """The images that are most worth a label, best first, ready to be filled in."""
     from facestats_pipeline.core.metadata.csv_export import csv_bytes
     from facestats_pipeline.core.metadata.label_queue import labels_template as queue
 
-    rows = queue(master, size=project.settings.metadata.label_queue)
+    usable = (project.usable_rows(rows.lazy()) for rows in master.values())
+    rows = queue(usable, size=project.settings.metadata.label_queue)
     return Files({"metadata/labels_template.csv": csv_bytes(rows)}, {"rows": rows.height})
 
 
-@dg.asset(group_name="metadata", io_manager_key="files", kinds={"json"}, code_version="1", metadata=depends_on())
-def feature_index(embeddings_clip: AllShards) -> Files:
+@dg.asset(
+    group_name="metadata",
+    io_manager_key="files",
+    kinds={"json"},
+    code_version="1",
+    metadata=depends_on(),
+    ins={"embeddings_clip": only(["filename"])},
+)
+def feature_index(embeddings_clip: AllShards, project: dg.ResourceParam[Project]) -> Files:
     """Where each photo's embedding is: file name to shard and row."""
     from facestats_pipeline.core.metadata.feature_index import feature_index_json
 
     names = ((shard, frame["filename"].to_list()) for shard, frame in embeddings_clip.items())
-    text = "".join(feature_index_json(names))
-    return Files({"metadata/feature_index.json": text.encode()}, {"shards": len(embeddings_clip)})
+    path = project.store.temporary_path(project.store.processed / FEATURE_INDEX)
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(feature_index_json(names))  # never whole in memory
+    return Files({FEATURE_INDEX: path}, {"shards": len(embeddings_clip)})

@@ -1,6 +1,7 @@
 """Reports: audit, cards, plots, contact sheet."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 from facestats_pipeline.defs.composites.assets import jpeg_bytes, parquet_bytes, photo_loader
+from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.io_managers import Files, Skipped
@@ -24,59 +26,92 @@ def drawn(name: str, figure: Any) -> dict[str, bytes]:
     return {f"reports/{name}.{kind}": render(figure, kind) for kind in ("png", "svg")}
 
 
-@report(kinds={"polars", "matplotlib"}, metadata=depends_on("labels", "seed"), deps=["labels_csv"])
-def bias_audit(context: dg.AssetExecutionContext, master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
-    """How well out-of-fold predictions agree with people's labels, group by group, with intervals."""
-    from facestats_pipeline.core.reports.audit_frame import audit_frame, audits_for
+BIAS_TABLE = "reports/bias_audit.parquet"
+
+
+@report(
+    kinds={"polars", "matplotlib"},
+    code_version="2",
+    metadata=depends_on("labels", "seed", "audit.min_n"),
+    deps=["labels_csv"],
+)
+@skipped_if_unreadable
+def bias_audit(
+    context: dg.AssetExecutionContext,
+    master: pl.LazyFrame,
+    attractiveness_regressor: Any,
+    project: dg.ResourceParam[Project],
+) -> Any:
+    """How well out-of-fold predictions agree with people's labels and ratings, group by group, with intervals."""
+    from facestats_pipeline.core.reports.audit_frame import audit_frame, audits_for, rated_frame
     from facestats_pipeline.core.reports.bias import bias_audit as audit
-    from facestats_pipeline.core.reports.model_plots import plot_bias
+    from facestats_pipeline.core.reports.bias_plot import plot_bias, plot_bias_overview
 
     rows = master.collect()
     labels = labels_of(project.store, rows["filename"].to_list(), in_names=project.settings.labels.in_names)
     if labels is None:
         return Skipped("no labels to compare predictions with: put labels.csv into labels/")
-    frame = audit_frame(rows, labels.frame)
+    frame = audit_frame(rows, labels.frame, rated_frame(attractiveness_regressor))
     audits = audits_for(frame)
     if not audits:
         return Skipped("no labelled photo has an out-of-fold prediction")
-    result = audit(frame, audits, seed=project.settings.seed)
-    files = {"reports/bias_audit.parquet": parquet_bytes(result)}
+    result = audit(frame, audits, min_n=project.settings.audit.min_n, seed=project.settings.seed)
+    files = {BIAS_TABLE: parquet_bytes(result), **drawn("bias_audit", plot_bias_overview(result))}
     for name in result.filter(pl.col("metric") == "accuracy")["attribute"].unique(maintain_order=True):
         files |= drawn(f"bias_{name}", plot_bias(result, attribute=name))
     return Files(files, {"labelled": frame.height, "figures": result.height})
 
 
-@report(kinds={"markdown"}, metadata=depends_on())
+CARD_LABELS = ["labels_csv", "ratings_csv", "manual_labels_csv", "sources_csv"]
+
+
+@report(kinds={"markdown"}, code_version="2", metadata=depends_on("encoder.name"), deps=CARD_LABELS)
 def data_card(manifest: pl.LazyFrame, master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Files:
     """What is in the collection, where it comes from, and what it must not be used for."""
     from facestats_pipeline.core.reports.cards import data_card as card
+    from facestats_pipeline.io.card_inputs import LABELS, label_input, weight_inputs
 
-    text = card(manifest, master, name=project.settings.data_dir.resolve().name)
+    sources = project.sources
+    labels = [each for asset in LABELS for each in label_input(project.store, sources, asset)]
+    inputs = [*labels, *weight_inputs(project.settings)]
+    text = card(manifest, master, name=project.settings.data_dir.resolve().name, inputs=inputs)
     return Files({"reports/data_card.md": text.encode()}, {"characters": len(text)})
 
 
-@report(kinds={"markdown"}, metadata=depends_on())
+@report(kinds={"markdown"}, code_version="2", metadata=depends_on("encoder.name"), deps=CARD_LABELS)
 def model_cards(
+    manifest: pl.LazyFrame,
     gender_classifier: Any,
     ethnicity_classifier: Any,
     age_model: Any,
     attractiveness_regressor: Any,
     bias_audit: Any,
+    project: dg.ResourceParam[Project],
 ) -> Any:
     """One card for each model trained here: data, figures with intervals, groups, limits, uses it is not for."""
+    from facestats_pipeline.core.reports.card_inputs import photo_inputs
     from facestats_pipeline.core.reports.cards import model_card
+    from facestats_pipeline.io.card_inputs import encoder_input, label_input
 
-    audit = pl.read_parquet(bias_audit["reports/bias_audit.parquet"]) if bias_audit else None
+    def inputs(image_ids: Sequence[str], asset: str, encoder: str) -> list[Any]:
+        labels = label_input(project.store, project.sources, asset)
+        return [*photo_inputs(manifest, image_ids), *labels, encoder_input(project.settings, encoder)]
+
+    audit = pl.read_parquet(bias_audit[BIAS_TABLE]) if bias_audit else None
     probes = {"gender": gender_classifier, "ethnicity": ethnicity_classifier, "age_bin": age_model}
     cards: dict[str, bytes] = {}
     for attribute, probe in probes.items():
         if probe is not None:
             about = audit.filter(pl.col("attribute") == attribute) if audit is not None else None
-            cards[f"reports/model_card_{attribute}.md"] = model_card(
-                probe.report, name=f"{attribute} probe", bias=about
-            ).encode()
+            learned = getattr(probe, "probe", probe)  # the age model holds a probe of its bins
+            made_of = inputs(learned.image_ids, "labels_csv", learned.encoder_id)
+            text = model_card(probe.report, name=f"{attribute} probe", bias=about, inputs=made_of)
+            cards[f"reports/model_card_{attribute}.md"] = text.encode()
     if attractiveness_regressor is not None:
-        text = model_card(attractiveness_regressor["metrics"], name="attractiveness regressor", kind="regression")
+        about = audit.filter(pl.col("attribute") == "attractiveness") if audit is not None else None
+        metrics, used = attractiveness_regressor["metrics"], attractiveness_regressor["image_ids"]
+        made_of = inputs(used, "ratings_csv", attractiveness_regressor["encoder_id"])
+        text = model_card(metrics, name="attractiveness regressor", kind="regression", bias=about, inputs=made_of)
         cards["reports/model_card_attractiveness.md"] = text.encode()
     return Files(cards, {"cards": len(cards)}) if cards else Skipped("no model was trained here")
 
@@ -119,7 +154,7 @@ def plots(
         "clusters", plot_clusters(rows, seed=project.settings.seed)
     )
     if rows["attractiveness_raw"].null_count() < rows.height:
-        audit = pl.read_parquet(bias_audit["reports/bias_audit.parquet"]) if bias_audit else None
+        audit = pl.read_parquet(bias_audit[BIAS_TABLE]) if bias_audit else None
         gaps = audit.filter(pl.col("metric") == "mean_score") if audit is not None else None
         files |= drawn("score_associations", plot_score_associations(correlations(rows), gaps))
     bins = None if age_model is None else age_model.probe
@@ -134,13 +169,17 @@ def plots(
     return Files(files, {"figures": len(files) // 2})
 
 
-@report(kinds={"jpeg"}, metadata=depends_on())
+@report(kinds={"jpeg"}, metadata=depends_on("use"))
 def contact_sheet(master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
     """A page of photos as preprocessed, with what was said of each: the first thing to look at."""
     from facestats_pipeline.core.reports.contact_sheet import contact_sheet as sheet
 
     wanted = ["image_id", "shard", "gender_final", "ethnicity_final", "age", "attractiveness"]
-    everyone = master.select(*wanted, "preproc_status").filter(pl.col("preproc_status").is_in(["ok", "no_face"]))
+    everyone = (
+        project.usable_rows(master)
+        .select(*wanted, "preproc_status")
+        .filter(pl.col("preproc_status").is_in(["ok", "no_face"]))
+    )
     n = everyone.select(pl.len()).collect().item()
     rows = everyone.sort("image_id").head(SHEET).collect()
     if rows.is_empty():

@@ -45,8 +45,8 @@ def test_it_predicts_rows_it_never_saw_and_the_interval_holds(trained: TrainingR
     x, y = world(2300)
     raw, low, high = predict_scores(trained.checkpoint, x[300:], encoder_id="e@1")
     assert raw.dtype == np.float32
-    assert np.corrcoef(raw, y[300:])[0, 1] == pytest.approx(trained.metrics["pearson"], abs=0.06)
-    assert trained.metrics["pearson_ci_lo"] > 0.6
+    assert np.corrcoef(raw, y[300:])[0, 1] == pytest.approx(trained.metrics["pearson"]["value"], abs=0.06)
+    assert trained.metrics["pearson"]["ci_lo"] > 0.6
     assert ((low <= y[300:]) & (y[300:] <= high)).mean() == pytest.approx(0.9, abs=0.04)
     assert trained.metrics["interval"]["coverage"]["value"] == pytest.approx(0.9, abs=0.02)
 
@@ -54,7 +54,7 @@ def test_it_predicts_rows_it_never_saw_and_the_interval_holds(trained: TrainingR
 def test_noise_is_not_learned() -> None:
     x, _ = world(150)
     result = fit(x, np.random.default_rng(9).normal(3, 1, 150))
-    assert abs(result.metrics["pearson"]) < 0.25  # in-sample it would be near 1
+    assert abs(result.metrics["pearson"]["value"]) < 0.25  # in-sample it would be near 1
     assert any("not clearly better" in w for w in result.metrics["warnings"])
 
 
@@ -62,7 +62,7 @@ def test_the_network_learns_what_a_line_cannot() -> None:
     x, _ = world(900, dim=16)
     y = 3 + 6 * np.abs(x[:, 0]) + np.random.default_rng(0).normal(size=900) * 0.1
     result = fit(x, y, config=RegressorConfig(max_epochs=40, folds=3))
-    assert result.metrics["pearson"] > result.metrics["linear"]["pearson"] + 0.3
+    assert result.metrics["pearson"]["value"] > result.metrics["linear"]["pearson"]["value"] + 0.3
 
 
 def test_same_arguments_same_model(trained: TrainingResult) -> None:
@@ -159,7 +159,43 @@ def test_a_published_split_is_trained_and_measured_as_it_is() -> None:
     result = fit(x, y, fold_of=fold)
     assert np.isnan(result.oof[:120]).all()
     assert np.isfinite(result.oof[120:]).all()
-    assert result.metrics["folds"] == 1
+    assert (result.metrics["folds"], result.metrics["n"], result.metrics["measured"]) == (1, 200, 80)
+    coverage = result.metrics["interval"]["coverage"]  # of each half of the test rows, by the errors of the other half
+    assert coverage["n"] == 80 and coverage["ci_lo"] <= 0.9 <= coverage["ci_hi"] and coverage["value"] < 1
+    reach = [r for r in result.checkpoint["oof"]["reach"] if r is not None]
+    assert len(reach) == 80 and len(set(reach)) == 2
+
+
+def test_coverage_and_error_are_reported_for_each_group() -> None:
+    x, y = world(600)
+    noisy = np.arange(600) % 3 == 0  # a third of the photos is rated at random: the interval is too narrow for them
+    y = y + noisy * np.random.default_rng(5).normal(size=600) * 3
+    gender = ["Female" if one else "Male" for one in noisy]
+    age = [None if i % 2 else ("20-29" if i < 590 else "70+") for i in range(600)]
+    metrics = fit(x, y, kinds={"gender": gender, "age_bin": age}).metrics
+    assert metrics["interval"]["coverage"]["value"] == pytest.approx(0.9, abs=0.02)
+    women, men = metrics["by_group"]["gender"]["Female"], metrics["by_group"]["gender"]["Male"]
+    assert (women["n"], men["n"]) == (200, 400)
+    assert women["coverage"]["ci_hi"] < 0.9 < men["coverage"]["ci_lo"]
+    assert women["mae"]["value"] > 2 * men["mae"]["value"] > 4 * women["mae"]["se"]
+    overall = (200 * women["coverage"]["value"] + 400 * men["coverage"]["value"]) / 600
+    assert overall == pytest.approx(metrics["interval"]["coverage"]["value"])
+    assert metrics["by_group"]["age_bin"] == {"20-29": metrics["by_group"]["age_bin"]["20-29"], "70+": {"n": 5}}
+    json.dumps(metrics, allow_nan=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("coverage", [0.8, 0.9])
+def test_coverage_is_within_two_points_of_nominal_on_photos_never_used(coverage: float) -> None:
+    for seed in range(3):
+        x, y = world(3200, seed=seed)
+        config = RegressorConfig(max_epochs=8, patience=3, coverage=coverage)
+        result = fit(x[:1200], y[:1200], config=config, seed=seed)
+        _, low, high = predict_scores(result.checkpoint, x[1200:])
+        assert ((low <= y[1200:]) & (y[1200:] <= high)).mean() == pytest.approx(
+            coverage, abs=0.03
+        )  # 2 points and 2,000 photos
+        assert result.metrics["interval"]["coverage"]["value"] == pytest.approx(coverage, abs=0.02)
 
 
 def test_groups_share_a_fold() -> None:
@@ -193,6 +229,13 @@ def test_bounds_stay_on_the_scale() -> None:
     assert high[raw < 3.5].max() <= 3.5
 
 
+def test_without_a_known_scale_an_interval_may_go_beyond_what_was_seen() -> None:
+    x, y = world(100)
+    raw, low, high = predict_scores(fit(x, y).checkpoint, x)
+    assert low[np.argmin(raw)] < y.min() and high[np.argmax(raw)] > y.max()
+    assert np.ptp(high - low) < 1e-4
+
+
 def test_dataset_and_module_shapes() -> None:
     data = EmbeddingDataset(np.zeros((3, 8)), [1, 2, 3])
     assert len(data) == 3
@@ -219,4 +262,4 @@ def test_london_has_enough_ratings(shared_data: Path) -> None:
     )
     assert result.metrics["n"] == 102
     assert result.metrics["noise_ceiling_pearson"] > 0.99
-    assert abs(result.metrics["pearson"]) < 0.4  # these embeddings are noise
+    assert abs(result.metrics["pearson"]["value"]) < 0.4  # these embeddings are noise

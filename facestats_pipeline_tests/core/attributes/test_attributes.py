@@ -196,3 +196,15 @@ def test_get_embedding_is_the_encoders(tmp_path: Path) -> None:
     vector = get_embedding(tmp_path / "a.png", load_model("facestats-test-tiny/untrained", precision="fp32"))
     assert vector.shape == (512,)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-4)
+
+
+def test_years_of_photos_that_the_age_model_learned_from_are_out_of_fold(models: AttributeModels) -> None:
+    assert models.age is not None
+    frame = infer_attributes(ids(), X, models)
+    assert frame.select("age", "age_lo", "age_hi").to_numpy() == pytest.approx(models.age.oof_years)
+    strangers = ids().with_columns(image_id=pl.col("image_id").str.replace("^0", "f"))
+    fitted = infer_attributes(strangers, X, models)["age"].to_numpy()
+    assert fitted == pytest.approx(models.age.predict_years(X, models.age.probe.predict_proba(X))[0], rel=1e-5)
+    assert np.abs(fitted - frame["age"].to_numpy()).max() > 0.1
+    hidden = infer_attributes(ids(), X, models, usable=np.arange(N) != 5)
+    assert hidden["age"][5] is None

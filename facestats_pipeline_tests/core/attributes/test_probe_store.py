@@ -89,6 +89,12 @@ def test_round_trip_of_age(tmp_path: Path) -> None:
     p = age.probe.predict_proba(x)
     assert np.array_equal(back.predict_years(x, p), age.predict_years(x, p))
     assert back.metrics == age.metrics
+    assert np.array_equal(back.oof_years, age.oof_years)
+    assert len(back.oof_years) == 120
+    save_probe(age, tmp_path / "given", "age_model", with_rows=False)
+    bare = load_probe(tmp_path / "given", "age_model")
+    assert isinstance(bare, TrainedAge)
+    assert bare.oof_years.shape == (0, 3)
 
 
 def test_nothing_is_pickled(saved: Path) -> None:

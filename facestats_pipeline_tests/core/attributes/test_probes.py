@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from facestats_pipeline.core.attributes import probe_classifier
+from facestats_pipeline.core.attributes.duplicate_groups import duplicate_groups
 from facestats_pipeline.core.attributes.probes import (
     TrainedProbe,
     TrainingRefused,
@@ -13,7 +14,7 @@ from facestats_pipeline.core.attributes.probes import (
     train_classifier,
 )
 from facestats_pipeline.core.labels.provenance import Provenance
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, ETHNICITIES, GENDERS, UNKNOWN
+from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, ETHNICITIES, GENDERS, UNKNOWN, age_bin_of
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 
 HUMAN = Provenance("human", "labels.csv")
@@ -170,7 +171,8 @@ def test_auto_compares_both_and_keeps_the_better(world: tuple[np.ndarray, list[s
 def test_a_slow_lightgbm_is_given_up(world: tuple[np.ndarray, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe_classifier, "LIGHTGBM_LIMIT_S", 0.0)
     probe = train(world[0][:600], world[1][:600], kind="auto")
-    assert set(probe.report["candidates"]) == {"logistic"}
+    assert probe.report["chosen"] == "logistic"
+    assert probe.report["candidates"]["lightgbm"] == {"not_compared": "it needs more than 0 s here"}
     assert any("was not compared" in w for w in probe.report["warnings"])
 
 
@@ -254,3 +256,52 @@ def test_age_from_bins_alone(ages: tuple[np.ndarray, np.ndarray]) -> None:
     assert oof_of(None, age, None).height == 900
     unseen = age.predict_years(np.full((1, 64), np.nan), np.full((1, len(age.probe.classes)), np.nan))
     assert np.isnan(unseen).all()
+
+
+def test_copies_of_a_photo_share_a_fold_and_the_report_says_so(world: tuple[np.ndarray, list[str]]) -> None:
+    x, y = np.repeat(world[0][:150], 2, axis=0), [v for v in world[1][:150] for _ in range(2)]
+    alike = duplicate_groups(ids_of(300), x=x)
+    leaky, honest = train(x, y), train(x, y, duplicates=alike)
+    assert (honest.oof_fold[::2] == honest.oof_fold[1::2]).all()
+    found = honest.report["duplicates"]
+    assert (found["pairs"], found["photos"], found["pairs_across_folds"]) == (150, 300, 0)
+    assert found["pairs_across_folds_without_grouping"] == (leaky.oof_fold[::2] != leaky.oof_fold[1::2]).sum() > 80
+    assert honest.report["groups"] == 150
+    assert leaky.report["accuracy"]["value"] > honest.report["accuracy"]["value"]  # what leakage would have promised
+    with pytest.raises(ValueError, match="the groups to them"):
+        train(x, y, duplicates=alike, groups=[None] * 300)
+    with pytest.raises(ValueError, match="of the same 298 rows"):
+        train(x[:298], y[:298], duplicates=alike)
+
+
+def test_both_candidates_are_reported_with_intervals(world: tuple[np.ndarray, list[str]]) -> None:
+    report = train(world[0][:300], world[1][:300], kind="auto").report
+    assert set(report["candidates"]) == {"logistic", "lightgbm"}
+    for figures in report["candidates"].values():
+        for name in ("accuracy", "balanced_accuracy", "log_loss", "ece"):
+            assert figures[name]["ci_lo"] < figures[name]["value"] < figures[name]["ci_hi"], name
+    best = min(report["candidates"], key=lambda name: report["candidates"][name]["log_loss"]["value"])
+    assert report["chosen"] == best
+    less = report["candidates"]["lightgbm"]["log_loss_less_that_of_logistic"]
+    assert less["ci_lo"] < less["value"] < less["ci_hi"]
+    assert (less["value"] > 0) == (best == "logistic")
+    assert 0 < report["ece_by_chance"] < 0.1
+    few = train(world[0][:60], world[1][:60], kind="auto").report
+    assert few["candidates"]["lightgbm"] == {"not_compared": "60 labelled photos, fewer than 100"}
+
+
+def test_years_of_the_rows_it_learned_from_are_out_of_fold(ages: tuple[np.ndarray, np.ndarray]) -> None:
+    x, years = ages[0][:400], ages[1][:400]
+    given = [None if i < 20 else v for i, v in enumerate(years.tolist())]
+    bins = [age_bin_of(v) for v in years]
+    age = train_age(x, given, bins, image_ids=ids_of(400), encoder_id="e", provenance=HUMAN, kind="logistic")
+    middle, low, high = age.oof_years.T
+    inside = (low <= years) & (years <= high)
+    assert inside[20:].mean() == pytest.approx(age.report["interval"]["coverage"]["value"], abs=1e-9)
+    assert inside.mean() == pytest.approx(0.9, abs=0.05)
+    fitted = age.predict_years(x, age.probe.predict_proba(x))[0]
+    assert np.abs(fitted - years).mean() < np.abs(middle - years).mean() * 0.95  # in-sample years flatter the model
+    assert age.report["intervals"]["mae"]["value"] == pytest.approx(age.report["mae"]["value"])
+    shares = age.report["interval"]
+    for by in ("by_bin", "by_predicted_bin"):
+        assert sum(share["n"] for share in shares[by].values()) == 380

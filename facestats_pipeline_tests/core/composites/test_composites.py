@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from facestats_pipeline.core.composites.composite_specs import METHODS, default_specs
+from facestats_pipeline.core.composites.composite_specs import GROUPINGS, default_specs, specs_by
 from facestats_pipeline.core.composites.composites import (
     COMPOSITES_SCHEMA,
     CompositeRefused,
@@ -135,34 +135,89 @@ def test_aligned_needs_landmarks_that_fit() -> None:
         make_composite([flat(1)] * 12, size=64, method="aligned", landmarks=scattered(11))
 
 
-def test_warped_is_refused_with_what_is_available() -> None:
-    with pytest.raises(CompositeRefused, match=" and ".join(METHODS)):
-        make_composite([flat(1)] * 12, size=64, method="warped")
-    with pytest.raises(CompositeRefused, match="warped"):
-        CompositeSpec("x", method="warped")
+def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(ValueError, match="blurry"):
         CompositeSpec("x", method="blurry")
+    with pytest.raises(ValueError, match="blurry"):
+        make_composite([flat(1)] * 12, size=64, method="blurry")
 
 
-def test_memory_does_not_grow_with_the_number_of_photos() -> None:
+def test_streaming_mean_is_numpys_mean_of_the_whole_stack() -> None:
+    stack = np.random.default_rng(0).integers(0, 256, (37, 32, 32, 3), dtype=np.uint8)
+    made = make_composite([Image.fromarray(one) for one in stack], size=32)
+    assert np.array_equal(np.asarray(made.image), np.rint(stack.mean(axis=0)).astype(np.uint8))
+
+
+def test_weights_are_those_of_numpys_weighted_average_and_are_held_to_the_floor() -> None:
+    rng = np.random.default_rng(0)
+    stack = rng.integers(0, 256, (37, 32, 32, 3), dtype=np.uint8)
+    weights = rng.uniform(0.5, 1.5, 37)
+    weights[[3, 4]] = np.nan, 0
+    images = [Image.fromarray(one) for one in stack]
+    made = make_composite(images, size=32, weights=weights)
+    expected = np.average(stack[weights > 0], axis=0, weights=weights[weights > 0])
+    assert np.abs(np.asarray(made.image) - expected).max() <= 0.5 + 1e-6
+    assert made.skipped == [(3, "no weight"), (4, "no weight")]
+    assert 25 < made.n_effective < 35
+    alone = np.full(37, 0.001)
+    alone[7] = 1  # a composite in which one person is nearly all there is
+    with pytest.raises(CompositeRefused, match=r"37 photos count as 1\.\d equal ones; at least 10"):
+        make_composite(images, size=32, weights=alone)
+    with pytest.raises(ValueError, match="negative"):
+        make_composite(images, size=32, weights=-weights)
+    with pytest.raises(ValueError, match="36 rows of weights"):
+        make_composite(images, size=32, weights=weights[:36])
+
+
+def test_warped_by_flow_reads_the_photos_several_times_and_needs_a_list() -> None:
+    points = scattered(12)
+    images = [drawn(p) for p in points]
+    made = make_composite(images, size=64, method="warped", landmarks=points, landmark_size=64)
+    assert (made.n_used, made.method) == (12, "warped")
+    with pytest.raises(ValueError, match="3 times"):
+        make_composite(iter(images), size=64, method="warped", landmarks=points, landmark_size=64)
+
+
+def test_a_photo_that_vanishes_between_passes_is_skipped_once(tmp_path: Path) -> None:
+    points = scattered(12)
+    paths = [tmp_path / f"{i}.png" for i in range(12)]
+    for path, shape in zip(paths, points, strict=True):
+        drawn(shape).save(path)
+
+    class Vanishing(list[Path]):
+        def __iter__(self) -> Iterator[Path]:
+            yield from super().__iter__()
+            paths[5].unlink(missing_ok=True)
+
+    made = make_composite(Vanishing(paths), size=64, method="warped", landmarks=points, landmark_size=64)
+    assert (made.n_used, made.skipped) == (11, [(5, "the photo is missing")])
+
+
+@pytest.mark.parametrize("method", ["mean", "warped"])
+def test_memory_does_not_grow_with_the_number_of_photos(method: str) -> None:
     buffer = io.BytesIO()
-    flat(90, 128).save(buffer, "PNG")
+    flat(90).save(buffer, "PNG")
     data = buffer.getvalue()
 
-    def peak(n: int) -> int:
-        def photos() -> Iterator[bytes]:
-            for _ in range(n):
+    class Photos:
+        def __init__(self, n: int) -> None:
+            self.n = n
+
+        def __iter__(self) -> Iterator[bytes]:
+            for _ in range(self.n):
                 yield bytes(bytearray(data))
 
+    def peak(n: int) -> int:
+        points = np.tile(FIVE, (n, 1, 1))
         tracemalloc.start()
-        make_composite(photos(), size=128)
+        make_composite(Photos(n), size=64, method=method, landmarks=points, landmark_size=64)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
 
-    peak(20)  # what is imported and cached on first use
-    one_photo = 128 * 128 * 3
-    assert peak(500) - peak(50) < one_photo
+    few, many = (50, 400) if method == "mean" else (10, 60)
+    peak(few)  # what is imported and cached on first use
+    assert peak(many) - peak(few) < 0.05 * (many - few) * 64 * 64 * 3
 
 
 def test_one_pass_reads_each_photo_once_and_makes_what_single_calls_make() -> None:
@@ -257,6 +312,61 @@ def test_default_specs_are_strict_and_named_once() -> None:
     assert [spec.decile for spec in few if spec.decile] == [(8, 10), (1, 3)]
     unscored = make_master(attractiveness=pl.Series([None] * 40, dtype=pl.Int8))
     assert not any(spec.decile for spec in default_specs(unscored))
+
+
+def test_specs_by_a_grouping_are_strict_parts_of_their_base() -> None:
+    base = CompositeSpec("x", "Female", gender="Female", method="warped", floor=4, weight="age")
+    for grouping in GROUPINGS[1:]:
+        specs = specs_by(grouping, base)
+        assert len({spec.name for spec in specs}) == len(specs) > 6
+        assert all(spec.strict and spec.gender == "Female" and spec.caption.startswith("Female, ") for spec in specs)
+        assert {(spec.method, spec.floor, spec.weight) for spec in specs} == {("warped", 4, "age")}
+    assert [spec.decile for spec in specs] == [(one, one) for one in range(1, 11)]
+    with pytest.raises(ValueError, match="filtered by gender already"):
+        specs_by("gender", base)
+    with pytest.raises(ValueError, match="shoe"):
+        specs_by("shoe size", base)
+
+
+def test_a_weight_is_a_column_of_numbers() -> None:
+    spec = CompositeSpec("x", method="mean", weight="attractiveness")
+    made = generate_composite(make_master(), lambda _: flat(50), spec, size=32)
+    assert made.row["n_used"] == 40 and "as much as 31.4 equal photos" in made.row["reason"]  # (Σw)² / Σw² of 1–10
+    for wrong in ("filename", "nothing"):
+        with pytest.raises(ValueError, match=r"no column of numbers.*attractiveness"):
+            generate_composite(make_master(), lambda _: flat(50), CompositeSpec("x", weight=wrong), size=32)
+
+
+def test_what_is_left_out_is_counted_with_its_reason() -> None:
+    reasons = [["blurred"], ["dark"]] + [[]] * 38
+    master = make_master(reasons=pl.Series(reasons, dtype=pl.List(pl.String)), preproc_status=["ok"] * 39 + ["no_face"])
+    points = landmark_table(master, scattered(40)).filter(pl.col("image_id") != "id010")
+    row = generate_composite(master, lambda _: flat(1), CompositeSpec("x"), landmarks=points, size=64).row
+    assert row["n_used"] == 36
+    assert row["reason"] == (
+        "2 left out: flagged for their quality; 1 left out: without a face; 1 left out: without landmarks"
+    )
+
+
+def test_warped_says_when_it_goes_by_flow_and_mean_takes_photos_as_they_were_taken() -> None:
+    master = make_master(12)
+    points = landmark_table(master, scattered(12))
+    mesh = pl.DataFrame({"image_id": master["image_id"]}, schema={"image_id": pl.String}).with_columns(
+        landmarks=pl.lit(None, pl.Array(pl.Float32, 956))
+    )
+    specs = [CompositeSpec("w", method="warped"), CompositeSpec("m", method="mean")]
+    warped, mean = generate_composites(
+        master,
+        lambda _: flat(10),
+        specs,
+        landmarks=points,
+        mesh=mesh,
+        plain=lambda _: flat(90),
+        size=64,
+        landmark_size=64,
+    )
+    assert "optical flow" in warped.row["reason"] and np.asarray(warped.image).max() == 10
+    assert mean.row["reason"] == "" and np.asarray(mean.image).min() == 90
 
 
 def test_two_specs_of_one_name_are_refused() -> None:

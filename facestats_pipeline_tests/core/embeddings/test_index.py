@@ -10,6 +10,7 @@ import pytest
 from facestats_pipeline.core.embeddings import hash_pairs
 from facestats_pipeline.core.embeddings.hash_pairs import hamming_pairs
 from facestats_pipeline.core.embeddings.index import (
+    MARKS,
     EmbeddingIndex,
     IndexUnreadable,
     build_index,
@@ -257,3 +258,74 @@ def test_hundreds_of_thousands_of_hashes_do_not_go_quadratic() -> None:
     assert distances.max() <= 3
     # Of 13 equally likely numbers of flipped bits, four are at most 3.
     assert len(base_pairs) == pytest.approx(200_000 * 4 / 13, rel=0.03)
+
+
+def test_an_earlier_index_is_added_to(ids: list[str], vectors: np.ndarray, tmp_path: Path) -> None:
+    """As the asset does: load, add what is new, mark; the marks say which rows came when."""
+    first = make(ids[:1000], vectors[:1000])
+    first.mark("monday")
+    first.save(tmp_path / "m" / "i")
+    index = build_index([(ids[500:1500], vectors[500:1500])], earlier=load_index(tmp_path / "m" / "i"), threads=1)
+    index.mark("tuesday")
+    assert index.ids == ids[:1500]
+    assert index.marks == {"monday": 1000, "tuesday": 1500}
+    assert (index.rows(ids[999:1001]) >= index.marks["monday"]).tolist() == [False, True]
+    assert index.rows(["nobody"]).tolist() == [-1]
+    assert index.recall(vectors[:100]) >= 0.95
+
+
+def test_only_the_last_marks_are_kept() -> None:
+    index = empty_index(8)
+    for state in range(50):
+        index.mark(str(state))
+    assert list(index.marks) == [str(state) for state in range(50 - MARKS, 50)]
+
+
+def copies(n: int = 400, seed: int = 3) -> pl.DataFrame:
+    """n photos, every fifth of which is nearly the one before it; hashes that are all far apart."""
+    v = unit(n, seed=seed)
+    v[4::5] = v[3::5] + 0.02 * unit(len(v[4::5]), seed=seed + 1)
+    hashes = np.random.default_rng(seed).integers(0, 2**64, n, dtype=np.uint64)
+    return pl.DataFrame(
+        {"image_id": [f"{i:04x}" for i in range(n)], "phash": [f"{value:016x}" for value in hashes]}
+    ).with_columns(embedding=pl.Series(v, dtype=pl.Array(pl.Float32, v.shape[1])))
+
+
+def indexed(photos: pl.DataFrame, earlier: EmbeddingIndex | None = None) -> EmbeddingIndex:
+    return build_index([(photos["image_id"].to_list(), photos["embedding"].to_numpy())], earlier=earlier, threads=1)
+
+
+def test_every_copy_is_found_exactly_and_through_the_index() -> None:
+    photos = copies()
+    wanted = {(f"{i - 1:04x}", f"{i:04x}"): "embedding" for i in range(4, 400, 5)}
+    exact = near_duplicates(photos, min_cosine=0.99, max_hamming=2, use_embedding=True)
+    assert kinds(exact) == wanted
+    searched = near_duplicates(photos, min_cosine=0.99, max_hamming=2, use_embedding=True, index=indexed(photos))
+    assert kinds(searched) == wanted
+    np.testing.assert_allclose(searched["cosine"], exact["cosine"], atol=2e-3)
+
+
+def test_new_photos_are_compared_and_old_pairs_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = copies()
+    limits = {"min_cosine": 0.99, "max_hamming": 2, "use_embedding": True}
+    index = indexed(photos.head(303))
+    before = near_duplicates(photos.head(303), index=index, **limits)
+    since = index.size
+    index = indexed(photos, index)
+    asked: list[int] = []
+    search = index.neighbours
+    monkeypatch.setattr(index, "neighbours", lambda m, k: asked.append(len(m)) or search(m, k))
+    after = near_duplicates(photos, index=index, earlier=before, since=since, **limits)
+    assert asked == [400 - 303], "the others were compared before"
+    assert after.equals(near_duplicates(photos, index=indexed(photos), **limits))
+    fewer = photos.filter(pl.col("image_id") != "0004")
+    assert ("0003", "0004") not in kinds(near_duplicates(fewer, index=index, earlier=after, since=400, **limits))
+
+
+def test_a_thousand_equal_pictures_do_not_make_a_million_pairs() -> None:
+    v = np.repeat(unit(1), 1000, axis=0)
+    photos = pl.DataFrame(
+        {"image_id": [f"{i:04}" for i in range(1000)], "phash": None}, schema_overrides={"phash": pl.String}
+    )
+    photos = photos.with_columns(embedding=pl.Series(v, dtype=pl.Array(pl.Float32, v.shape[1])))
+    assert near_duplicates(photos, use_embedding=True).height <= 10 * 1000

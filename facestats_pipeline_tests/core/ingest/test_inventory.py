@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facestats_pipeline.core.ingest.identity import PhotoChanged, decode_filename, encode_filename, image_id, read_photo
+from facestats_pipeline.core.ingest.identity import (
+    PhotoChanged,
+    PhotosUnavailable,
+    decode_filename,
+    encode_filename,
+    image_id,
+    read_photo,
+)
 from facestats_pipeline.core.ingest.inventory import Changes, update_inventory
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -137,7 +144,8 @@ def test_any_history_keeps_rows_in_place_and_lists_what_is_there(history: list[d
 
     with tempfile.TemporaryDirectory() as folder:
         root, inventory = Path(folder), None
-        for files in history:
+        for changing in history:
+            files = changing | {"stays": "1"}  # a folder that becomes empty is refused
             for path in root.iterdir():
                 path.unlink()
             fill(root, **files)
@@ -165,3 +173,18 @@ def test_a_photo_that_changed_since_it_was_listed_is_not_used(tmp_path: Path) ->
     fill(tmp_path, a="2")
     with pytest.raises(PhotoChanged):
         read_photo(tmp_path, "a", image_id(b"1"))
+
+
+def test_a_folder_that_has_become_empty_or_is_gone_removes_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    fill(root, a="1", b="2")
+    first, _ = look(root)
+    (root / "a").unlink()
+    (root / "b").unlink()
+    with pytest.raises(PhotosUnavailable, match=r"is empty, and 2 files were in it: if its disk is not mounted"):
+        look(root, first)
+    root.rmdir()
+    with pytest.raises(FileNotFoundError):
+        look(root, first)
+    with pytest.raises(PhotosUnavailable, match=r"the photo folder .* is gone"):
+        read_photo(root, "a")

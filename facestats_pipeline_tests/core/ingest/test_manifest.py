@@ -10,9 +10,11 @@ from PIL import Image
 from facestats_pipeline.core.ingest.identity import PhotoChanged, image_id
 from facestats_pipeline.core.ingest.inventory import INVENTORY_SCHEMA
 from facestats_pipeline.core.ingest.manifest import MANIFEST_SCHEMA, STATUSES, build_manifest, live
+from facestats_pipeline.core.ingest.sources import Sources
 from facestats_pipeline_tests.core.small_shards import ADDED
 
 PROVENANCE = {"source": "made by the tests", "licence": "CC0-1.0", "consent": None}
+SOURCES = Sources(otherwise=PROVENANCE)
 
 
 def jpeg(seed: int, size: tuple[int, int] = (40, 30), orientation: int = 1) -> bytes:
@@ -56,7 +58,7 @@ class Folder:
         return pl.DataFrame(rows, schema=INVENTORY_SCHEMA)
 
     def manifest(self, previous: pl.DataFrame | None = None, max_pixels: int = 10**6, **states: str) -> pl.DataFrame:
-        return build_manifest(self.inventory(**states), self.read, PROVENANCE, max_pixels=max_pixels, previous=previous)
+        return build_manifest(self.inventory(**states), self.read, SOURCES, max_pixels=max_pixels, previous=previous)
 
 
 def test_a_good_photo_has_its_facts() -> None:
@@ -89,7 +91,7 @@ def test_a_file_that_changed_since_it_was_listed_is_not_taken() -> None:
     folder = Folder(a=jpeg(0))
     listed = folder.inventory()
     folder.files["a"] = jpeg(1)
-    made = build_manifest(listed, folder.read, PROVENANCE, max_pixels=10**6)
+    made = build_manifest(listed, folder.read, SOURCES, max_pixels=10**6)
     assert made["status"].to_list() == ["corrupt"]
     assert "changed after it was listed" in made["reason"][0]
 
@@ -109,9 +111,9 @@ def test_what_was_corrupt_is_looked_at_again() -> None:
     folder = Folder(a=b"locked")
     good = jpeg(0)
     listed = folder.inventory().with_columns(image_id=pl.lit(image_id(good)))
-    first = build_manifest(listed, folder.read, PROVENANCE, max_pixels=10**6)
+    first = build_manifest(listed, folder.read, SOURCES, max_pixels=10**6)
     folder.files["a"] = good
-    second = build_manifest(listed, folder.read, PROVENANCE, max_pixels=10**6, previous=first)
+    second = build_manifest(listed, folder.read, SOURCES, max_pixels=10**6, previous=first)
     assert (first["status"][0], second["status"][0]) == ("corrupt", "ok")
 
 
@@ -127,6 +129,6 @@ def test_a_removed_photo_is_a_tombstone_that_keeps_what_was_known() -> None:
 
 
 def test_an_empty_shard_has_the_columns(tmp_path: Path) -> None:
-    made = build_manifest(pl.DataFrame(schema=INVENTORY_SCHEMA), Folder().read, PROVENANCE, max_pixels=1)
+    made = build_manifest(pl.DataFrame(schema=INVENTORY_SCHEMA), Folder().read, SOURCES, max_pixels=1)
     assert dict(made.schema) == MANIFEST_SCHEMA
     assert made.is_empty()

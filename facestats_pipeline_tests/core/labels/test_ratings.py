@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.labels.label_table import LabelsError
-from facestats_pipeline.core.labels.ratings import RATINGS_SCHEMA, Ratings, read_ratings, read_scut_splits
+from facestats_pipeline.core.labels.ratings import RATINGS_SCHEMA, Ratings, read_ratings
 
 
 def read(folder: Path, text: str | bytes) -> Ratings:
@@ -31,6 +31,7 @@ def test_a_rater_who_rates_twice_counts_once(tmp_path: Path) -> None:
 def test_means_with_sd_and_n(tmp_path: Path) -> None:
     ratings = read(tmp_path, "file;rating;sd;n\na.jpg;3,5;1,2;40\nb.jpg;2;-1;0\n")
     assert ratings.frame.row(0) == ("a.jpg", 3.5, pytest.approx(1.2), 40, 0)
+    assert ratings.scale is None
     assert ratings.frame.row(1)[2:] == (None, None, 0)
     assert ratings.rejected["column"].to_list() == ["sd", "n"]
 
@@ -74,39 +75,11 @@ def test_hostile_bytes_give_ratings_or_one_error(tmp_path: Path, data: bytes) ->
     assert ratings.frame["rating"].is_finite().all()
 
 
-def scut_folder(tmp_path: Path) -> Path:
-    root = tmp_path / "SCUT" / "train_test_files"
-    sixty = root / "split_of_60%training and 40%testing"
-    sixty.mkdir(parents=True)
-    (sixty / "train.txt").write_text("AF1.jpg 3.2\nCM2.jpg 2.5\n")
-    (sixty / "test.txt").write_text("AM3.jpg 1.5\n")
-    for k in range(1, 6):
-        sub = root / "5_folders_cross_validations_files" / f"cross_validation_{k}"
-        sub.mkdir(parents=True)
-        (sub / f"train_{k}.txt").write_text("AF1.jpg 3.2\n")
-        (sub / f"test_{k}.txt").write_text("CM2.jpg 2.5\n")
-    return tmp_path / "SCUT"
-
-
-def test_scut_list_and_splits(tmp_path: Path) -> None:
+def test_scut_list(tmp_path: Path) -> None:
     assert read(tmp_path, "AF1.jpg 3.2\nCM7.jpg 2.85\n").frame.select("file", "rating").rows()[1] == (
         "CM7.jpg",
         pytest.approx(2.85),
     )
-    splits = read_scut_splits(scut_folder(tmp_path))
-    assert splits["60_40"] == (["AF1.jpg", "CM2.jpg"], ["AM3.jpg"])
-    assert set(splits) == {"60_40", "fold_1", "fold_2", "fold_3", "fold_4", "fold_5"}
-
-
-def test_scut_split_that_overlaps_or_lacks_a_list(tmp_path: Path) -> None:
-    folder = scut_folder(tmp_path)
-    test = folder / "train_test_files" / "split_of_60%training and 40%testing" / "test.txt"
-    test.write_text("AF1.jpg 3.2\n")
-    with pytest.raises(LabelsError, match="both in"):
-        read_scut_splits(folder)
-    test.unlink()
-    with pytest.raises(LabelsError, match="no such file"):
-        read_scut_splits(folder)
 
 
 def test_london(shared_data: Path) -> None:

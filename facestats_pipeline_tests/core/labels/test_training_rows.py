@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from facestats_pipeline.core.labels.provenance import TrainingRefused
-from facestats_pipeline.core.labels.training_rows import training_rows
+from facestats_pipeline.core.labels.training_rows import kinds_of_rows, training_rows
 
 FILES = ["2020/a.jpg", "2021/b.jpg", "2021/c.jpg"]
 
@@ -70,3 +70,31 @@ def test_embeddings_of_two_encoders_are_refused() -> None:
     shards = [embedded(FILES[:1]), embedded(FILES[1:], model_id="e@2")]
     with pytest.raises(TrainingRefused, match="2 encoders"):
         training_rows(labels("a.jpg", "b.jpg"), FILES, shards)
+
+
+def test_nothing_is_learned_from_withheld_photos() -> None:
+    shards = [embedded(FILES)]
+    rows = training_rows(labels("a.jpg", "b.jpg"), FILES, shards, withheld={"2020/a.jpg"})
+    assert rows.image_ids == ["id of 2021/b.jpg"]
+    with pytest.raises(TrainingRefused, match="`use` keeps every labelled photo out"):
+        training_rows(labels("a.jpg"), FILES, shards, withheld=set(FILES))
+
+
+def test_a_label_of_a_withheld_photo_does_not_become_another_s() -> None:
+    files = ["2020/a.jpg", "2021/a.jpg", "2021/c.jpg"]
+    rows = training_rows(labels("2020/a.jpg", "a.jpg", "c.jpg"), files, [embedded(files)], withheld={"2020/a.jpg"})
+    assert rows.image_ids == ["id of 2021/c.jpg"]
+
+
+def test_groups_of_rows_are_what_people_said() -> None:
+    rows = training_rows(labels("a.jpg", "c.jpg"), FILES, [embedded(FILES)])
+    said = pl.DataFrame(
+        {
+            "file": ["c.jpg", "b.jpg"],
+            "gender": ["Male", "Female"],
+            "ethnicity": [None, None],
+            "age_bin": ["20-29", None],
+        }
+    )
+    assert kinds_of_rows(rows, said, FILES) == {"gender": [None, "Male"], "age_bin": [None, "20-29"]}
+    assert kinds_of_rows(rows, None, FILES) == {}

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
+from facestats_pipeline.core.metadata import label_queue
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
 from facestats_pipeline.core.metadata.label_queue import QUEUE_SCHEMA, labels_template
 from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
@@ -146,3 +148,49 @@ def test_suggestions_and_file_names_come_along_and_are_safe_in_a_spreadsheet() -
     queue = labels_template(frame)
     assert queue.select("gender_top", "gender_p").row(0) == ("Female", pytest.approx(0.99))
     assert csv_bytes(queue).decode().splitlines()[1].split(",")[1].startswith("\"'=HYPERLINK")
+
+
+DOUBT = [0.55 + 0.0004 * i for i in range(900)]  # the first are the most doubtful
+MIXED = {"cluster": [i * 7 % 9 for i in range(900)], "ethnicity_top": [ETHNICITIES[i * 5 % 7] for i in range(900)]}
+
+
+def crowd(**columns: Any) -> pl.DataFrame:
+    """900 photos of less and less doubt; clusters and groups are mixed evenly, unless `columns` says otherwise."""
+    return master(900, gender_p=DOUBT, **(MIXED | columns))
+
+
+@pytest.mark.parametrize(
+    ("weight", "pool", "worth"),
+    [
+        (
+            "WEIGHT_UNCERTAINTY",
+            crowd(cluster=[i % 2 for i in range(900)], ethnicity_p=[0.3 + 0.6 * (i % 2) for i in range(900)]),
+            lambda rows: (rows["ethnicity_p"] < 0.5).sum(),
+        ),
+        ("WEIGHT_DIVERSITY", crowd(cluster=[int(i > 500) for i in range(900)]), lambda rows: rows["cluster"].sum()),
+        (
+            "WEIGHT_BALANCE",
+            crowd(ethnicity_top=["White" if i < 500 else "Indian" for i in range(900)]),
+            lambda rows: (rows["ethnicity_top"] == "Indian").sum(),
+        ),
+    ],
+    ids=["uncertainty", "diversity", "balance"],
+)
+def test_each_of_the_three_matters(
+    weight: str, pool: pl.DataFrame, worth: Callable[[pl.DataFrame], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its weight the queue has far less of what it is for: doubt, the less doubtful cluster, the less doubtful group."""
+
+    def asked() -> float:
+        return worth(labels_template(pool, size=90).select("image_id").join(pool, on="image_id"))
+
+    whole = asked()
+    monkeypatch.setattr(label_queue, weight, 0.0)
+    assert whole > 1.5 * asked()
+
+
+@pytest.mark.parametrize("held", [100_000, 0])
+def test_in_pieces_the_queue_is_the_same(held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_queue, "_HELD", held)
+    pieces = (crowd().slice(start, 70).lazy() for start in reversed(range(0, 900, 70)))
+    assert labels_template(pieces, size=50).equals(labels_template(crowd(), size=50))

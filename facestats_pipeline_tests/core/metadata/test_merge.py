@@ -7,7 +7,7 @@ import pytest
 from facestats_pipeline.core.metadata.clusters import attributes_with_clusters, fit_clusters
 from facestats_pipeline.core.metadata.flags import attributes_flags
 from facestats_pipeline.core.metadata.manual_labels import attributes_with_manual
-from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA, MergeError, run_merge
+from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA, TAKEN, MergeError, run_merge
 from facestats_pipeline.core.metadata.tables import attributes_final, attributes_with_predictions
 from facestats_pipeline_tests.core import small_shards as shard
 from facestats_pipeline_tests.core.metadata.test_clusters import groups
@@ -121,3 +121,28 @@ def test_the_order_of_inputs_does_not_matter() -> None:
     manifest, given = shard.manifest(4), inputs(4)
     shuffled = {name: frame.reverse() for name, frame in given.items()}
     assert run_merge(manifest, **given).equals(run_merge(manifest, **shuffled))
+
+
+def test_no_column_beside_those_it_says_it_takes_is_needed() -> None:
+    names = {
+        "quality": "image_quality",
+        "geometry": "face_geometry",
+        "embeddings": "embeddings_clip",
+        "flags": "attributes_flags",
+    }
+    names |= {key: f"attributes_with_{key}" for key in ("clusters", "manual", "predictions")}
+    names |= {"final": "attributes_final", "scores": "attractiveness_scores"}
+
+    def slim(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.select(name for name in frame.columns if name in TAKEN[table])
+
+    given = {key: slim(names.get(key, key), frame) for key, frame in inputs(3).items()}
+    assert run_merge(slim("manifest", shard.manifest(3)), **given).equals(run_merge(shard.manifest(3), **inputs(3)))
+
+
+def test_tables_in_another_order_or_with_fewer_rows_are_joined_by_image() -> None:
+    whole = run_merge(shard.manifest(4), **inputs(4))
+    turned = run_merge(shard.manifest(4), **{key: frame.reverse() for key, frame in inputs(4).items()})
+    assert turned.equals(whole)
+    fewer = run_merge(shard.manifest(4), **inputs(4) | {"quality": shard.quality(4).tail(1)})
+    assert fewer["sharpness"].to_list() == [None, None, None, 300.0]

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from facestats_pipeline.core.mini.data import decode_once, open_split
+from facestats_pipeline.core.mini.data import FaceSet, align_once, decode_once, open_split
+from facestats_pipeline.core.preproc.detection import Face, FaceDetector
 
 
 def parquet(path: Path, n: int = 12, **changes: list[str]) -> Path:
@@ -37,7 +38,7 @@ def test_photos_and_labels_come_out_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"age": ["20-29"] * 11 + ["9-Mar"]}, r"row 11 \(11.jpg\)"),
+        ({"age": ["20-29"] * 11 + ["9-Mar"]}, r"row 11 \(11.jpg\): age is '9-Mar', not one of 0-2, 3-9"),
         ({"jpeg": [b"not a photo"] * 12}, r"row 0 \(0.jpg\): not a JPEG photo"),
     ],
 )
@@ -63,3 +64,37 @@ def test_the_held_out_part_is_seeded_and_apart(tmp_path: Path) -> None:
     assert [len(labels) for _, labels in held.batches(3)] == [3, 1]
     with pytest.raises(ValueError, match="cannot hold out 12 of 12"):
         open_split(tmp_path, held_out=12)
+
+
+class EveryOtherFace(FaceDetector):
+    """Sees a face, its eyes level and left of the middle, in every photo whose red is even in steps of 20."""
+
+    def __init__(self) -> None:
+        self.name = "made-up"
+
+    def detect(self, rgb: np.ndarray) -> list[Face]:  # type: ignore[type-arg]
+        assert rgb.shape == (224, 224, 3)
+        if round(int(rgb[50, 50, 0]) / 20) % 2:
+            return []
+        points = np.array([[60, 90], [110, 90], [85, 120], [65, 150], [105, 150]], np.float32)
+        return [Face(np.array([40, 50, 90, 120], np.float32), points, 0.9)]
+
+
+def test_photos_are_aligned_where_there_is_a_face_and_stay_as_they_are_elsewhere(tmp_path: Path) -> None:
+    decode_once([parquet(tmp_path / "a.parquet")], tmp_path)
+    photos = np.load(tmp_path / "photos.npy")
+    photos[:, :, 64:] = 255  # so that moving the picture shows
+    np.save(tmp_path / "photos.npy", photos)
+    assert open_split(tmp_path, held_out=4)[0].only_aligned() is None
+    align_once(tmp_path, EveryOtherFace())
+    train, held_out = open_split(tmp_path, held_out=4)
+    assert train.aligned is not None
+    for row in range(12):
+        changed = np.abs(train.aligned[row].astype(int) - photos[row]).mean()
+        assert (changed > 5) == (row % 2 == 0), row
+    aligned = held_out.only_aligned()
+    assert isinstance(aligned, FaceSet)
+    assert np.array_equal(aligned.take(np.arange(4))[0], held_out.take_aligned(np.arange(4)))
+    before = (tmp_path / "aligned.npy").stat().st_mtime_ns
+    align_once(tmp_path, EveryOtherFace())
+    assert (tmp_path / "aligned.npy").stat().st_mtime_ns == before

@@ -62,6 +62,36 @@ def test_the_log_has_a_line_per_epoch(finished: tuple[Path, Trainer]) -> None:
     assert all(0 <= line[key] <= 100 for line in lines for key in ("gender", "ethnicity", "age_bin", "gender_zs"))
 
 
+def test_one_view_is_of_the_photo_the_other_of_its_aligned_form(
+    cache: Path, tmp_path: Path, finished: tuple[Path, Trainer]
+) -> None:
+    for name in ("photos.npy", "labels.npy"):
+        (tmp_path / name).write_bytes((cache / name).read_bytes())
+    np.save(tmp_path / "aligned.npy", 255 - np.load(cache / "photos.npy"))
+    data, held_out = open_split(tmp_path, held_out=4)
+    photos, labels, _ = Trainer(TINY, data, finished[1].tokenizer).batch()
+    assert photos.shape == (2, 8, 128, 128, 3)
+    assert len(labels) == 8
+    assert torch.equal(photos[0], 255 - photos[1])
+    same, _, _ = Trainer(TINY, open_split(cache, held_out=4)[0], finished[1].tokenizer).batch()
+    assert torch.equal(same[0], same[1])
+    assert held_out.only_aligned() is not None
+    train(TINY, tmp_path, tmp_path / "out", stop_at=2)
+    (line,) = (tmp_path / "out" / "log.jsonl").read_text().splitlines()
+    assert set(json.loads(line)["aligned"]) >= {"gender", "ethnicity", "age_bin", "gender_zs"}
+
+
+def test_a_face_and_its_mirror_image_have_the_same_embedding_outside_training() -> None:
+    from facestats_pipeline.core.mini.towers import build_clip, model_config
+
+    visual = build_clip(model_config()).visual.eval()
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(visual(images), visual(images.flip(3)))
+        visual.train()
+        assert not torch.allclose(visual(images), visual(images.flip(3)), atol=1e-3)
+
+
 def test_the_loss_falls(cache: Path, finished: tuple[Path, Trainer]) -> None:
     trainer = Trainer(
         Settings(**{**vars(TINY), "epochs": 8, "lr": 3e-3}), open_split(cache, held_out=4)[0], finished[1].tokenizer

@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 
 from facestats_pipeline.core.attributes.calibration import wilson
-from facestats_pipeline.core.reports.bias import BIAS_SCHEMA, Audit, bias_audit, holm, large_gaps
+from facestats_pipeline.core.reports.bias import BIAS_SCHEMA, Audit, bias_audit, describe_gap, holm, large_gaps
 
 GENDER = Audit("gender", "said", "gender", "p")
+ACCURACY = pl.col("metric") == "accuracy"
 
 
 def labelled(n: int = 1200, *, seed: int = 0, weak: str | None = "Black") -> pl.DataFrame:
@@ -52,7 +53,7 @@ def test_a_real_gap_is_found_with_its_size_and_the_others_are_not() -> None:
     audit = bias_audit(labelled(), [GENDER], groups=[("gender",), ("ethnicity",)])
     row = one(audit, "accuracy", "Black")
     assert row["p_adjusted"] < 0.001 and row["gap_lo"] < -0.25 < row["gap_hi"] < 0
-    assert large_gaps(audit, 0.1)["group"].to_list()[0] == "Black"
+    assert large_gaps(audit, 0.1, 0.5)["group"].to_list()[0] == "Black"
     assert one(audit, "accuracy", "Female")["p_adjusted"] > 0.05
     assert one(audit, "overconfidence", "Black")["value"] == pytest.approx(0.9 - row["value"], abs=1e-9)
     assert one(audit, "overconfidence", "Black")["ci_lo"] > 0
@@ -62,7 +63,10 @@ def test_a_real_gap_is_found_with_its_size_and_the_others_are_not() -> None:
 
 
 def test_without_a_gap_few_false_alarms() -> None:
-    alarms = sum(large_gaps(bias_audit(labelled(400, seed=s, weak=None), [GENDER]), 0.0).height > 0 for s in range(20))
+    alarms = sum(
+        large_gaps(bias_audit(labelled(400, seed=s, weak=None), [GENDER]).filter(ACCURACY), 0.0, 0.0).height > 0
+        for s in range(20)
+    )
     assert alarms <= 4  # 5% of families are expected; more than 4 of 20 happens once in 400 times
 
 
@@ -87,9 +91,10 @@ def test_small_groups_are_listed_without_any_figure() -> None:
     )
     row = one(bias_audit(frame, [GENDER]), "accuracy", "Indian")
     assert row["n"] <= 7 and "below 30" in row["note"]
-    assert [row[k] for k in ("value", "ci_lo", "ci_hi", "gap", "gap_lo", "gap_hi", "p", "p_adjusted", "coverage")] == [
-        None
-    ] * 9
+    assert [
+        row[k]
+        for k in ("value", "ci_lo", "ci_hi", "gap", "gap_lo", "gap_hi", "gap_size", "p", "p_adjusted", "coverage")
+    ] == [None] * 10
     row = one(bias_audit(frame, [GENDER]), "accuracy", "White")
     assert row["value"] is not None and row["gap"] is None  # the rest is too small to compare with
 
@@ -153,3 +158,48 @@ def test_missing_columns_are_named() -> None:
         bias_audit(pl.DataFrame({"gender": ["Male"], "said": ["Male"]}), [Audit("gender", "said", "gender")])
     with pytest.raises(ValueError, match="truth"):
         Audit("gender", "said")
+
+
+def test_the_truth_in_the_interval_is_a_share_and_gaps_of_numbers_are_in_standard_deviations() -> None:
+    rng = np.random.default_rng(2)
+    n = 800
+    truth = rng.normal(50, 10, n)
+    group = np.repeat(["Female", "Male"], n // 2)
+    guess = truth + rng.normal(0, 4, n) + np.where(group == "Male", 6, 0)
+    frame = pl.DataFrame({"gender": group, "years": truth, "age": guess, "lo": guess - 8, "hi": guess + 8})
+    audit = bias_audit(frame, [Audit("age", "age", "years", kind="number", low="lo", high="hi")], groups=[("gender",)])
+    inside = frame.filter(pl.col("gender") == "Male", (pl.col("years") - pl.col("age")).abs() <= 8).height
+    row = one(audit, "interval_coverage", "Male")
+    assert (row["value"], row["n"]) == (inside / 400, 400)
+    assert (row["ci_lo"], row["ci_hi"]) == wilson(inside, 400)
+    assert row["gap_size"] == -row["gap"] > 0.2
+    error = one(audit, "mean_error", "Male")
+    assert error["gap_size"] == pytest.approx(error["gap"] / float(np.std(truth)))
+    warned = large_gaps(audit, 0.2, 0.5)
+    assert warned["metric"].to_list()[:2] == ["interval_coverage", "interval_coverage"]
+    assert set(warned["metric"]) == {"interval_coverage", "mean_error"}
+    assert large_gaps(audit, 0.5, 0.9).is_empty()
+    said = describe_gap(row)
+    assert said.startswith(f"age: truth within the interval {row['value']:.1%} for Male, ")
+    assert said.endswith("for the rest (p < 0.001)")
+
+
+def test_fairlearn_gives_the_same_figures_of_groups() -> None:
+    from fairlearn.metrics import MetricFrame
+    from sklearn.metrics import accuracy_score
+
+    frame = labelled().filter(pl.col("said") != "unknown")
+    audit = bias_audit(frame, [GENDER], groups=[("ethnicity",), ("gender", "ethnicity")])
+    for columns in (["ethnicity"], ["gender", "ethnicity"]):
+        groups = {c: frame[c].to_list() for c in columns}
+        reference = MetricFrame(
+            metrics=accuracy_score,
+            y_true=frame["gender"].to_list(),
+            y_pred=frame["said"].to_list(),
+            sensitive_features=groups,
+        )
+        for key, value in reference.by_group.items():
+            name = " × ".join(key) if isinstance(key, tuple) else key
+            assert one(audit, "accuracy", name)["value"] == pytest.approx(value)
+        found = audit.filter(ACCURACY, pl.col("group_kind") == " × ".join(columns))["value"]
+        assert np.ptp(found.to_numpy()) == pytest.approx(reference.difference())

@@ -7,10 +7,16 @@ from huggingface_hub import DatasetCard, ModelCard
 from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
 from facestats_pipeline.core.metadata.table_inputs import conform
 from facestats_pipeline.core.reports.bias import Audit, bias_audit
+from facestats_pipeline.core.reports.card_inputs import CardInput, licence_fields, photo_inputs
 from facestats_pipeline.core.reports.card_text import cell, licence_id, table
 from facestats_pipeline.core.reports.cards import data_card, model_card
 
 N = 40
+INPUTS = [
+    CardInput("photos", "Studio A", "CC BY 4.0", "30 photos, consent: research"),
+    CardInput("labels", "labels.csv", "CC BY 4.0", "given by people, sha256 0123456789ab"),
+    CardInput("encoder", "facestats-mini@abc", "CC BY 4.0 (trained on FairFace)", "shipped with FaceStats"),
+]
 REPORT = {
     "attribute": "gender",
     "classes": ["Female", "Male"],
@@ -96,7 +102,7 @@ def test_no_photo_is_named_in_any_card() -> None:
 
 
 def test_model_card_shows_figures_with_their_intervals() -> None:
-    text = model_card(REPORT, name="Gender", licence="CC BY 4.0")
+    text = model_card(REPORT, name="Gender", inputs=INPUTS)
     assert "| Accuracy | 0.951 | 0.93 to 0.968 |" in text
     assert "| Mean absolute error | 4 | 3.02 to 4.98 |" in text
     assert "| Expected calibration error | 0.0123 |" in text
@@ -111,10 +117,11 @@ def test_model_card_shows_figures_with_their_intervals() -> None:
 
 
 def test_model_card_header_is_read_by_hugging_face() -> None:
-    card = ModelCard(model_card(REPORT, name="Gender", licence="CC BY 4.0"))
-    assert card.data.license == "cc-by-4.0"
+    card = ModelCard(model_card(REPORT, name="Gender", inputs=INPUTS))
+    assert (card.data.license, card.data.library_name, card.data.model_name) == ("cc-by-4.0", "facestats", "Gender")
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}
-    assert results["accuracy"] == 0.9511
+    assert (results["accuracy"], results["mae"]) == (0.9511, 4.0)
+    assert not [name for name in results if ":" in name or " " in name]
 
 
 def test_model_card_lists_groups_and_leaves_small_ones_without_figures() -> None:
@@ -132,4 +139,56 @@ def test_cells_cannot_break_a_table() -> None:
 
 
 def test_licences_become_identifiers() -> None:
-    assert [licence_id(x) for x in ([], ["CC BY 4.0"], ["a", "b"])] == ["unknown", "cc-by-4.0", "other"]
+    known = ([], ["CC BY 4.0"], ["Apache-2.0"], ["a", "b"], ["public domain"], ["ask me"])
+    assert [licence_id(x) for x in known] == ["unknown", "cc-by-4.0", "apache-2.0", "other", "other", "other"]
+
+
+def test_a_card_is_no_freer_than_its_inputs() -> None:
+    assert licence_fields(INPUTS) == {"license": "cc-by-4.0"}
+    assert licence_fields([]) == licence_fields([CardInput("labels", "labels.csv")]) == {"license": "unknown"}
+    narrow = CardInput("ratings", "ratings.csv", "non-commercial research only")
+    assert licence_fields([narrow]) == {"license": "other", "license_name": "non-commercial research only"}
+    assert licence_fields([*INPUTS, narrow])["license_name"] == "CC BY 4.0; non-commercial research only"
+    silent = licence_fields([*INPUTS, CardInput("labels", "labels.csv")])
+    assert silent == {"license": "other", "license_name": "CC BY 4.0; inputs without a stated licence"}
+    card = ModelCard(model_card(REPORT, name="Gender", inputs=[*INPUTS, narrow]))
+    assert (card.data.license, card.data.license_name) == ("other", "CC BY 4.0; non-commercial research only")
+
+
+def test_every_input_is_listed_with_licence_and_origin() -> None:
+    manifest, master = tables()
+    for text in (data_card(manifest, master, inputs=INPUTS), model_card(REPORT, name="Gender", inputs=INPUTS)):
+        assert "## Inputs" in text
+        assert "| labels | labels.csv | CC BY 4.0 | given by people, sha256 0123456789ab |" in text
+        assert "| encoder | facestats-mini@abc | CC BY 4.0 (trained on FairFace) | shipped with FaceStats |" in text
+    assert "## Inputs" not in data_card(manifest, master)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_photos_are_counted_by_where_they_come_from(lazy: bool) -> None:
+    manifest, _ = tables()
+    found = photo_inputs(manifest.lazy() if lazy else manifest)
+    assert found == [
+        CardInput("photos", "Studio A", "CC BY 4.0", "30 photos, consent: research"),
+        CardInput("photos", "not stated", "CC BY 4.0", "10 photos, consent: not stated"),
+    ]
+    few = photo_inputs(manifest, ["c0ffee000", "c0ffee001", "c0ffee039"])
+    assert [each.origin.split()[0] for each in few] == ["2", "1"]
+    many = pl.concat([manifest.head(40).with_columns(source=pl.format("s{}", pl.int_range(40)))])
+    assert len(photo_inputs(many)) == 21
+    assert photo_inputs(many)[-1] == CardInput("photos", "20 more sources", "CC BY 4.0", "20 photos")
+
+
+def test_groups_of_a_regressor_are_listed_with_their_coverage() -> None:
+    mean = {"value": 0.4, "se": 0.05}
+    women = {"n": 60, "coverage": {"value": 0.9, "ci_lo": 0.8, "ci_hi": 0.95, "n": 60}, "mae": mean, "mean_error": mean}
+    report = {"n": 65, "by_group": {"gender": {"Female": women, "Male": {"n": 5}}}, "mae": {"value": 0.4, "se": 0.05}}
+    report |= {
+        "over_folds": {"pearson": {"mean": 0.6, "sd": 0.1}},
+        "interval": {"nominal": 0.9, "coverage": women["coverage"]},
+    }
+    text = model_card(report, name="Score", kind="regression")
+    assert "| gender | Female | 60 | 0.9 (0.8 to 0.95) | 0.4 (0.302 to 0.498) | 0.4 (0.302 to 0.498) |" in text
+    assert "| gender | Male | 5 | – | – | – |" in text
+    assert "| Over folds: Pearson's r | 0.6 | standard deviation over folds 0.1 |" in text
+    assert "| Interval: share of photos whose truth it holds | 0.9 | 0.8 to 0.95 |" in text

@@ -15,8 +15,8 @@ from PIL import Image
 from facestats_pipeline.core.attributes.calibration import reliability, risk_coverage
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
 from facestats_pipeline.core.reports.bias import BIAS_SCHEMA, Audit, bias_audit
+from facestats_pipeline.core.reports.bias_plot import plot_bias, plot_bias_overview
 from facestats_pipeline.core.reports.model_plots import (
-    plot_bias,
     plot_learning_curves,
     plot_reliability,
     plot_risk_coverage,
@@ -56,7 +56,10 @@ def faces(n: int = 900, seed: int = 0) -> pl.DataFrame:
 
 def audit_of(frame: pl.DataFrame) -> pl.DataFrame:
     groups = [("gender_final",), ("ethnicity_final",), ("age_bin_final",), ("gender_final", "ethnicity_final")]
-    audits = [Audit("gender", "said", "gender_final", "p"), Audit("score", "attractiveness_raw", kind="number")]
+    audits = [
+        Audit("gender", "said", "gender_final", "p"),
+        Audit("attractiveness", "attractiveness_raw", kind="number"),
+    ]
     return bias_audit(frame, audits, groups=groups)
 
 
@@ -80,6 +83,7 @@ def every_figure() -> dict[str, Figure]:
             risk_coverage(p, right), name="Gender", n=900, target_error=0.05, chosen=(0.6, 0.08)
         ),
         "bias": plot_bias(audit, attribute="gender"),
+        "bias_overview": plot_bias_overview(audit),
         "overconfidence": plot_bias(audit, attribute="gender", metric="overconfidence"),
         "no_distributions": plot_distributions(frame.head(0)),
         "no_associations": plot_score_associations(correlations(frame.head(5))),
@@ -88,6 +92,7 @@ def every_figure() -> dict[str, Figure]:
         "no_reliability": plot_reliability([]),
         "no_risk": plot_risk_coverage([]),
         "no_bias": plot_bias(pl.DataFrame(schema=BIAS_SCHEMA), attribute="gender"),
+        "no_overview": plot_bias_overview(pl.DataFrame(schema=BIAS_SCHEMA)),
     }
 
 
@@ -170,6 +175,8 @@ def test_titles_state_n_and_the_finding(figures: dict[str, Figure]) -> None:
     assert "answers 60% of 900 photos with 8.0% errors" in title_of(figures["risk"])
     assert "lowest for" in title_of(figures["bias"])
     assert "too few" in title_of(figures["no_bias"])
+    assert "figures of groups differ" in title_of(figures["bias_overview"])
+    assert "too few" in title_of(figures["no_overview"])
 
 
 def test_correlations_recover_what_was_put_in() -> None:

@@ -1,0 +1,60 @@
+"""Bias audit: whether the models serve every group alike, group by group, with intervals."""
+
+import polars as pl
+import streamlit as st
+
+from facestats_pipeline.app.charts import intervals
+from facestats_pipeline.app.data import Collection
+from facestats_pipeline.app.state import ask
+from facestats_pipeline.app.words import plain, shown
+
+METRICS = {
+    "accuracy": "share of the answers that agree with people's labels",
+    "coverage": "share of the labelled photos that were answered",
+    "overconfidence": "how sure the model is, less how often it is right",
+    "mean_error": "mean of estimate less label",
+    "mae": "mean distance between estimate and label",
+    "mean_score": "mean score; a difference between groups may be the raters' own",
+}
+
+
+def show() -> None:
+    """The page."""
+    st.title("Bias audit")
+    audit, why = ask(Collection.bias_audit)
+    if audit is None:
+        st.info(f"There is no audit: {plain(why)}")
+        return
+    st.write("Predictions by models that had not seen the photo's label, compared with the labels that people gave.")
+    with st.container(horizontal=True):
+        attributes = audit["attribute"].unique(maintain_order=True).to_list()
+        attribute = st.segmented_control(
+            "Attribute", attributes, default=attributes[0], required=True, format_func=shown
+        )
+        of_it = audit.filter(pl.col("attribute") == attribute)
+        metrics = of_it["metric"].unique(maintain_order=True).to_list()
+        metric = st.segmented_control("Figure", metrics, default=metrics[0], required=True, format_func=shown)
+    rows = of_it.filter(pl.col("metric") == metric)
+    everyone = rows.filter(pl.col("group_kind") == "all").row(0, named=True)
+    if everyone["value"] is None:
+        st.info(f"No figure for everyone: {plain(everyone['note'])}")
+    else:
+        st.metric(
+            f"{shown(str(metric))}, everyone",
+            f"{everyone['value']:.3f}",
+            help=f"n = {everyone['n']}, 95% interval {everyone['ci_lo']:.3f} to {everyone['ci_hi']:.3f}",
+        )
+    st.caption(METRICS.get(str(metric), ""))
+    if rows.filter(pl.col("group_kind") != "all", pl.col("value").is_not_null()).height:
+        st.altair_chart(
+            intervals(rows, title=shown(str(metric))), alt=f"{metric} of {attribute} by group, with intervals"
+        )
+        st.caption(
+            "Dots with 95% intervals; the dashed line is everyone. Red: differs from the rest after correction for the number of "
+            "groups (Holm). Groups are by people's labels."
+        )
+    else:
+        st.info("Every group is too small for a figure of its own.")
+    small = rows.filter(pl.col("value").is_null())
+    with st.expander(f"All {rows.height} rows; {small.height} groups are too small for a figure"):
+        st.dataframe(rows.drop("attribute", "metric"), hide_index=True)

@@ -1,0 +1,74 @@
+"""Composites: the average face of a group chosen here, with everything that was given up to find enough faces."""
+
+from typing import Any
+
+import streamlit as st
+
+from facestats_pipeline.app.data import Collection
+from facestats_pipeline.app.filter_widgets import choose_group
+from facestats_pipeline.app.state import ask, collection
+from facestats_pipeline.app.words import plain
+from facestats_pipeline.cli.console import ExpectedError
+from facestats_pipeline.core.composites.composite_specs import METHODS, CompositeSpec
+from facestats_pipeline.core.ingest.identity import PhotosUnavailable
+
+WORDS = {
+    "mean": "mean: as they were taken",
+    "aligned": "aligned: turned and scaled by five points",
+    "warped": "warped: feature by feature, sharpest and slowest",
+}
+
+
+def show() -> None:
+    """The page."""
+    st.title("Composites")
+    settings = collection().settings.composites
+    with st.form("composite"):
+        left, right = st.columns(2)
+        with left:
+            group = choose_group("composite")
+        with right:
+            method = st.radio(
+                "Method", METHODS, index=METHODS.index(settings.method), format_func=lambda m: WORDS.get(m, m)
+            )
+            strict = st.toggle("Refuse rather than relax a filter", value=settings.strict)
+            st.caption(f"At least {settings.min_n} faces go into a composite, so that nobody can be recognised in it.")
+            asked = st.form_submit_button("Make the composite", type="primary")
+    if asked:
+        spec = CompositeSpec("composite", **group, method=method, strict=strict, floor=settings.min_n)
+        try:
+            with st.spinner("Averaging faces …"):
+                st.session_state["composite-made"] = ask(Collection.composite, spec)
+        except (ExpectedError, PhotosUnavailable) as problem:
+            st.error(plain(str(problem)))
+            return
+    if made := st.session_state.get("composite-made"):
+        _result(*made)
+
+
+def _result(picture: bytes | None, row: dict[str, Any]) -> None:
+    if picture is None:
+        st.error(f"Not made: {plain(row['reason'])}", icon=":material/block:")
+        return
+    image, words = st.columns(2)
+    image.image(picture, width="stretch", alt=f"average face of {row['n_used']} photos: {row['applied']}")
+    with words:
+        st.subheader(f"{row['n_used']:,} faces")
+        st.write(f"Asked for: {plain(row['filter'])} ({row['n_asked']:,} match). Shown: **{plain(row['applied'])}**.")
+        for sentence in row["relaxed"]:
+            st.warning(f"Relaxed: {plain(sentence)}", icon=":material/filter_alt_off:")
+        if not row["relaxed"]:
+            st.success("Every filter was kept.")
+        if row["reason"]:
+            st.info(plain(row["reason"]))
+        st.caption(
+            f"Method: {WORDS.get(row['method'], row['method'])}. It is nobody's face, and no portrait of a group."
+        )
+        st.download_button(
+            "Download PNG",
+            picture,
+            file_name="composite.png",
+            mime="image/png",
+            on_click="ignore",
+            icon=":material/download:",
+        )

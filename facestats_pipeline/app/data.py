@@ -1,0 +1,229 @@
+"""Every query of the dashboard on one data folder. Lazy scans, so that a million rows cost the columns that are asked for; no Streamlit."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from facestats_pipeline.app.filters import EVERYTHING, Filters
+from facestats_pipeline.app.pictures import as_png
+from facestats_pipeline.config import Settings
+from facestats_pipeline.core.composites.composite_specs import CompositeSpec
+from facestats_pipeline.core.labels.vocabulary import CLASSES, UNKNOWN
+from facestats_pipeline.core.metadata.csv_export import csv_bytes
+from facestats_pipeline.core.metadata.flags import REASONS
+from facestats_pipeline.defs.project import Project
+
+Stage = Literal["empty", "begun", "partial", "ready"]
+
+COUNTED = ("gender_final", "ethnicity_final", "age_bin_final", "attractiveness")
+"""Columns whose values are counted on the overview and on explore."""
+STAGE_TABLES = ("manifest", "preproc", "embeddings_clip", "attributes", "master")
+EXPORT_ROWS = 200_000
+"""A page keeps a download in memory; who needs more reads the Parquet files themselves."""
+FACE = ("image_id", "shard", "filename")
+_ORDER = {f"{attribute}_final": (*classes, UNKNOWN) for attribute, classes in CLASSES.items()}
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What there is. `files`: manifest status → files; `counts`: column → value, n, in the order of the vocabulary."""
+
+    files: Mapping[str, int]
+    shards: int
+    images: int
+    faces: int
+    flagged: int
+    labelled: int
+    scored: int
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+
+
+class Collection:
+    """One data folder as the pages see it. Cheap to make; models load when a page needs them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.project = Project(settings, load_graph=list)
+        self.store = self.project.store
+
+    # --- how far it is ----------------------------------------------------------------------------------------------------------
+
+    def stage(self) -> Stage:
+        """empty: nothing was made; begun: no master table yet; partial: master lacks shards; ready."""
+        if not self.store.path("raw_photos").is_file():
+            return "empty"
+        made = len(self.store.shards("master"))
+        return "begun" if not made else "partial" if made < self.shards() else "ready"
+
+    def shards(self) -> int:
+        """Shards that the inventory names."""
+        return int(pl.scan_parquet(self.store.path("raw_photos")).select(pl.col("shard").n_unique()).collect().item())
+
+    def progress(self) -> dict[str, int]:
+        """Table of each stage → shards that it has."""
+        return {table: len(self.store.shards(table)) for table in STAGE_TABLES}
+
+    def version(self) -> tuple[int, ...]:
+        """Changes whenever a run writes something: files are renamed into these folders, which sets their time."""
+        store = self.store
+        watched = [store.path("raw_photos"), store.processed / ".receipts", *map(store.path, STAGE_TABLES)]
+        return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in watched)
+
+    # --- rows -------------------------------------------------------------------------------------------------------------------
+
+    def master(self, filters: Filters = EVERYTHING) -> pl.LazyFrame:
+        """The master table, filtered, lazily."""
+        return filters.apply(self.store.scan("master"))
+
+    def overview(self) -> Overview:
+        """Counts over the whole collection, in one pass over few columns."""
+        files = self.store.scan("manifest").group_by("status").len().sort("len", descending=True)
+        master = self.master()
+        about = master.select(
+            images=pl.len(),
+            faces=(pl.col("preproc_status") == "ok").sum(),
+            flagged=pl.col("flagged").sum(),
+            labelled=pl.col("labelled_at").is_not_null().sum(),
+            scored=pl.col("attractiveness_raw").is_not_null().sum(),
+        )
+        reasons = master.select(pl.col("reasons").explode().drop_nulls()).group_by("reasons").len()
+        status, totals, why, *counted = pl.collect_all(
+            [files, about, reasons, *map(self._counting, [master] * 4, COUNTED)]
+        )
+        found = dict(why.iter_rows())
+        return Overview(
+            files=dict(status.iter_rows()),
+            shards=self.shards(),
+            **totals.row(0, named=True),
+            reasons={reason: found[reason] for reason in REASONS if reason in found},
+            counts={column: _in_order(column, frame) for column, frame in zip(COUNTED, counted, strict=True)},
+        )
+
+    def counts(self, filters: Filters) -> tuple[int, dict[str, pl.DataFrame]]:
+        """Rows that match, and for each of COUNTED its values (value, n)."""
+        rows = self.master(filters)
+        total, *counted = pl.collect_all([rows.select(pl.len()), *(self._counting(rows, column) for column in COUNTED)])
+        return int(total.item()), {c: _in_order(c, frame) for c, frame in zip(COUNTED, counted, strict=True)}
+
+    def _counting(self, rows: pl.LazyFrame, column: str) -> pl.LazyFrame:
+        return rows.select(pl.col(column).alias("value")).drop_nulls().group_by("value").agg(n=pl.len())
+
+    def clusters(self) -> list[int]:
+        """Numbers of the clusters."""
+        found = self.master().select(pl.col("cluster").drop_nulls().unique().sort()).collect()
+        return list(found["cluster"])
+
+    def histogram(self, filters: Filters, column: str, bins: int = 30) -> pl.DataFrame:
+        """low, high, n of equal bins over a column of numbers; no rows where it has no value."""
+        values = self.master(filters).select(pl.col(column).cast(pl.Float64)).collect()[column]
+        known = values.drop_nulls().drop_nans().to_numpy()
+        schema = {"low": pl.Float64(), "high": pl.Float64(), "n": pl.Int64()}
+        if not len(known):
+            return pl.DataFrame(schema=schema)
+        n, edges = np.histogram(known, bins=bins)
+        return pl.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n}, schema=schema)
+
+    def sortable(self, columns: Sequence[str]) -> list[str]:
+        """Those of `columns` that rows can be sorted by."""
+        schema = self.store.scan("master").collect_schema()
+        return [name for name in columns if not schema[name].is_nested()]
+
+    def numbers(self) -> list[str]:
+        """Columns of master that hold measurements."""
+        schema = self.store.scan("master").collect_schema()
+        return [
+            name for name, dtype in schema.items() if dtype.is_numeric() and name not in ("cluster", "attractiveness")
+        ]
+
+    def rows(
+        self, filters: Filters, columns: Sequence[str], *, sort: str, descending: bool = False, n: int = 200
+    ) -> pl.DataFrame:
+        """The first `n` rows that match, sorted by one column, nulls last."""
+        rows = self.master(filters).sort(sort, descending=descending, nulls_last=True).head(n)
+        return rows.select(columns).collect()
+
+    def map_sample(self, filters: Filters, n: int) -> tuple[pl.DataFrame, int]:
+        """At most `n` rows that have a place on the map, and how many there are.
+
+        Ids are digests, so those with the smallest ones are a uniform sample that does not change from one look to the next.
+        """
+        placed = self.master(filters).filter(pl.col("pca_x").is_not_null())
+        columns = [
+            *FACE,
+            "pca_x",
+            "pca_y",
+            "cluster",
+            "gender_final",
+            "ethnicity_final",
+            "age",
+            "attractiveness",
+            "flagged",
+        ]
+        total, sample = pl.collect_all([placed.select(pl.len()), placed.select(columns).bottom_k(n, by="image_id")])
+        return sample.sort("image_id"), int(total.item())
+
+    def within(
+        self, filters: Filters, x: tuple[float, float], y: tuple[float, float], n: int
+    ) -> tuple[pl.DataFrame, int]:
+        """At most `n` faces of a rectangle of the map, and how many there are in it; all of the collection, not of the sample."""
+        inside = self.master(filters).filter(pl.col("pca_x").is_between(*x), pl.col("pca_y").is_between(*y))
+        total, faces = pl.collect_all([inside.select(pl.len()), inside.select(FACE).bottom_k(n, by="image_id")])
+        return faces.sort("image_id"), int(total.item())
+
+    def export(self, filters: Filters, columns: Sequence[str], kind: Literal["csv", "parquet"]) -> bytes:
+        """The rows that match, at most EXPORT_ROWS, as a file; in CSV no cell starts a formula."""
+        rows = self.project.usable_rows(self.master(filters)).select(columns).head(EXPORT_ROWS).collect()
+        if kind == "csv":
+            return csv_bytes(rows)
+        buffer = io.BytesIO()
+        rows.write_parquet(buffer)
+        return buffer.getvalue()
+
+    def place(self, image_id: str) -> dict[str, Any] | None:
+        """image_id, shard, filename of one live image; None when there is none."""
+        rows = self.master().filter(pl.col("image_id") == image_id).select(FACE).collect()
+        return rows.row(0, named=True) if rows.height else None
+
+    def named(self, text: str) -> str | None:
+        """The id or stored name of an image that the inventory lists, or None; nothing else on the disk is looked at."""
+        listed = pl.scan_parquet(self.store.path("raw_photos")).select("image_id", "filename")
+        found = listed.filter((pl.col("image_id") == text.lower()) | (pl.col("filename") == text)).head(1).collect()
+        return None if found.is_empty() else text.lower() if found["image_id"][0] == text.lower() else text
+
+    # --- composites -------------------------------------------------------------------------------------------------------------
+
+    def composite(self, spec: CompositeSpec) -> tuple[bytes | None, dict[str, Any]]:
+        """A composite as PNG, None when it is refused, and its row of the composites table. Raises ExpectedError."""
+        from facestats_pipeline.cli.composite import composites_of
+
+        (made,) = composites_of(self.settings, [spec], most=self.settings.dashboard.composite_faces)
+        return as_png(made.image) if made.image is not None else None, made.row
+
+    # --- reports ----------------------------------------------------------------------------------------------------------------
+
+    def label_queue(self) -> pl.DataFrame | None:
+        """The images most worth a label, best first; None when the queue has not been made."""
+        path = self.store.processed / "metadata" / "labels_template.csv"
+        return pl.read_csv(path, schema_overrides={"image_id": pl.String}) if path.is_file() else None
+
+    def bias_audit(self) -> tuple[pl.DataFrame | None, str]:
+        """The audit, or None and why there is none."""
+        receipt = self.store.receipt("bias_audit")
+        if receipt is None:
+            return None, "the audit has not been made yet: `facestats run` makes it"
+        if receipt.recipe.skipped:
+            return None, receipt.recipe.skipped
+        return pl.read_parquet(self.store.base("bias_audit") / "reports" / "bias_audit.parquet"), ""
+
+
+def _in_order(column: str, counted: pl.DataFrame) -> pl.DataFrame:
+    """Values in the order of the vocabulary (ages from young to old, `unknown` last), else from small to large."""
+    place = {value: i for i, value in enumerate(_ORDER.get(column, ()))}
+    if not place:
+        return counted.sort("value")
+    return counted.sort(pl.col("value").replace_strict(place, default=len(place), return_dtype=pl.Int32))

@@ -1,0 +1,42 @@
+"""Rows of faces, which wrap on a narrow screen."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from facestats_pipeline.app.state import faces
+from facestats_pipeline.app.words import plain
+
+SIDE = 112
+
+
+def gallery(rows: Sequence[dict[str, Any]], captions: Sequence[str], *, side: int = SIDE) -> None:
+    """The faces of some rows (image_id, shard, filename) with a caption under each; says how many could not be shown."""
+    found = [
+        (jpeg, row, text) for jpeg, row, text in zip(faces(list(rows), 2 * side), rows, captions, strict=True) if jpeg
+    ]
+    if found:
+        st.image(
+            [jpeg for jpeg, _, _ in found],
+            caption=[plain(text) for _, _, text in found],
+            width=side,
+            alt=[f"face from {row['filename']}" for _, row, _ in found],
+        )
+    if missing := len(rows) - len(found):
+        st.caption(
+            f"{missing} preprocessed photos are not there any more; `facestats run` brings the folder up to date."
+        )
+
+
+def hits(found: Sequence[dict[str, Any]]) -> None:
+    """Faces that a search found, nearest first, with their cosines."""
+    gallery(found, [f"{hit['rank']} · {hit['cosine']:.3f}" for hit in found])
+    with st.expander("Their files"):
+        st.dataframe(
+            [
+                {"rank": hit["rank"], "cosine": hit["cosine"], "file": hit["filename"], "image id": hit["image_id"]}
+                for hit in found
+            ],
+            hide_index=True,
+        )

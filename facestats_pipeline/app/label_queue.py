@@ -1,0 +1,131 @@
+"""Label: the photos most worth a label, by keyboard; every press adds a line to manual_labels.csv, and nothing is overwritten."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from facestats_pipeline.app.data import Collection
+from facestats_pipeline.app.state import ask, collection, faces
+from facestats_pipeline.app.words import plain, shown
+from facestats_pipeline.core.labels.label_table import LabelsError
+from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES, CLASSES
+from facestats_pipeline.core.metadata.manual_label_writer import Label, append_labels, check_annotator, labels_by
+from facestats_pipeline.core.metadata.table_inputs import P_COLUMN
+
+SIDE = 420
+DONE, SKIPPED, PROBLEM = "label-done", "label-skipped", "label-problem"
+
+
+def show() -> None:
+    """The page."""
+    st.title("Label")
+    queue = ask(Collection.label_queue)
+    if queue is None or queue.is_empty():
+        st.info(
+            "There is no photo to label: `facestats run` puts those most worth a label into a queue, once tables are made."
+        )
+        return
+    left, right = st.columns(2, vertical_alignment="bottom")
+    given = left.text_input("Your name or initials", key="label-annotator", help="Written beside every label")
+    attribute = right.segmented_control(
+        "What to label", ATTRIBUTES, default=ATTRIBUTES[0], required=True, format_func=shown, key="label-attribute"
+    )
+    if not given.strip():
+        st.info("Say who you are first: labels of several people are compared, and each counts once.")
+        return
+    try:
+        annotator = check_annotator(given)
+        mine = labels_by(_file(), annotator).filter(pl.col("attribute") == attribute)
+    except (ValueError, LabelsError) as problem:
+        st.error(plain(f"{problem}"))
+        return
+    if refused := st.session_state.pop(PROBLEM, None):
+        st.error(plain(refused))
+    _queue(queue, str(attribute), annotator, set(mine["image_id"]))
+
+
+def _file() -> Path:
+    return collection().store.input_path("manual_labels_csv")
+
+
+def _queue(queue: pl.DataFrame, attribute: str, annotator: str, labelled: set[str]) -> None:
+    skipped: set[tuple[str, str]] = st.session_state.setdefault(SKIPPED, set())
+    waiting = [row for row in queue.iter_rows(named=True) if row["image_id"] not in labelled]
+    done = queue.height - len(waiting)
+    open_ = [row for row in waiting if (row["image_id"], attribute) not in skipped]
+    st.progress(done / queue.height, text=f"{done} of {queue.height} labelled, {len(waiting) - len(open_)} skipped")
+    if open_:
+        _photo(open_[0], attribute, annotator)
+    else:
+        st.success("The queue is empty. `facestats run` takes the labels in and chooses what to ask next.")
+    with st.container(horizontal=True):
+        undoable = bool(st.session_state.get(DONE))
+        st.button("Undo", shortcut="U", on_click=_undo, disabled=not undoable, icon=":material/undo:", key="label-undo")
+        if skipped and not open_:
+            st.button("Show the skipped again", on_click=skipped.clear)
+    st.caption(
+        "Labels are lines of labels/manual_labels.csv; an undo is a line too. They count after the next `facestats run`."
+    )
+
+
+def _photo(row: dict[str, Any], attribute: str, annotator: str) -> None:
+    image_id = row["image_id"]
+    place = ask(Collection.place, image_id)
+    picture = faces([place], 2 * SIDE)[0] if place else None
+    left, right = st.columns([3, 4])
+    with left:
+        if picture is None:
+            st.warning("The photo is not in the collection any more; skip it.")
+        else:
+            st.image(picture, width=SIDE, alt="the face to label")
+    with right:
+        st.caption("Keys are on the buttons. Click beside the fields first when a key does nothing.")
+        with st.container(horizontal=True):
+            for i, value in enumerate(CLASSES[attribute], start=1):
+                st.button(
+                    shown(value),
+                    shortcut=str(i),
+                    on_click=_give,
+                    args=(image_id, attribute, value, annotator),
+                    disabled=picture is None,
+                    key=f"label-{image_id}-{value}",  # a press is about the photo that was shown, however fast the next one
+                )
+        st.button(
+            "Skip",
+            shortcut="S",
+            on_click=_skip,
+            args=(image_id, attribute),
+            key=f"label-skip-{image_id}",
+            icon=":material/skip_next:",
+        )
+        if st.toggle("Show what the model thinks", help="Off, so that it does not lead you.", key="label-hint"):
+            top, p = row[f"{attribute}_top"], row[P_COLUMN[attribute]]
+            st.write("The model says nothing." if top is None else f"{plain(shown(top))}, {p:.0%}")
+            st.caption(f"Why this photo: {plain(row['why'] or '')}")
+
+
+def _give(image_id: str, attribute: str, value: str, annotator: str) -> None:
+    """Write the label, and remember what stood there for an undo."""
+    try:
+        mine = labels_by(_file(), annotator).filter(image_id=image_id, attribute=attribute)
+        before = mine["value"].item() if mine.height else None
+        append_labels(_file(), [Label(image_id, attribute, value)], annotator)
+    except (ValueError, LabelsError) as problem:
+        st.session_state[PROBLEM] = str(problem)
+        return
+    st.session_state.setdefault(DONE, []).append((Label(image_id, attribute, before), annotator))
+
+
+def _undo() -> None:
+    """Write again what stood there before the last label of this visit."""
+    label, annotator = st.session_state[DONE].pop()
+    try:
+        append_labels(_file(), [label], annotator)
+    except (ValueError, LabelsError) as problem:
+        st.session_state[PROBLEM] = str(problem)
+
+
+def _skip(image_id: str, attribute: str) -> None:
+    st.session_state[SKIPPED].add((image_id, attribute))

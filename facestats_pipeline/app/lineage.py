@@ -1,0 +1,108 @@
+"""Lineage: one image from its raw file to every row that holds it; and erasing it from all of them."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import streamlit as st
+
+from facestats_pipeline.app.data import Collection
+from facestats_pipeline.app.gallery import gallery
+from facestats_pipeline.app.state import ask, collection, forget
+from facestats_pipeline.app.words import plain
+from facestats_pipeline.cli.console import ExpectedError
+from facestats_pipeline.cli.dashboard import is_loopback
+
+COLUMNS = ("artifact", "shard", "note", "path", "made_at", "code_version", "fingerprint", "run_id")
+ERASED = "lineage-erased"
+
+
+def show() -> None:
+    """The page."""
+    st.title("Lineage")
+    if receipt := st.session_state.pop(ERASED, None):
+        _receipt(receipt)
+    text = st.text_input("Image id, or file name as in the tables", key="lineage-image").strip()
+    if not text:
+        st.caption("Ids and names are in the table of the page Explore and under the faces that a search finds.")
+        return
+    image = ask(Collection.named, text)
+    if image is None:
+        st.error(f"The collection has no image {plain(text)}.")
+        return
+    try:
+        with st.spinner("Looking into every table and file …"):
+            _found(image)
+    except ExpectedError as problem:
+        st.error(plain(str(problem)))
+
+
+def _found(image: str) -> None:
+    from facestats_pipeline.cli.lineage import look_up
+    from facestats_pipeline.cli.options import open_pipeline
+
+    target, holdings = look_up(open_pipeline(collection().settings), image)
+    left, right = st.columns([1, 4])
+    with left:
+        for image_id in sorted(target.ids):
+            if place := ask(Collection.place, image_id):
+                gallery([place], [place["filename"]], side=160)
+    with right:
+        st.write(f"**{len(holdings)} places** hold {plain(', '.join(sorted(target.ids)) or image)}")
+        files = target.rows.select("filename", "state", "shard")
+        st.dataframe(files, hide_index=True)
+    for stage in dict.fromkeys(one.stage for one in holdings):
+        of_it = [one for one in holdings if one.stage == stage]
+        st.subheader(stage.capitalize())
+        st.dataframe([{name: str(getattr(one, name) or "") for name in COLUMNS} for one in of_it], hide_index=True)
+        for one in of_it:
+            if one.values:
+                with st.expander(f"What {plain(one.artifact)} says"):
+                    st.dataframe(
+                        [{"column": name, "value": str(value)} for name, value in one.values.items()], hide_index=True
+                    )
+    _erase(sorted(target.ids), image)
+
+
+def _erase(ids: list[str], image: str) -> None:
+    st.subheader("Erase")
+    if not is_loopback(str(st.get_option("server.address") or "")):
+        st.info("This page is open to a network, so erasing is done on the machine itself: `facestats erase`.")
+        return
+    st.write(
+        "The image leaves every row and file, the index, composites and reports; its bytes are never taken in again."
+    )
+    raw = st.toggle("Remove the photo from the raw folder too", key=f"lineage-raw-{image}")
+    word = (ids[0] if ids else image)[:8]
+    typed = st.text_input(f"To erase it for good, type {plain(word)}", key=f"lineage-confirm-{image}")
+    if st.button("Erase", type="primary", icon=":material/delete_forever:", disabled=typed.strip() != word):
+        with st.spinner("Erasing, and making again what held it …"):
+            receipt = _run_erase(image, raw)
+        forget()
+        st.session_state[ERASED] = receipt
+        st.rerun()
+
+
+def _run_erase(image: str, raw: bool) -> dict[str, Any]:
+    """`facestats erase` in a process of its own, so that closing the page does not stop it half way."""
+    here = collection().settings.data_dir.resolve()
+    code = "from facestats_pipeline.cli.main import main; main()"
+    options = ["--yes", "--json", *(["--raw"] if raw else []), "--data-dir", str(here)]
+    command = [sys.executable, "-c", code, "erase", *options, "--", image]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
+    try:
+        erasures = json.loads(ran.stdout)["erasures"]
+    except (ValueError, KeyError):
+        erasures = []
+    return {"erasures": erasures, "problem": ran.stderr.strip() if ran.returncode else ""}
+
+
+def _receipt(receipt: dict[str, Any]) -> None:
+    for erasure in receipt["erasures"]:
+        st.success(f"Erased. Receipt: {plain(erasure['receipt'])}")
+        st.dataframe([{"what": what, "count": str(n)} for what, n in erasure["changes"].items()], hide_index=True)
+        for model, why in erasure["models_marked"].items():
+            st.warning(f"{plain(model)}: {plain(why)}")
+    if receipt["problem"]:
+        st.error(plain(receipt["problem"]))

@@ -1,0 +1,103 @@
+"""Overview: what is in the collection, what was set aside, and whether the results are current."""
+
+from typing import Any
+
+import streamlit as st
+
+from facestats_pipeline.app.charts import bars
+from facestats_pipeline.app.data import Collection, Overview
+from facestats_pipeline.app.state import ask, collection
+from facestats_pipeline.app.words import plain, shown
+
+TITLES = {
+    "gender_final": "Perceived gender",
+    "ethnicity_final": "Perceived ethnicity",
+    "age_bin_final": "Perceived age",
+    "attractiveness": "Score decile",
+}
+
+
+def show() -> None:
+    """The page."""
+    st.title("Overview")
+    about = ask(Collection.overview)
+    _figures(about)
+    if not about.images:
+        st.info("No file of the raw folder is a photo that can be used; the list of what was set aside says why.")
+    _distributions(about)
+    left, right = st.columns(2)
+    with left:
+        _set_aside(about)
+    with right:
+        _reasons(about)
+    _health()
+
+
+def _figures(about: Overview) -> None:
+    with st.container(horizontal=True):
+        for label, value, note in (
+            ("Photos", about.images, f"in {about.shards} shards"),
+            ("With a face", about.faces, "found by the detector; all of them where there is no detector"),
+            ("Set aside", sum(about.files.values()) - about.files.get("ok", 0), "files that are no usable photo"),
+            ("Flagged", about.flagged, "with a reason to distrust the row"),
+            ("Labelled", about.labelled, "photos with a label from the label page"),
+            ("Scored", about.scored, "photos with a score from people's ratings"),
+        ):
+            st.metric(label, f"{value:,}", help=note, border=True, width=118)
+
+
+def _distributions(about: Overview) -> None:
+    st.subheader("Who is in it")
+    st.caption(
+        "As believed: labels by hand, else predictions; unknown where no model is sure. Perceived, not self-described."
+    )
+    columns = st.columns(2)
+    for i, (column, counts) in enumerate(about.counts.items()):
+        with columns[i % 2]:
+            if counts.height:
+                st.altair_chart(bars(counts, title=TITLES[column]), alt=f"{TITLES[column]}: photos by value")
+            else:
+                st.caption(f"{TITLES[column]}: there is none in this collection.")
+
+
+def _set_aside(about: Overview) -> None:
+    st.subheader("Files")
+    st.dataframe([{"status": status, "files": n} for status, n in about.files.items()], hide_index=True)
+    if sum(about.files.values()) > about.files.get("ok", 0):
+        st.caption("Why, file by file: `facestats status --photos`.")
+
+
+def _reasons(about: Overview) -> None:
+    st.subheader("Reasons for flags")
+    if about.reasons:
+        st.dataframe([{"reason": shown(reason), "photos": n} for reason, n in about.reasons.items()], hide_index=True)
+    else:
+        st.caption("No row is flagged.")
+
+
+def _health() -> None:
+    """Last, because it reads the recipe of every file: the rest of the page is there before."""
+    st.subheader("Health")
+    here = collection()
+    with st.spinner("Comparing every file with its recipe …"):
+        states = _states(str(here.settings.data_dir.resolve()), here.version(), here)
+    waiting = [state for state in states if state["stale"] or state["missing"]]
+    if waiting:
+        st.warning(f"{len(waiting)} of {len(states)} artifacts are not current; `facestats run` makes them.")
+        st.dataframe(
+            [{key: row[key] for key in ("artifact", "done", "stale", "missing", "why")} for row in waiting],
+            hide_index=True,
+        )
+    else:
+        st.success(f"All {len(states)} artifacts are up to date.")
+    for state in states:
+        if state["why"].startswith("skipped"):
+            st.caption(f"{plain(state['artifact'])} was {plain(state['why'])}")
+
+
+@st.cache_data(max_entries=4, ttl=300, show_spinner=False)
+def _states(folder: str, version: tuple[int, ...], _here: Collection) -> list[dict[str, Any]]:
+    from facestats_pipeline.cli.options import open_pipeline
+    from facestats_pipeline.cli.status import collect
+
+    return collect(open_pipeline(_here.settings))

@@ -1,0 +1,169 @@
+"""`facestats erase`: an image leaves everything that was made of it, and its bytes are refused from then on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from facestats_pipeline.cli.console import ExpectedError, err, out, print_json
+from facestats_pipeline.cli.erasing import alone, carry_out, refuse_unreadable, retrain_marked, target_of
+from facestats_pipeline.cli.options import DataDir, Json, dagster_home, open_pipeline, require_run, settings_for
+from facestats_pipeline.config import Settings
+
+if TYPE_CHECKING:
+    from facestats_pipeline.cli.pipeline import Pipeline
+    from facestats_pipeline.io.erasure.ledger import Journal
+    from facestats_pipeline.io.erasure.targets import Target
+
+app = typer.Typer(add_completion=False)
+EPILOG = """
+Examples:
+
+  facestats erase people/anna.jpg --dry-run -d ~/faces
+
+  facestats erase people/anna.jpg --raw -d ~/faces
+
+  facestats erase --file withdrawn.txt --raw --yes --retrain -d ~/faces
+
+What is promised and what is not: docs/erasure.md. The same without --raw leaves the photo in the raw folder, where it is passed over.
+"""
+NAME_ONE = "name an image: an id, a path in the raw folder, or --file LIST"
+
+
+@app.command(epilog=EPILOG)
+def erase(
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(help="Image ids, paths in the raw folder, or copies of the photos.", metavar="ID_OR_PATH"),
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="A text file with one id or path a line.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Remove the photos themselves from the raw folder too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where the images are; change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    remake: Annotated[
+        bool, typer.Option(help="Make composites, index and reports again at once, or leave it to `facestats run`.")
+    ] = True,
+    retrain: Annotated[
+        bool,
+        typer.Option("--retrain", help="Train again every model that learned from an erased photo. Needs no image."),
+    ] = False,
+    data_dir: DataDir = None,
+    json_: Json = False,
+) -> None:
+    """Erase images: rows, files, labels, index entries and their part in composites. Their bytes are never taken in again.
+
+    An erasure that was interrupted is completed first; without any image that is all that is done.
+    """
+    if json_ and not (yes or dry_run):
+        raise ExpectedError("--json asks nothing: add --yes to erase, or --dry-run to see where the images are")
+    settings = settings_for(data_dir)
+    require_run(settings)
+    wanted = [*(images or []), *_listed(file)]
+    from facestats_pipeline.io.erasure.erase import Eraser
+
+    pipeline = open_pipeline(settings)
+    eraser = Eraser(pipeline.book, settings.raw.absolute(), dagster_home(settings))
+    if dry_run:
+        if not wanted:
+            raise ExpectedError(NAME_ONE)
+        _show_places(pipeline, settings, wanted, json_)
+        return
+    with alone(settings):
+        receipts = []
+        if (journal := eraser.ledger.journal()) is not None:
+            journal.resumed = True
+            receipts.append(carry_out(eraser, pipeline, journal, remake=remake, quiet=json_))
+            wanted = [text for text in wanted if not _done_by(journal, text)]
+        elif not wanted and not retrain:
+            raise ExpectedError(NAME_ONE)
+        if wanted and (target := target_of(pipeline, settings, wanted)).rows.height:
+            refuse_unreadable(target, raw)
+            if not yes:
+                _confirm(target, raw)
+            journal = eraser.begin(target, raw=raw)
+            receipts.append(carry_out(eraser, pipeline, journal, remake=remake, quiet=json_))
+        trained = retrain_marked(pipeline, quiet=json_) if retrain else []
+    result = {"erasures": receipts, "trained_again": trained}
+    if json_:
+        print_json(result)
+    else:
+        _show(result)
+    if errors := [receipt["remake_error"] for receipt in receipts if receipt.get("remake_error")]:
+        raise ExpectedError(f"the images are erased, but not everything could be made again: {errors[0]}")
+
+
+def _listed(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExpectedError(f"--file {file}: cannot be read as text: {error}") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _done_by(journal: "Journal", text: str) -> bool:
+    """Whether an erasure that was just completed is what somebody asks for again, after it was killed."""
+    path = Path(text).as_posix()
+    names = {name for name, _ in journal.rows}
+    return text.lower() in journal.ids or any(path == name or path.endswith(f"/{name}") for name in names)
+
+
+def _confirm(target: "Target", raw: bool) -> None:
+    photos = " and the photos themselves" if raw else "; the photos stay in the raw folder (--raw removes them)"
+    err.print(
+        f"This erases {len(target.filenames)} files ({len(target.ids)} images) from everything made of them{photos}."
+    )
+    typer.confirm("Erase for good?", abort=True, err=True)
+
+
+def _show_places(pipeline: "Pipeline", settings: Settings, wanted: list[str], json_: bool) -> None:
+    from facestats_pipeline.io.erasure.places import find_places
+
+    target = target_of(pipeline, settings, wanted)
+    places = find_places(pipeline.book.store, pipeline.book.graph, settings.raw, target) if target.rows.height else []
+    if json_:
+        print_json(
+            {
+                "image_ids": sorted(target.ids),
+                "erased_before": target.erased_before,
+                "places": [{**vars(place), "path": str(place.path)} for place in places],
+            }
+        )
+        return
+    table = Table(title=f"{len(target.ids)} images; nothing was changed", title_justify="left", header_style="bold")
+    for column in ("what", "where", "held"):
+        table.add_column(column, overflow="fold")
+    for place in places:
+        path = place.path.relative_to(settings.data_dir) if place.path.is_relative_to(settings.data_dir) else place.path
+        table.add_row(place.kind, escape(str(path)), escape(place.note or str(place.rows)))
+    out.print(table)
+
+
+def _show(result: dict[str, Any]) -> None:
+    for receipt in result["erasures"]:
+        table = Table(title=f"Erased: {len(receipt['erased'])} images", title_justify="left", show_header=False)
+        table.add_column("what", overflow="fold")
+        table.add_column("count", justify="right")
+        for what, count in receipt["changes"].items():
+            table.add_row(escape(what), str(count))
+        out.print(table)
+        if receipt["made_again"]:
+            out.print(f"Made again without them: {', '.join(receipt['made_again'])}.", soft_wrap=True)
+        if receipt["to_be_made_again"]:
+            out.print(
+                f"Removed; `facestats run` makes them again: {', '.join(receipt['to_be_made_again'])}.", soft_wrap=True
+            )
+        for model, why in receipt["models_marked"].items():
+            out.print(f"[yellow]Marked[/] {model}: {escape(why)}.", soft_wrap=True)
+        if receipt["models_marked"]:
+            out.print("`facestats run` trains again those whose labels changed, `facestats erase --retrain` all.")
+        for note in receipt["not_searched"]:
+            out.print(f"[yellow]Note[/] {escape(note)}", soft_wrap=True)
+        out.print(f"Receipt: {receipt['receipt']}", markup=False, soft_wrap=True)
+    if result["trained_again"]:
+        out.print(f"Trained again: {', '.join(result['trained_again'])}.", soft_wrap=True)
+    if not result["erasures"] and not result["trained_again"]:
+        out.print("Nothing to do: these images were erased before, and no model is left that learned from them.")

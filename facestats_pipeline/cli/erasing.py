@@ -1,0 +1,111 @@
+"""An erasure from the lock of the data folder to the receipt: what `facestats erase` and the dashboard have in common."""
+
+import time
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from facestats_pipeline.cli.console import ExpectedError, progress
+from facestats_pipeline.config import Settings
+
+if TYPE_CHECKING:
+    from facestats_pipeline.cli.pipeline import Pipeline
+    from facestats_pipeline.io.erasure.erase import Eraser
+    from facestats_pipeline.io.erasure.ledger import Journal
+    from facestats_pipeline.io.erasure.targets import Target
+
+DAGSTER_NOT_SQLITE = (
+    "Dagster's event log is not SQLite: it was not searched (the project writes no id or file name there)"
+)
+
+
+def alone(settings: Settings) -> AbstractContextManager[None]:
+    """The lock of the whole folder, or an error that says who has it: an erasure does not wait unseen behind a long run."""
+    from facestats_pipeline.io.locks import FolderLocks
+
+    def refuse(holder: str) -> None:
+        raise ExpectedError(
+            f"{settings.data_dir} is in use by {holder}; nothing was erased. Try again when it has ended"
+        )
+
+    return FolderLocks(settings.data_dir).hold(what="facestats erase", on_wait=refuse)
+
+
+def target_of(pipeline: "Pipeline", settings: Settings, wanted: list[str]) -> "Target":
+    """The images that are named, or an error that lists what is not in the collection."""
+    from facestats_pipeline.io.erasure.ledger import Ledger
+    from facestats_pipeline.io.erasure.targets import UnknownImage, find_target
+    from facestats_pipeline.io.freshness import ROOT
+
+    inventory = pipeline.book.store.read_table(ROOT)
+    try:
+        return find_target(inventory, settings.raw, wanted, Ledger(settings.data_dir).erased())
+    except UnknownImage as unknown:
+        raise ExpectedError(f"{unknown}. Nothing was erased") from None
+
+
+def refuse_unreadable(target: "Target", raw: bool) -> None:
+    """An error for files that have no id, unless they are removed themselves: they could not be recognised later."""
+    unread = target.rows["image_id"].null_count()
+    if unread and not raw:
+        raise ExpectedError(
+            f"{unread} of the files could not be read, so that they cannot be recognised later: give --raw to remove them as well"
+        )
+
+
+def carry_out(
+    eraser: "Eraser", pipeline: "Pipeline", journal: "Journal", *, remake: bool, quiet: bool
+) -> dict[str, Any]:
+    """One erasure from its journal to its receipt. Killed anywhere, the journal is still there and the next call completes it."""
+    from facestats_pipeline.cli.pipeline import UpdateFailed
+    from facestats_pipeline.core.erasure.log_text import scrubber
+    from facestats_pipeline.io.erasure.dagster_logs import LogsBusy
+    from facestats_pipeline.io.plan import Step
+
+    started, problem = time.monotonic(), ""
+    with progress(quiet=quiet):
+        eraser.carry_out(journal)
+        if remake and journal.remake:
+            try:
+                pipeline.execute(Step(tuple(journal.remake)))
+            except UpdateFailed as failure:
+                problem = str(failure)
+        try:
+            eraser.clean_logs(journal)
+        except LogsBusy as busy:
+            raise ExpectedError(f"{busy}; then `facestats erase` without arguments completes this erasure") from None
+    made = [name for name in journal.remake if pipeline.book.store.recipe(name) is not None]
+    sqlite = "sqlite" in type(pipeline.instance.event_log_storage).__name__.lower()
+    receipt = {
+        "erased": sorted(eraser.ledger.erased().digest(image_id) for image_id in journal.ids),
+        "finished_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "facestats": version("facestats-pipeline"),
+        "files": len(journal.rows),
+        "raw_removed": journal.raw,
+        "resumed": journal.resumed,
+        "changes": journal.changes,
+        "models_marked": journal.models,
+        "made_again": made,
+        "to_be_made_again": [name for name in journal.remake if name not in made],
+        "not_searched": [] if sqlite else [DAGSTER_NOT_SQLITE],
+        "remake_error": scrubber(journal.ids, journal.filenames).scrub(problem)[0],
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    return {**receipt, "receipt": str(eraser.ledger.close(receipt))}
+
+
+def retrain_marked(pipeline: "Pipeline", *, quiet: bool) -> list[str]:
+    """Train again every model that learned from an erased photo, and whatever follows from them; their names."""
+    from facestats_pipeline.cli.pipeline import UpdateFailed
+    from facestats_pipeline.io.erasure.erase import marked_models
+
+    marked = list(marked_models(pipeline.book))
+    for name in marked:
+        pipeline.book.store.forget(name)
+    try:
+        with progress(quiet=quiet):
+            pipeline.update()
+    except UpdateFailed as failure:
+        raise ExpectedError(f"training again failed; `facestats run` tries again: {failure}") from None
+    return marked

@@ -1,0 +1,103 @@
+"""`facestats lineage`: where an image is, from the raw file to every row and file that holds it."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.tree import Tree
+
+from facestats_pipeline.cli.console import ExpectedError, out, print_json
+from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, require_run, settings_for
+
+if TYPE_CHECKING:
+    from facestats_pipeline.cli.pipeline import Pipeline
+    from facestats_pipeline.io.erasure.lineage import Holding
+    from facestats_pipeline.io.erasure.targets import Target
+
+app = typer.Typer(add_completion=False)
+EPILOG = """
+Examples:
+
+  facestats lineage people/anna.jpg -d ~/faces
+
+  facestats lineage 5d41402abc4b2a76b9719d911017c592 --json -d ~/faces
+"""
+SHOWN = 5
+"""Values of a row that the tree shows; `--json` has all."""
+FIRST = (
+    "status",
+    "gender",
+    "ethnicity",
+    "age",
+    "attractiveness",
+    "cluster",
+    "sharpness",
+    "flagged",
+    "model_id",
+    "detector",
+)
+
+
+@app.command(epilog=EPILOG)
+def lineage(
+    image: Annotated[
+        str, typer.Argument(help="An image id, a path in the raw folder, or a copy of the photo.", metavar="ID_OR_PATH")
+    ],
+    data_dir: DataDir = None,
+    json_: Json = False,
+) -> None:
+    """Show everything that holds an image: file, rows, preprocessed photo, index, models, composites; with versions and runs."""
+    settings = settings_for(data_dir)
+    require_run(settings)
+    target, holdings = look_up(open_pipeline(settings), image)
+    if json_:
+        files = [{"filename": row[0], "state": row[2], "shard": row[3]} for row in target.rows.iter_rows()]
+        print_json({"image_ids": sorted(target.ids), "files": files, "held": [one.as_dict() for one in holdings]})
+        return
+    out.print(_tree(target, holdings))
+
+
+def look_up(pipeline: "Pipeline", image: str) -> tuple["Target", list["Holding"]]:
+    """What is meant by an id or a path, and everything that holds it. Raises ExpectedError where nothing is known of it."""
+    from facestats_pipeline.io.erasure.ledger import Ledger
+    from facestats_pipeline.io.erasure.lineage import lineage as holdings_of
+    from facestats_pipeline.io.erasure.targets import UnknownImage, find_target
+    from facestats_pipeline.io.freshness import ROOT
+
+    book, settings = pipeline.book, pipeline.settings
+    try:
+        target = find_target(book.store.read_table(ROOT), settings.raw, [image], Ledger(settings.data_dir).erased())
+    except UnknownImage as unknown:
+        raise ExpectedError(str(unknown)) from None
+    if not target.ids and not target.filenames:
+        raise ExpectedError(f"{image} was erased: nothing is kept of it")
+    return target, holdings_of(book, settings.raw, target, pipeline.last_run)
+
+
+def _tree(target: Any, holdings: list[Any]) -> Tree:
+    tree = Tree(f"[bold]{escape(', '.join(sorted(target.ids)) or 'a file that could not be read')}[/]")
+    for row in target.rows.iter_rows(named=True):
+        tree.add(f"{escape(row['filename'])}  [dim]{row['state']}, {row['shard']}[/]")
+    stages: dict[str, Tree] = {}
+    for one in holdings:
+        stage = stages.get(one.stage) or stages.setdefault(one.stage, tree.add(f"[bold]{one.stage}[/]"))
+        run = f", run {one.run_id[:8]}" if one.run_id else ""
+        version = f"version {one.code_version}, recipe {one.fingerprint}, " if one.fingerprint else ""
+        note = f" [green]{escape(one.note)}[/]" if one.note else ""
+        leaf = stage.add(f"{escape(one.artifact)}{note}  [dim]{escape(one.path)}[/]")
+        if values := _values(one.values):
+            leaf.add(escape(values))
+        leaf.add(f"[dim]{version}{one.made_at}{run}[/]")
+    return tree
+
+
+def _values(values: dict[str, Any]) -> str:
+    chosen = [name for name in FIRST if name in values]
+    chosen += [name for name in values if name not in chosen]
+    return ", ".join(f"{name} {_short(values[name])}" for name in chosen[:SHOWN])
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,51 @@
+"""The regressor measured as published results are: trained and tested on the photos that a split names, and on no others."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from facestats_pipeline.core.attractiveness.regressor_training import run_training
+from facestats_pipeline.core.labels.label_match import match_files
+from facestats_pipeline.core.labels.provenance import TrainingRefused
+from facestats_pipeline.core.labels.splits import TRAIN, fold_numbers
+from facestats_pipeline.core.labels.training_rows import TrainingRows
+
+METRICS = ("pearson", "mae", "rmse")
+
+
+def split_figures(
+    rows: TrainingRows, splits: pl.DataFrame, filenames: Sequence[str], options: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Name of each split → its figures, JSON-able.
+
+    rows: rated photos, with columns rating, sd, n; splits: SPLITS_SCHEMA; filenames: of all live images, to match files against;
+    options: what `run_training` takes beside them. Raises TrainingRefused as `run_training` does, and when no photo of a split is rated.
+
+    `listed` photos are in the split; `n` of them were used (a face was found), `measured` were tested. pearson, mae and rmse are of all
+    tested photos with their 95% interval; `over_folds` has mean and sd over folds, which is what papers report of a cross-validation.
+    """
+    names = match_files(splits["file"].unique(maintain_order=True).to_list(), filenames)
+    found: dict[str, dict[str, Any]] = {}
+    for name, listed in splits.group_by("split", maintain_order=True):
+        placed = listed.with_columns(
+            filename=pl.col("file").replace_strict(names, default=None, return_dtype=pl.String)
+        )
+        place = rows.table.with_row_index("at").join(placed, on="filename", how="inner", maintain_order="left")
+        at = place["at"].to_list()
+        if not (place["fold"] != TRAIN).any():
+            raise TrainingRefused(f"none of the photos that the split {name[0]!r} tests is rated and has an embedding")
+        metrics = run_training(
+            rows.x[at],
+            place["rating"].to_numpy(),
+            sd=place["sd"].cast(pl.Float64).to_numpy(),
+            n=place["n"].cast(pl.Float64).to_numpy(),
+            image_ids=place["image_id"].to_list(),
+            encoder_id=rows.encoder_id,
+            fold_of=fold_numbers(place["fold"]),
+            files=place["filename"].to_list(),
+            **options,
+        ).metrics
+        kept = {key: metrics[key] for key in (*METRICS, "over_folds", "n", "measured", "folds", "interval", "linear")}
+        found[str(name[0])] = {"listed": listed.height, "trained_only": int((place["fold"] == TRAIN).sum()), **kept}
+    return found

@@ -1,0 +1,104 @@
+"""What probes are worth on photos that nothing of them was made from: not the model, not the calibration, not the threshold.
+
+First one row per photo (`answers`, `years`), which may come from several probes that each leave other photos out; then the figures.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from facestats_pipeline.core.attributes import calibration as cal
+from facestats_pipeline.core.attributes.bootstrap import calibration_figures, intervals, regression_figures
+from facestats_pipeline.core.attributes.probe_age import MIN_YEARS, TrainedAge, within_bins
+from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
+from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITY_TO_4, UNKNOWN, age_bin_of
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+
+
+def answers(probe: TrainedProbe, x: npt.ArrayLike, labels: Sequence[str | None]) -> pl.DataFrame:
+    """row, confidence, correct, answered of the n photos that have a label and an embedding; x: (n, d).
+
+    A label of a class that the probe does not know is one that it gets wrong.
+    """
+    rows = np.asarray(x, dtype=np.float32)
+    at = np.array([v is not None and v != UNKNOWN for v in labels], dtype=bool) & np.isfinite(rows).all(axis=1)
+    return _answers(probe.predict_proba(rows[at]), probe.classes, probe.threshold, labels, np.flatnonzero(at))
+
+
+def rolled_answers(probe: TrainedProbe, x: npt.ArrayLike, labels: Sequence[str | None]) -> pl.DataFrame:
+    """As `answers`, of the roll-up of ethnicity in four classes, with its own threshold. ValueError for a probe without one."""
+    if probe.rollup is None:
+        raise ValueError(f"the probe of {probe.attribute} has no roll-up")
+    rows, four = np.asarray(x, dtype=np.float32), [ETHNICITY_TO_4.get(str(v)) for v in labels]
+    at = np.array([v is not None for v in four], dtype=bool) & np.isfinite(rows).all(axis=1)
+    proba = probe.rollup.apply(probe.predict_proba(rows[at]), probe.classes)
+    return _answers(proba, probe.rollup.classes, probe.rollup.threshold, four, np.flatnonzero(at))
+
+
+def years(
+    age: TrainedAge, x: npt.ArrayLike, known: Sequence[float | None], bins: Sequence[str | None], *, seed: int = 0
+) -> pl.DataFrame:
+    """row, truth, years, low, high of the photos with an embedding and an age; x: (n, d).
+
+    Where fewer than MIN_YEARS ages are known, the others are drawn within their bins, as in training.
+    """
+    rows = np.asarray(x, dtype=np.float32)
+    truth = np.array([np.nan if v is None else float(v) for v in known])
+    if np.isfinite(truth).sum() < MIN_YEARS:
+        truth = within_bins(truth, bins, seed)
+    at = np.flatnonzero(np.isfinite(rows).all(axis=1) & np.isfinite(truth))
+    said, low, high = age.predict_years(rows[at], age.probe.predict_proba(rows[at]))
+    return pl.DataFrame({"row": at, "truth": truth[at], "years": said, "low": low, "high": high})
+
+
+def classifier_figures(table: pl.DataFrame, target_error: float, groups: Ints, *, seed: int = 0) -> dict[str, Any]:
+    """Figures of `answers`; groups: (n,) what the bootstrap draws together, by row.
+
+    n; accuracy, coverage (share answered) and answered_error (None where nothing was answered) with Wilson intervals; ece with a bootstrap
+    interval, and ece_by_chance; target_met: whether the target is within the interval of the error among the answered, or above it.
+    """
+    confidence, right, answered = (table[c].to_numpy() for c in ("confidence", "correct", "answered"))
+    error = cal.proportion(~right[answered]) if answered.any() else None
+    return {
+        "n": table.height,
+        "accuracy": cal.proportion(right),
+        **intervals(calibration_figures(confidence, right), _numbered(groups, table), seed=seed),
+        "ece_by_chance": cal.calibration_error_by_chance(confidence, seed=seed),
+        "target_error": target_error,
+        "coverage": cal.proportion(answered),
+        "answered_error": error,
+        "target_met": error is None or error["ci_lo"] <= target_error,
+    }
+
+
+def years_figures(table: pl.DataFrame, nominal: float, groups: Ints, *, seed: int = 0) -> dict[str, Any]:
+    """Figures of `years`: mae, rmse, pearson with bootstrap intervals; interval_coverage with Wilson's, overall and by true age bin."""
+    truth, said, low, high = (table[c].to_numpy() for c in ("truth", "years", "low", "high"))
+    inside = (low <= truth) & (truth <= high)
+    band = np.array([age_bin_of(v) for v in truth.tolist()])
+    return {
+        "n": table.height,
+        **intervals(regression_figures(said, truth), _numbered(groups, table), seed=seed),
+        "nominal": nominal,
+        "interval_coverage": cal.proportion(inside),
+        "median_width": float(np.median(high - low)),
+        "by_bin": {b: cal.proportion(inside[band == b]) for b in AGE_BINS if (band == b).any()},
+    }
+
+
+def _answers(
+    proba: Floats, classes: Sequence[str], threshold: float, labels: Sequence[str | None], at: Ints
+) -> pl.DataFrame:
+    top = proba.max(axis=1)
+    said = [classes[i] for i in proba.argmax(axis=1).tolist()]
+    correct = np.array([name == labels[i] for name, i in zip(said, at.tolist(), strict=True)], dtype=bool)
+    return pl.DataFrame({"row": at, "confidence": top, "correct": correct, "answered": top >= threshold})
+
+
+def _numbered(groups: Ints, table: pl.DataFrame) -> Ints:
+    return np.asarray(np.unique(groups[table["row"].to_numpy()], return_inverse=True)[1], dtype=np.intp)

@@ -1,0 +1,203 @@
+"""From a spec to the photos of a group: which rows of the master are used, which are left out and why, and their landmarks."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from facestats_pipeline.core.composites.averaging import Average
+from facestats_pipeline.core.composites.composite_filters import filter_faces, filter_images
+from facestats_pipeline.core.composites.composite_specs import CompositeRefused, CompositeSpec, describe_filters
+
+Table = pl.DataFrame | pl.LazyFrame
+
+COMPOSITES_SCHEMA: dict[str, pl.DataType] = {
+    "name": pl.String(),
+    "caption": pl.String(),
+    "filter": pl.String(),  # as asked
+    "applied": pl.String(),  # after relaxing; null when refused
+    "n_asked": pl.Int64(),  # usable photos that satisfy the filters as asked
+    "n_used": pl.Int64(),  # photos in the average
+    "n_skipped": pl.Int64(),  # photos that could not be read
+    "relaxed": pl.List(pl.String()),
+    "method": pl.String(),
+    "size": pl.Int32(),
+    "status": pl.String(),  # made · refused
+    "reason": pl.String(),  # why refused, or what was left out, skipped or sampled; empty otherwise
+}
+
+BY_FLOW = "warped by optical flow, for want of the 478 landmarks"
+
+
+@dataclass(frozen=True)
+class GeneratedComposite:
+    """One row of `composites.parquet` (`COMPOSITES_SCHEMA`) and its picture, None when it was refused."""
+
+    image: Image.Image | None
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What groups are chosen from.
+
+    Attributes:
+        rows: image_id, the columns that filters and weights need, and `unusable`: why a photo is in no composite, null where it may be.
+        landmarks: image_id and landmarks of 5 points; None where no face model was there.
+        mesh: image_id and landmarks of 478 points; None where there are none.
+        landmark_size: side in pixels of the square that the landmarks were measured in.
+    """
+
+    rows: pl.DataFrame
+    landmarks: Table | None
+    mesh: Table | None
+    landmark_size: int
+
+    @classmethod
+    def of(
+        cls, master: Table, landmarks: Table | None, mesh: Table | None, landmark_size: int, weights: Iterable[str]
+    ) -> "Collection":
+        """Rows of `master` with what speaks against them. A model that abstains says nothing against a photo: `*_unknown` is no reason.
+
+        Raises ValueError for a weight that is no column of numbers.
+        """
+        table = master.lazy()
+        schema = table.collect_schema()
+        weights = sorted(set(weights))
+        for name in weights:
+            if name not in schema or not schema[name].is_numeric():
+                numbers = ", ".join(sorted(column for column, kind in schema.items() if kind.is_numeric()))
+                raise ValueError(f"weight={name!r} is no column of numbers in the master table; there are {numbers}")
+        flagged = pl.col("reasons").list.eval(~pl.element().str.ends_with("_unknown")).list.any().fill_null(False)
+        no_face = pl.col("preproc_status").is_not_null() & (pl.col("preproc_status") != "ok")
+        unusable = (
+            pl.when(no_face).then(pl.lit("without a face")).when(flagged).then(pl.lit("flagged for their quality"))
+        )
+        columns = ["image_id", "gender_final", "ethnicity_final", "age_bin_final", "age", "attractiveness"]
+        kept = list(dict.fromkeys([*columns, *weights]))
+        rows = table.select(*kept, unusable=unusable.otherwise(None)).collect()
+        has = [_ids(landmarks, "has_landmarks"), _ids(mesh, "has_mesh")]
+        for ids in has:
+            rows = rows.join(ids, on="image_id", how="left", maintain_order="left")
+        rows = rows.with_columns(pl.col("has_landmarks", "has_mesh").fill_null(False))
+        return cls(rows, landmarks, mesh, landmark_size)
+
+
+@dataclass
+class Group:
+    """One spec on its way to a composite: its row of the table so far, its photos and their average."""
+
+    row: dict[str, Any]
+    floor: int
+    average: Average | None = None
+    image_ids: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def plan(cls, collection: Collection, spec: CompositeSpec, size: int, max_images: int | None, seed: int) -> "Group":
+        """Choose the photos; a group that is refused has no average, and its row says why."""
+        kind, rows = _judged(collection, spec)
+        usable = rows.filter(pl.col("unusable").is_null())
+        row: dict[str, Any] = {
+            "name": spec.name,
+            "caption": spec.caption,
+            "filter": describe_filters(**spec.filters),
+            "applied": None,
+            "n_asked": filter_images(usable, **spec.filters).height,
+            "n_used": 0,
+            "n_skipped": 0,
+            "relaxed": [],
+            "method": spec.method,
+            "size": size,
+            "status": "refused",
+            "reason": "",
+        }
+        try:
+            found = filter_faces(usable, **spec.filters, min_n=spec.floor, strict=spec.strict)
+        except CompositeRefused as refusal:
+            missed = _left_out(filter_images(rows, **spec.filters))
+            return cls(row | {"reason": "; ".join([str(refusal), *missed])}, spec.floor)
+        filters, frame = found.filters, found.frame
+        notes = _left_out(filter_images(rows, **filters))
+        if max_images is not None and found.n > max_images:
+            frame = frame.sample(max(max_images, spec.floor), seed=seed)
+            notes.append(f"a random sample of {frame.height:,} of {found.n:,} photos")
+        if kind == "flow":
+            notes.append(BY_FLOW)
+        weights = None if spec.weight is None else frame[spec.weight].cast(pl.Float64).to_numpy()
+        table = {"mesh": collection.mesh, "flow": collection.landmarks, "aligned": collection.landmarks}.get(kind)
+        points = None if table is None else _chosen(table, frame, size / collection.landmark_size)
+        row |= {"applied": found.applied, "relaxed": found.relaxed}
+        try:
+            average = Average(spec.method, size, points, weights)
+        except ValueError as problem:
+            return cls(row | {"reason": str(problem)}, spec.floor)
+        return cls(row, spec.floor, average, frame["image_id"].to_list(), notes)
+
+    def finish(self) -> GeneratedComposite:
+        """The composite, or its row alone when it is refused."""
+        if self.average is None:
+            return GeneratedComposite(None, self.row)
+        skipped = self.average.skipped
+        row = self.row | {"n_used": self.average.n, "n_skipped": len(skipped)}
+        counts = [f"{n} skipped: {reason}" for reason, n in sorted(Counter(reason for _, reason in skipped).items())]
+        try:
+            made = self.average.result(self.floor)
+        except CompositeRefused as refusal:
+            return GeneratedComposite(None, row | {"n_used": 0, "reason": "; ".join([str(refusal), *counts])})
+        if made.n_effective < made.n_used - 0.05:
+            counts.append(f"weighted, as much as {made.n_effective:.1f} equal photos")
+        row |= {"status": "made", "reason": "; ".join([*self.notes, *counts])}
+        return GeneratedComposite(made.image, row)
+
+
+def points_of(landmarks: ArrayLike | None, scale: float) -> NDArray[np.float64]:
+    """(n, k, 2) landmarks times `scale`, from that shape or (n, 2 k). Raises ValueError."""
+    if landmarks is None:
+        raise ValueError("this method needs landmarks: one row of points for each photo")
+    points = np.asarray(landmarks, dtype=np.float64)
+    if points.ndim == 2 and points.shape[1] % 2 == 0:
+        points = points.reshape(len(points), -1, 2)
+    if points.ndim != 3 or points.shape[2] != 2:
+        raise ValueError(f"landmarks have shape {points.shape}; use (n, 10), (n, 5, 2) or (n, 478, 2)")
+    return points * scale
+
+
+def _ids(table: Table | None, name: str) -> pl.DataFrame:
+    """image_id and true, for each row that has landmarks."""
+    if table is None:
+        return pl.DataFrame(schema={"image_id": pl.String, name: pl.Boolean})
+    ids = table.lazy().filter(pl.col("landmarks").is_not_null()).select("image_id").collect()
+    return ids.with_columns(pl.lit(True).alias(name))
+
+
+def _judged(collection: Collection, spec: CompositeSpec) -> tuple[str, pl.DataFrame]:
+    """How the photos are brought together (mean, aligned, mesh, flow), and the rows; photos without what that needs are unusable."""
+    rows = collection.rows
+    if spec.method == "mean":
+        return "mean", rows
+    kind, needs = "aligned", "has_landmarks"
+    if spec.method == "warped":
+        meshed = filter_images(rows.filter("has_mesh", pl.col("unusable").is_null()), **spec.filters).height
+        kind, needs = ("mesh", "has_mesh") if meshed >= spec.floor else ("flow", "has_landmarks")
+    lacking = pl.when(pl.col("unusable").is_null() & ~pl.col(needs)).then(pl.lit("without landmarks"))
+    return kind, rows.with_columns(unusable=lacking.otherwise("unusable"))
+
+
+def _left_out(rows: pl.DataFrame) -> list[str]:
+    counts = rows.drop_nulls("unusable").group_by("unusable").len().sort("unusable")
+    return [f"{n:,} left out: {why}" for why, n in counts.iter_rows()]
+
+
+def _chosen(table: Table, frame: pl.DataFrame, scale: float) -> NDArray[np.float64]:
+    """Landmarks of the photos of `frame`, in its order."""
+    found = (
+        table.lazy().join(frame.lazy().select("image_id"), on="image_id", how="semi").select("image_id", "landmarks")
+    )
+    ordered = frame.select("image_id").join(found.collect(), on="image_id", how="left", maintain_order="left")
+    return points_of(ordered["landmarks"].to_numpy(), scale)

@@ -1,0 +1,35 @@
+"""Which composites an image is part of, decided from the filters that each was made with."""
+
+import re
+from typing import Any
+
+import polars as pl
+
+from facestats_pipeline.core.composites.composite_filters import filter_images
+
+_ONE = re.compile(r"(gender|ethnicity|age|decile)=(.*?)(?= (?:gender|ethnicity|age|decile)=|$)")
+
+
+def composites_with(composites: pl.DataFrame, row: pl.DataFrame) -> list[str]:
+    """Names of the composites that were made of a group that the image is in.
+
+    `composites`: COMPOSITES_SCHEMA; `row`: the image's row of master. Of a group larger than `composites.max_images` a composite shows
+    a sample, in which the image may not be.
+    """
+    made = composites.filter(pl.col("status") == "made")
+    if row.is_empty() or row["preproc_status"].item() != "ok":
+        return []
+    groups = made.select("name", "applied").iter_rows()
+    return [name for name, applied in groups if not filter_images(row, **parse_filters(applied)).is_empty()]
+
+
+def parse_filters(line: str) -> dict[str, Any]:
+    """The arguments of `filter_images` that `describe_filters` wrote as one line. Raises ValueError for another line."""
+    found = dict(_ONE.findall(line))
+    if not found and line != "all":
+        raise ValueError(f"{line!r} is no line of filters")
+    for name, kind in (("age", float), ("decile", int)):
+        if name in found:
+            low, _, high = found[name].partition(":")
+            found[name] = (kind(low), kind(high))
+    return found

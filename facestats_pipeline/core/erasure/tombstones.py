@@ -1,0 +1,41 @@
+"""What stays of an erased image in the inventory and the manifest: a row that says that there was a file, and nothing else of it."""
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from facestats_pipeline.core.erasure.erased_ids import ErasedIds
+
+REASON = "erased on request"
+PREFIX = "erased-"
+"""A tombstone's file name is this and a keyed digest: unique, and of no use without the key."""
+_SAYS_WHICH = ("bytes", "mtime_ns", "width", "height", "format", "added_at")
+
+Rows = Iterable[tuple[str, str | None]]
+"""(filename, image id) of rows; the id is None where the file could not be read."""
+
+
+def is_one_of(rows: Rows) -> pl.Expr:
+    """Whether a row of a frame with `filename` and `image_id` is one of `rows`."""
+    wanted = pl.DataFrame(list(rows), schema={"filename": pl.String, "image_id": pl.String}, orient="row")
+    keys = wanted.select(pl.struct("filename", "image_id").alias("row"))["row"]
+    return pl.struct("filename", "image_id").is_in(keys.implode())
+
+
+def with_tombstones(frame: pl.DataFrame, rows: Rows, erased: ErasedIds) -> pl.DataFrame:
+    """An inventory or a manifest in which `rows` are tombstones: removed, without id, name, size, times or format.
+
+    As many rows as before, in the same order and shards, so that no other image moves.
+    """
+    rows = list(rows)
+    names = {row: PREFIX + erased.digest(row[1] or f"name {row[0]}") for row in rows}
+    keys = list(zip(frame["filename"], frame["image_id"], strict=True))
+    states = [name for name in ("state", "status") if name in frame.columns]
+    hit = is_one_of(rows)
+    blank = [name for name in _SAYS_WHICH if name in frame.columns]
+    return frame.with_columns(
+        *(pl.when(hit).then(pl.lit("removed")).otherwise(pl.col(name)).alias(name) for name in states),
+        pl.when(hit).then(pl.lit(REASON)).otherwise(pl.col("reason")).alias("reason"),
+        *(pl.when(hit).then(None).otherwise(pl.col(name)).alias(name) for name in (*blank, "image_id")),
+        pl.Series("filename", [names.get(key, key[0]) for key in keys], dtype=pl.String),
+    )

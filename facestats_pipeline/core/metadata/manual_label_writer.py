@@ -1,0 +1,100 @@
+"""Adding lines to manual_labels.csv. The file only ever grows: a correction is a later line, and what was written stays.
+
+A file that people made themselves is kept as it is: new lines follow its own header, order of columns and delimiter.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+from filelock import FileLock
+
+from facestats_pipeline.core.labels.label_table import LabelsError
+from facestats_pipeline.core.labels.vocabulary import CLASSES, UNKNOWN
+from facestats_pipeline.core.metadata.manual_label_file import COLUMNS, read_columns, read_history
+
+MOST_LETTERS = 60
+# Starts with a letter or digit, so that no spreadsheet takes it for a formula; `;` joins names in other tables.
+_NAME = re.compile(rf"[^\W_][\w .@'+-]{{0,{MOST_LETTERS - 1}}}")
+
+
+def writing(path: Path) -> FileLock:
+    """The lock that whoever changes a file of labels holds meanwhile."""
+    return FileLock(path.with_name(f".{path.name}.lock"))
+
+
+@dataclass(frozen=True)
+class Label:
+    """What an annotator says of one image; `value` None withdraws what the same annotator said before."""
+
+    image_id: str
+    attribute: str
+    value: str | None
+
+
+def check_annotator(name: str) -> str:
+    """`name` without spaces around it. Raises ValueError that says what a name may be."""
+    name = name.strip()
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"a name or initials of 1 to {MOST_LETTERS} letters, digits, spaces and . @ ' + - that starts with a letter or digit"
+        )
+    return name
+
+
+def append_labels(path: Path, labels: Sequence[Label], annotator: str, *, now: datetime | None = None) -> None:
+    """Add one line for each label to `path`, which is made when it is not there.
+
+    Several processes may do so at once. Raises ValueError for a name, attribute or value that the file may not hold, and LabelsError,
+    naming the file, when it cannot be read, lacks a column or is not UTF-8; then nothing is written.
+    """
+    annotator = check_annotator(annotator)
+    for label in labels:
+        if label.value is not None and label.value not in CLASSES.get(label.attribute, ()):
+            raise ValueError(f"{label.value!r} is no label of {label.attribute!r}")
+    time = (now or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with writing(path):
+            text = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+            header, delimiter = read_columns(path) if text.strip() else (list(COLUMNS), ",")
+            out = io.StringIO()
+            write = csv.writer(out, delimiter=delimiter, lineterminator="\n").writerow
+            if not text.strip():
+                write(COLUMNS)
+            elif not text.endswith(("\n", "\r")):
+                out.write("\n")
+            for label in labels:
+                cells = {
+                    "image_id": label.image_id,
+                    "attribute": label.attribute,
+                    "value": label.value or UNKNOWN,
+                    "annotator": annotator,
+                    "labelled_at": time,
+                }
+                write([cells.get(name, "") for name in header])
+            with path.open("a", encoding="utf-8", newline="") as file:
+                file.write(out.getvalue())
+    except UnicodeDecodeError:
+        raise LabelsError(f"{path}: is not UTF-8, so nothing was added; save it as UTF-8 first") from None
+    except OSError as error:
+        raise LabelsError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def labels_by(path: Path, annotator: str) -> pl.DataFrame:
+    """image_id, attribute, value: the last word of one annotator on each image and attribute; withdrawn labels are not in it.
+
+    No rows when there is no file. Raises LabelsError.
+    """
+    columns = {"image_id": pl.String(), "attribute": pl.String(), "value": pl.String()}
+    if not path.is_file():
+        return pl.DataFrame(schema=columns)
+    history, _ = read_history(path)
+    mine = history.filter(pl.col("annotator") == annotator).sort("labelled_at", "row")
+    last = mine.group_by("image_id", "attribute", maintain_order=True).agg(pl.col("value").last())
+    return last.filter(pl.col("value").is_not_null()).select(list(columns))

@@ -1,0 +1,75 @@
+"""What a collection or a model was made from, each input with its licence and where it comes from, as cards list it."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from facestats_pipeline.core.reports.card_text import NOT_STATED, licence_id, section, table
+
+MOST_ORIGINS = 20
+"""Rows of photos in a list of inputs; what is beyond is summed up."""
+
+
+@dataclass(frozen=True)
+class CardInput:
+    """One input.
+
+    Attributes:
+        role: photos, labels, ratings, encoder, face detector, …
+        name: the data set, file or model, without any folder.
+        licence: None where it is not stated.
+        origin: where it comes from: consent and number of photos, a checksum, a project.
+    """
+
+    role: str
+    name: str
+    licence: str | None = None
+    origin: str = ""
+
+
+def photo_inputs(manifest: pl.DataFrame | pl.LazyFrame, image_ids: Sequence[str] | None = None) -> list[CardInput]:
+    """The sources of the usable photos of a manifest, or of those in `image_ids`: most photos first."""
+    listed = manifest.lazy().filter(pl.col("status") == "ok")
+    if image_ids is not None:
+        listed = listed.filter(pl.col("image_id").is_in(list(image_ids)))
+    stated = [pl.col(c).replace("", None) for c in ("source", "licence", "consent")]
+    groups = (
+        listed.group_by(stated)
+        .len("n")
+        .sort("n", "source", "licence", "consent", descending=[True, False, False, False])
+    )
+    rows = groups.collect().rows()
+    found = [
+        CardInput("photos", source or NOT_STATED, licence, f"{n:,} photos, consent: {consent or NOT_STATED}")
+        for source, licence, consent, n in rows[:MOST_ORIGINS]
+    ]
+    if rest := rows[MOST_ORIGINS:]:
+        licences = {row[1] for row in rest}
+        one = licences.pop() if len(licences) == 1 else None
+        found.append(CardInput("photos", f"{len(rest):,} more sources", one, f"{sum(row[3] for row in rest):,} photos"))
+    return found
+
+
+def inputs_section(inputs: Iterable[CardInput]) -> str:
+    """The section of a card; empty without inputs."""
+    rows = [(i.role, i.name, i.licence or NOT_STATED, i.origin) for i in inputs]
+    return section("Inputs", table(("Input", "name", "licence", "where from"), rows)) if rows else ""
+
+
+def licence_fields(inputs: Iterable[CardInput]) -> dict[str, str]:
+    """`license`, and where that is not enough `license_name`, of what is made from these inputs: it cannot be freer than they are.
+
+    One licence that all of them state is that of the whole. Several, or some that are not stated, make it `other`, named in words;
+    none at all makes it `unknown`.
+    """
+    each = [re.sub(r"\s*\(.*\)$", "", i.licence) if i.licence else None for i in inputs]
+    stated = sorted({licence for licence in each if licence})
+    if not stated:
+        return {"license": "unknown"}
+    identifier = licence_id(stated)
+    if None not in each and identifier != "other":
+        return {"license": identifier}
+    words = [*stated, *(["inputs without a stated licence"] if None in each else [])]
+    return {"license": "other", "license_name": "; ".join(words)}

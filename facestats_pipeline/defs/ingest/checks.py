@@ -1,0 +1,31 @@
+"""Checks of what people say about the photos, each time the raw folder is looked at."""
+
+import dagster as dg
+
+from facestats_pipeline.defs.ingest.assets import raw_photos
+from facestats_pipeline.defs.project import Project
+
+
+@dg.asset_check(asset=raw_photos)
+def sources_name_photos(project: dg.ResourceParam[Project]) -> dg.AssetCheckResult:
+    """Every row of sources.csv is about a photo or a folder that is there, so that no refusal of consent is lost to a misspelt path."""
+    from facestats_pipeline.core.labels.label_table import LabelsError
+
+    try:
+        sources = project.sources
+    except LabelsError as error:
+        return dg.AssetCheckResult(passed=False, description=str(error))
+    unused = sources.unused_rows(project.store.read_table("raw_photos")["filename"])
+    wrong = sorted({*unused, *sources.rejected["row"].to_list()})
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"rows": len(sources.rows), "rows_without_effect": wrong[:20]},
+        description=f"{len(wrong)} rows of sources.csv name no photo or folder of the raw folder: rows {_listed(wrong)}"
+        if wrong
+        else None,
+    )
+
+
+def _listed(rows: list[int]) -> str:
+    return ", ".join(map(str, rows[:10])) + (", …" if len(rows) > 10 else "")

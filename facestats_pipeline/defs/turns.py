@@ -1,0 +1,64 @@
+"""Each run takes its turn: while a process executes a run, what the run works on is locked (see `io/locks.py`)."""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+
+from facestats_pipeline.defs.dead_runs import PROCESS, this_process
+from facestats_pipeline.defs.partitions import SHARDS
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.locks import FolderLocks
+from facestats_pipeline.io.plan import RANGE_END, RANGE_START
+
+TURN = "turn"
+PARTITION = "dagster/partition"
+
+
+def turns(project: Project) -> dg.ResourceDefinition:
+    """The resource that holds the locks of a run, from before its first asset until after its last."""
+
+    @dg.resource(description="Waits until no other run works on the same shards")
+    def turn(context: dg.InitResourceContext) -> Iterator[None]:
+        run, instance = context.run, context.instance
+        if run is None or instance is None:  # an asset that is called by hand, in a test or a notebook
+            yield
+            return
+        instance.add_run_tags(run.run_id, {PROCESS: this_process()})
+        names = {key.path[-1] for key in run.asset_selection or ()}
+        if names and all(project.book.graph[name].on_demand for name in names):
+            yield  # training an encoder takes hours and reads nothing that an update writes
+            return
+
+        def say(holder: str) -> None:
+            if context.log is not None:
+                context.log.info(f"waiting for {holder}, which works on the same data")
+
+        sharded = bool(names) and all(project.book.graph[name].sharded for name in names)
+        shards = shards_of(run.tags, instance) if sharded else None
+        with FolderLocks(project.settings.data_dir).hold(shards, what=f"Dagster run {run.run_id}", on_wait=say):
+            if shards is None:  # nobody else writes here now
+                project.store.clear_temporary()
+            yield
+
+    return turn
+
+
+def shards_of(tags: Mapping[str, str], instance: dg.DagsterInstance) -> list[str] | None:
+    """The shards that a run is over; None when its tags name none."""
+    if RANGE_START in tags:
+        known = instance.get_dynamic_partitions(str(SHARDS.name))
+        return sorted(shard for shard in known if tags[RANGE_START] <= shard <= tags[RANGE_END])
+    return [tags[PARTITION]] if PARTITION in tags else None
+
+
+def in_turn(managers: Mapping[str, dg.IOManager]) -> dict[str, dg.IOManagerDefinition]:
+    """The same IO managers, each of which needs the turn: every asset has one, so no run begins without it."""
+
+    def waiting(manager: dg.IOManager) -> dg.IOManagerDefinition:
+        @dg.io_manager(required_resource_keys={TURN})
+        def ready(context: dg.InitResourceContext) -> dg.IOManager:
+            return manager
+
+        return ready
+
+    return {key: waiting(manager) for key, manager in managers.items()}

@@ -1,0 +1,215 @@
+"""Taking images out of a data folder, step by step, such that a crash at any point is made good by running it again.
+
+Rows leave tables by a filter, and the recipe of a filtered table says that it was made from its filtered parents: what was current
+stays current, what was stale stays stale, and nothing is computed again. What was made from many images is removed, for the planner
+to make again. Models forget rows and predictions and keep their weights, with a mark, until they are trained again.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from facestats_pipeline.core.erasure.erased_ids import ErasedIds
+from facestats_pipeline.core.erasure.label_files import Erasing, without_rows
+from facestats_pipeline.core.erasure.log_text import scrubber
+from facestats_pipeline.core.erasure.model_files import without_images
+from facestats_pipeline.core.erasure.tombstones import with_tombstones
+from facestats_pipeline.core.metadata.manual_label_writer import writing
+from facestats_pipeline.core.progress import track
+from facestats_pipeline.io.erasure import places
+from facestats_pipeline.io.erasure.dagster_logs import scrub_logs
+from facestats_pipeline.io.erasure.ledger import Journal, Ledger
+from facestats_pipeline.io.erasure.targets import Target
+from facestats_pipeline.io.freshness import ROOT, RecipeBook, inventory_inputs
+from facestats_pipeline.io.recipes import Recipe
+from facestats_pipeline.io.store import Store
+
+ERASING = ".erasing"
+LEARNED_FROM_ERASED = "learned_from_erased"
+"""Fact in a model's receipt: digests of the erased images that its weights still come from. Training again writes it anew, without."""
+
+
+@dataclass(frozen=True)
+class Eraser:
+    """Erasures in one data folder; whoever calls holds the lock of the folder."""
+
+    book: RecipeBook
+    raw: Path
+    dagster_home: Path
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where erasures are remembered."""
+        return Ledger(self.book.store.data_dir)
+
+    def begin(self, target: Target, *, raw: bool) -> Journal:
+        """Write down what is to be erased, before anything is changed."""
+        store, graph = self.book.store, self.book.graph
+        self.ledger.open()
+        journal = Journal(
+            ids=sorted(target.ids),
+            rows=list(target.rows.select("filename", "image_id").iter_rows()),
+            filenames=sorted(target.filenames),
+            shards=target.shards,
+            raw=raw,
+            before=self._fingerprints(target.shards),
+            basis=self.book.basis(),
+            models=places.models(store, graph, target),
+            remake=[name for name in places.aggregates(graph) if store.recipe(name) is not None],
+        )
+        self.ledger.save(journal)
+        return journal
+
+    def carry_out(self, journal: Journal) -> None:
+        """Everything but the logs; after it the images are in no table, file, index or label of the data folder."""
+        erased = self.ledger.add(journal.ids)
+        steps: list[Callable[[Journal, ErasedIds], None]] = [
+            self._photos, self._labels, self._inventory, self._tables, self._pictures, self._aggregates, self._models,
+        ]  # fmt: skip
+        for step in track(steps, "Erasing"):
+            step(journal, erased)
+            self.ledger.save(journal)
+
+    def clean_logs(self, journal: Journal) -> None:
+        """Dagster's storage; last, since what is made again in between may have written there. Raises LogsBusy."""
+        found = (
+            scrub_logs(self.dagster_home, scrubber(journal.ids, journal.filenames)) if self.dagster_home.is_dir() else 0
+        )
+        journal.count("texts in Dagster's logs", found)
+        self.ledger.save(journal)
+
+    def _fingerprints(self, shards: list[str]) -> dict[str, str]:
+        """Fingerprint of every table of the shards, as the tables made from it have recorded it."""
+        store = self.book.store
+        root = store.recipe(ROOT)
+        found = {f"{ROOT}/{shard}": root.inputs.get(shard, "none") for shard in shards} if root is not None else {}
+        for name, shard in places.shard_tables(store, self.book.graph, shards):
+            if (recipe := store.recipe(name, shard)) is not None:
+                found[f"{name}/{shard}"] = recipe.fingerprint
+        return found
+
+    # --- the steps: each finds what is left to do, so that it may run twice ----------------------------------------------------------
+
+    def _photos(self, journal: Journal, erased: ErasedIds) -> None:
+        for path in places.photos(self.raw, journal.rows) if journal.raw else ():
+            path.unlink(missing_ok=True)
+            journal.count("raw photos", 1)
+
+    def _labels(self, journal: Journal, erased: ErasedIds) -> None:
+        names = {*places.collection_names(self.book.store), *journal.filenames}
+        erasing = Erasing(frozenset(journal.ids), frozenset(journal.filenames), tuple(sorted(names)))
+        for path in (path.resolve() for path in places.label_files(self.book.store)):
+            if path.name.endswith(ERASING):  # of an erasure that was killed
+                path.unlink()
+            elif without_rows(path.read_bytes(), erasing)[1]:
+                with writing(path):  # somebody may be labelling in the dashboard
+                    journal.count(f"rows of labels/{path.name}", _rewrite(path, erasing))
+
+    def _inventory(self, journal: Journal, erased: ErasedIds) -> None:
+        store = self.book.store
+        before = store.read_table(ROOT)
+        after = with_tombstones(before, journal.rows, erased)
+        recipe = store.recipe(ROOT)
+        if recipe is not None and not after.equals(before):
+            now = inventory_inputs(after)
+            inputs = {**recipe.inputs, **{shard: now[shard] for shard in journal.shards}}
+            store.write_table(ROOT, None, after, replace(recipe, inputs=inputs))
+            journal.count("rows of inventory.parquet made anonymous", len(journal.rows))
+
+    def _tables(self, journal: Journal, erased: ErasedIds) -> None:
+        store = self.book.store
+        for name, shard in places.shard_tables(store, self.book.graph, journal.shards):
+            before = store.read_table(name, shard)
+            if name == "manifest":
+                after = with_tombstones(before, journal.rows, erased)
+            else:
+                after = before.filter(~pl.col("image_id").is_in(journal.ids))
+            recipe = store.recipe(name, shard)
+            if recipe is None:  # not ours, or damaged: made again rather than repaired
+                store.path(name, shard).unlink()
+                continue
+            rebased = self._rebased(recipe, shard, journal)
+            kept = before["filename"].is_in(after["filename"].implode()).sum()
+            changed = before.height - int(kept)
+            if changed or rebased != recipe:
+                store.write_table(name, shard, after, rebased)
+            where = store.path(name).relative_to(store.processed)
+            journal.count(f"rows of {where}", changed)
+
+    def _rebased(self, recipe: Recipe, shard: str, journal: Journal) -> Recipe:
+        """The recipe with the fingerprints that its parents have now, where it had the ones that they had before."""
+        root = self.book.store.recipe(ROOT)
+
+        def now(parent: str) -> str | None:
+            if parent == ROOT:
+                return root.inputs.get(shard) if root is not None else None
+            made = self.book.store.recipe(parent, shard)
+            return made.fingerprint if made is not None else None
+
+        inputs = {
+            parent: (now(parent) or known) if journal.before.get(f"{parent}/{shard}") == known else known
+            for parent, known in recipe.inputs.items()
+        }
+        return replace(recipe, inputs=inputs)
+
+    def _pictures(self, journal: Journal, erased: ErasedIds) -> None:
+        store, ids = self.book.store, frozenset(journal.ids)
+        for _, path in places.pictures(store, ids, journal.shards):
+            path.unlink(missing_ok=True)
+            journal.count("preprocessed photos", 1)
+        for path in places.named_after(store.data_dir, ids, but_not=self.raw):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            journal.count("cached files", 1)
+        store.clear_temporary()  # what a run that was killed left half written
+
+    def _aggregates(self, journal: Journal, erased: ErasedIds) -> None:
+        for name in places.aggregates(self.book.graph):
+            journal.count("files made from many images", self.book.store.forget(name))
+
+    def _models(self, journal: Journal, erased: ErasedIds) -> None:
+        store, ids = self.book.store, frozenset(journal.ids)
+        for name, node in self.book.graph.items():
+            if not node.refits or name in journal.models:
+                continue
+            if (receipt := store.receipt(name)) is None:
+                store.forget(name)  # never made; or left half written, and then it is trained again
+            elif (
+                receipt.recipe.skipped and dict(receipt.recipe.basis) == journal.basis
+            ):  # fewer photos make it no more possible
+                store.write_files(name, {}, replace(receipt.recipe, basis=self.book.basis()), receipt.facts)
+        for path in places.files_with_rows(store):
+            before = path.read_bytes()
+            if (after := without_images(path.name, before, ids)) is not before:
+                with store.replacing(path) as temporary:
+                    temporary.write_bytes(after)
+        digests = {erased.digest(image_id) for image_id in ids}
+        for name in journal.models:
+            store.amend(name, {LEARNED_FROM_ERASED: sorted(digests | marks_of(store, name))})
+
+
+def _rewrite(path: Path, erasing: Erasing) -> int:
+    """Take the rows out of a file of labels, which goes with its last row; how many they were."""
+    content, n = without_rows(path.read_bytes(), erasing)
+    if content is None:
+        path.unlink()
+    else:
+        temporary = path.with_name(f".{path.name}{ERASING}")  # beside it: labels may be on another disk
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    return n
+
+
+def marks_of(store: Store, model: str) -> frozenset[str]:
+    """Digests of the erased images that a model's weights still come from."""
+    receipt = store.last_receipt(model)
+    listed = receipt.facts.get(LEARNED_FROM_ERASED, ()) if receipt is not None else ()
+    return frozenset(listed) if isinstance(listed, list) else frozenset()
+
+
+def marked_models(book: RecipeBook) -> dict[str, int]:
+    """Model → how many erased images its weights still come from; empty when there is none."""
+    counts = {name: len(marks_of(book.store, name)) for name, node in book.graph.items() if node.refits}
+    return {name: count for name, count in counts.items() if count}

@@ -1,0 +1,124 @@
+"""What a data folder remembers of erasures: a key, keyed digests, receipts, and the one under way. All of it is in `erasure/`.
+
+It lies outside `processed/`, which may be deleted and made again: what was erased must stay erased then too.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from facestats_pipeline.core.erasure.erased_ids import KEY_BYTES, NOTHING_ERASED, ErasedIds, new_key
+
+FOLDER = "erasure"
+
+
+@dataclass
+class Journal:
+    """An erasure under way, with ids and names in clear; it exists from the first change until the last, so that a crash is made good.
+
+    Attributes:
+        ids: images to erase.
+        rows: (filename, image id or None) of the rows of the inventory that become tombstones.
+        filenames: names to look for in labels and logs; not those that another image still has.
+        shards: where their rows are.
+        raw: whether the photos themselves are to be removed.
+        before: `asset/shard` → fingerprint that its table had before anything was changed.
+        basis: the collection as models were fitted on it before (`RecipeBook.basis`).
+        changes: what was done so far, with counts.
+        models: model → why it is marked.
+        remake: artifacts that were removed and are to be made again.
+    """
+
+    ids: list[str]
+    rows: list[tuple[str, str | None]]
+    filenames: list[str]
+    shards: list[str]
+    raw: bool
+    before: dict[str, str] = field(default_factory=dict)
+    basis: dict[str, str | int] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
+    remake: list[str] = field(default_factory=list)
+    resumed: bool = False
+
+    def count(self, what: str, n: int) -> None:
+        """Add to what was done."""
+        if n:
+            self.changes[what] = self.changes.get(what, 0) + n
+
+
+class Ledger:
+    """The erasures of one data folder."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.folder = data_dir / FOLDER
+
+    def erased(self) -> ErasedIds:
+        """The erased images; nothing where none ever was. Raises ValueError when the key is gone and digests are there."""
+        digests = self._read("digests.txt").split()
+        try:
+            key = bytes.fromhex(self._read("key"))
+        except ValueError:
+            key = b""
+        if digests and len(key) != KEY_BYTES:
+            raise ValueError(
+                f"{self.folder / 'key'} is missing or damaged, so that erased photos cannot be recognised; "
+                "bring it back from a backup, or delete the folder to forget what was erased"
+            )
+        return ErasedIds(key, frozenset(digests)) if key else NOTHING_ERASED
+
+    def open(self) -> ErasedIds:
+        """As `erased`, with a key made now where there is none."""
+        if not (known := self.erased()).key:
+            self._write("key", new_key().hex())
+            return self.erased()
+        return known
+
+    def add(self, image_ids: Iterable[str]) -> ErasedIds:
+        """Remember more images; from now on their bytes are refused."""
+        erased = self.open().with_ids(image_ids)
+        self._write("digests.txt", "".join(f"{digest}\n" for digest in sorted(erased.digests)))
+        return erased
+
+    def journal(self) -> Journal | None:
+        """The erasure that was begun and has not ended."""
+        text = self._read("under-way.json")
+        if not text:
+            return None
+        values = json.loads(text)
+        return Journal(**values | {"rows": [(name, image_id) for name, image_id in values["rows"]]})
+
+    def save(self, journal: Journal) -> None:
+        """Write down how far an erasure is."""
+        self._write("under-way.json", json.dumps(asdict(journal)))
+
+    def close(self, receipt: dict[str, Any]) -> Path:
+        """Write the receipt and end the erasure; its path."""
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        name = f"receipts/{moment}-{uuid.uuid4().hex[:6]}.json"
+        self._write(name, json.dumps(receipt, indent=1, ensure_ascii=False) + "\n")
+        (self.folder / "under-way.json").unlink(missing_ok=True)
+        return self.folder / name
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.folder / name).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return ""
+
+    def _write(self, name: str, text: str) -> None:
+        """Whole or not at all, on the disk before anything that relies on it; readable by the owner alone."""
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = target.with_name(f".{target.name}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(target)

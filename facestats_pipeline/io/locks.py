@@ -1,0 +1,100 @@
+"""Who may work in a data folder: runs over different shards side by side, everything else one after another.
+
+A run over some shards shares the folder and has those shards to itself; a run that reads or writes across shards (discovery, models,
+reports, a whole update) has the folder to itself. The locks are the operating system's (flock): they end with the process that holds
+them, however it ends, so that nothing has to be cleaned up after a crash. What a lock file says is for people alone.
+"""
+
+import fcntl
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+POLL_SECONDS = 0.2
+FOLDER = "folder"
+_held: dict[tuple[Path, int], frozenset[str] | None] = {}
+"""(lock folder, thread) → shards held, None for the whole folder: what a run inside an update need not wait for."""
+
+
+class FolderLocks:
+    """The locks of one data folder, in `.locks` there."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.folder = data_dir.resolve() / ".locks"
+
+    @contextmanager
+    def hold(
+        self,
+        shards: Sequence[str] | None = None,
+        *,
+        what: str = "a run",
+        on_wait: Callable[[str], None] = lambda holder: None,
+    ) -> Iterator[None]:
+        """Have `shards` (None: the whole folder) to oneself until the block ends; waits for whoever has them now.
+
+        `on_wait` is told once who that is. A block inside a block of the same thread that holds as much does not wait.
+        Raises RuntimeError when the block around it holds less, which would wait for itself.
+        """
+        key = (self.folder, threading.get_ident())
+        wanted = None if shards is None else frozenset(shards)
+        if key in _held:
+            around = _held[key]
+            if around is not None and (wanted is None or not wanted <= around):
+                raise RuntimeError("this thread holds some shards already and cannot wait for more")
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            mode = fcntl.LOCK_EX if shards is None else fcntl.LOCK_SH
+            stack.enter_context(self._one(FOLDER, mode, what, on_wait))
+            for shard in sorted(wanted or ()):  # in one order, so that no two runs wait for each other
+                stack.enter_context(self._one(shard, fcntl.LOCK_EX, what, on_wait))
+            _held[key] = wanted
+            try:
+                yield
+            finally:
+                del _held[key]
+
+    def holder(self) -> str | None:
+        """Who works in the folder now, as text for people; None when nobody does."""
+        path = self.folder / FOLDER
+        if not path.exists():
+            return None
+        with path.open("rb") as file:
+            return None if _try(file.fileno(), fcntl.LOCK_EX) else _read(file.fileno())
+
+    @contextmanager
+    def _one(self, name: str, mode: int, what: str, on_wait: Callable[[str], None]) -> Iterator[None]:
+        descriptor = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            refused = 0
+            while not _try(descriptor, mode):
+                refused += 1
+                if refused == 2:  # once may be somebody who only looks whether the folder is free
+                    on_wait(_read(descriptor))
+                time.sleep(POLL_SECONDS)
+            os.ftruncate(descriptor, 0)
+            since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+            os.pwrite(
+                descriptor, f"{what} (process {os.getpid()} on {socket.gethostname()}, since {since})".encode(), 0
+            )
+            yield
+        finally:
+            os.close(descriptor)  # ends the lock
+
+
+def _try(descriptor: int, mode: int) -> bool:
+    try:
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read(descriptor: int) -> str:
+    return os.pread(descriptor, 1000, 0).decode(errors="replace") or "another run"

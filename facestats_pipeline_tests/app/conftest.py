@@ -1,0 +1,24 @@
+"""A made-up data folder for queries and pages."""
+
+from pathlib import Path
+
+import pytest
+
+from facestats_pipeline.app.data import Collection
+from facestats_pipeline.config import load_settings, save_settings
+from facestats_pipeline_tests.app.made_up import SIDE, write_collection
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two shards of thirty rows with a drawn face each. Not to be changed."""
+    data = tmp_path_factory.mktemp("made up") / "data"
+    write_collection(data)
+    save_settings(data, {"preproc.size": SIDE})
+    return data
+
+
+@pytest.fixture
+def collection(made_up: Path) -> Collection:
+    """The queries on it."""
+    return Collection(load_settings(environ={}, data_dir=made_up))

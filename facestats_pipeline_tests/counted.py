@@ -1,0 +1,71 @@
+"""Small photos in any number, and how often a photo is decoded or encoded, by the module that asked for it."""
+
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facestats_pipeline.core.embeddings.encoders import Encoder
+from facestats_pipeline.core.images import images
+from facestats_pipeline.core.preproc import quality
+
+
+def write_small_photos(folder: Path, first: int, n: int, side: int = 48) -> None:
+    """`n` JPEGs of side × side px, each with other content; photo i depends on i only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ramp = np.linspace(0, 1, side)
+    for i in range(first, first + n):
+        rng = np.random.default_rng(i)
+        angle, frequency = rng.uniform(0, np.pi), rng.uniform(1, 8)
+        wave = np.sin(frequency * (np.cos(angle) * ramp[:, None] + np.sin(angle) * ramp[None, :]) * 2 * np.pi)
+        colour = rng.uniform(40, 200, 3)
+        pixels = np.clip(colour + 50 * wave[..., None] + rng.normal(0, 4, (side, side, 3)), 0, 255)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i:06d}.jpg", quality=90)
+
+
+@contextmanager
+def counting() -> Iterator[Counter[str]]:
+    """Counts while the block runs: `decoded by <module>` and `encoded`, in photos."""
+    counts: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def add(what: str, n: int = 1) -> None:
+        with lock:
+            counts[what] += n
+
+    def load(*args: Any) -> Any:
+        add(f"decoded by {_asking()}")
+        return before_load(*args)
+
+    def luma(*args: Any) -> Any:
+        add("decoded by quality")
+        return before_luma(*args)
+
+    def encode(self: Encoder, pixels: Any) -> Any:
+        add("encoded", len(pixels))
+        return before_encode(self, pixels)
+
+    before_load, before_luma, before_encode = images._load, quality.luma_of, Encoder.encode_pixels
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "_load", load)
+        patch.setattr(quality, "luma_of", luma)
+        patch.setattr(Encoder, "encode_pixels", encode)
+        yield counts
+
+
+def _asking() -> str:
+    """The module outside `images` that asked for a photo."""
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name.startswith("facestats_pipeline.") and name != images.__name__:
+            return str(name.rpartition(".")[2])
+        frame = frame.f_back
+    return "?"

@@ -1,0 +1,318 @@
+"""Truth tables of the automation conditions: what changed → what is asked for, on the real graph, without making anything."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from facestats_pipeline.config import Settings
+from facestats_pipeline.definitions import build_definitions
+from facestats_pipeline.defs.partitions import SHARDS_PER_RUN
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.freshness import ROOT, State
+from facestats_pipeline.io.layout import SHARD_TABLES
+from facestats_pipeline.io.locks import FolderLocks
+from facestats_pipeline.io.plan import phases, plan
+from facestats_pipeline_tests.defs.conftest import settings_in
+from facestats_pipeline_tests.io.small_store import discover, make, make_waiting
+
+pytestmark = pytest.mark.filterwarnings("ignore:Parameter `include_sources`")
+SHARDS = ["shard-00000", "shard-00001"]
+IMAGES = {"manifest", "preproc", "image_quality", "face_geometry", "embeddings_clip"}
+PROBES = {"gender_classifier", "ethnicity_classifier", "age_model"}
+SCORER = {"attractiveness_regressor", "attractiveness_reference"}
+FITTED = PROBES | SCORER | {"cluster_model", "published_splits"}
+Asked = set[tuple[str, str | None]]
+
+
+class Automation:
+    """Evaluates all conditions again and again, as the sensor does, and makes what is asked for."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, **overrides: object) -> None:
+        self.instance = instance
+        self.load(settings_in(folder, **overrides))
+        self.cursor: object = None
+
+    def load(self, settings: Settings) -> None:
+        self.definitions = build_definitions(settings)
+        self.project: Project = (self.definitions.resources or {})["project"]
+
+    def tick(self, at: datetime | None = None) -> Asked:
+        """What is asked for: (asset, shard)."""
+        result = dg.evaluate_automation_conditions(
+            self.definitions, self.instance, cursor=self.cursor, evaluation_time=at
+        )
+        self.cursor = result.cursor
+        asked: Asked = set()
+        for name, node in self.project.book.graph.items():
+            if node.sharded:
+                asked |= {(name, shard) for shard in result.get_requested_partitions(dg.AssetKey(name))}
+            elif result.get_num_requested(dg.AssetKey(name)):
+                asked.add((name, None))
+        return asked
+
+    def make(self, asked: Asked) -> None:
+        """Each after what it is made from, which must be current by then: a request that comes too early fails here."""
+        book = self.project.book
+        for name in book.graph:
+            for shard in sorted(shard or "" for asset, shard in asked if asset == name):
+                parents = [parent for parent in book.graph[name].parents if parent in book.graph]
+                parts = [shard or None] if shard else SHARDS
+                early = [
+                    parent
+                    for parent in parents
+                    for part in (parts if book.graph[parent].sharded else [None])
+                    if book.states(SHARDS)[parent, part].status != "done"
+                ]
+                assert early == [], f"{name} of {shard} was asked for before {early}"
+                make(book, name, shard or None)
+
+    def states(self) -> Mapping[tuple[str, str | None], State]:
+        return self.project.book.states(SHARDS)
+
+    def make_as_planned(self) -> Asked:
+        """What `facestats run` would make, made."""
+        book, made = self.project.book, set()
+        for assets in phases(book.graph):
+            for step in plan(self.states(), assets, book.graph, SHARDS, SHARDS_PER_RUN):
+                made |= {(name, shard) for name in step.assets for shard in step.shards or [None]}
+                self.make({(name, shard) for name in step.assets for shard in step.shards or [None]})
+        return made
+
+    def run(self) -> Asked:
+        """Ticks, and makes what they ask for, until nothing is asked for."""
+        everything: Asked = set()
+        for _ in range(12):
+            asked = self.tick()
+            if not asked:
+                return everything
+            assert not asked & everything, "the same was asked for twice"
+            everything |= asked
+            self.make(asked)
+        raise AssertionError("it does not come to an end")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which everything is done over SHARDS, with no file provided. Not to be changed."""
+    folder = tmp_path_factory.mktemp("done")
+    project: Project = (build_definitions(settings_in(folder)).resources or {})["project"]
+    make_waiting(project.book, discover(project.book, 4, 4))
+    (folder / "labels").mkdir()
+    return folder
+
+
+@pytest.fixture
+def folder(done: Path, tmp_path: Path) -> Path:
+    """A copy that the test may change."""
+    return Path(shutil.copytree(done, tmp_path / "data"))
+
+
+@pytest.fixture
+def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """An instance that knows the shards."""
+    with dg.DagsterInstance.ephemeral() as made:
+        made.add_dynamic_partitions("shards", SHARDS)
+        # `evaluate_automation_conditions` reads the same two shards a thousand times, which a sensor's tick does not
+        monkeypatch.setattr(made, "get_dynamic_partitions", lambda partitions_def_name: list(SHARDS))
+        yield made
+
+
+def provide(name: str) -> Callable[[Automation], None]:
+    return lambda automation: automation.project.store.input_path(name).write_text("file\n")
+
+
+def photos(*counts: int) -> Callable[[Automation], None]:
+    return lambda automation: discover(automation.project.book, *counts) and None
+
+
+def set_to(**settings: object) -> Callable[[Automation], None]:
+    def change(automation: Automation) -> None:
+        automation.load(settings_in(automation.project.settings.data_dir, **settings))
+
+    return change
+
+
+def loses(name: str) -> Callable[[Automation], None]:
+    """All files of an inference output or a report are gone."""
+
+    def change(automation: Automation) -> None:
+        store = automation.project.store
+        if automation.project.book.graph[name].sharded:
+            for shard in SHARDS:
+                store.path(name, shard).unlink()
+        else:
+            for file in store.receipt(name).files:
+                (store.base(name) / file).unlink()
+
+    return change
+
+
+def all_of(*names: str) -> Asked:
+    return {(name, shard) for name in names for shard in SHARDS}
+
+
+TABLES_AFTER_ATTRIBUTES = {
+    "attributes_flags",
+    "attributes_clean",
+    "attributes_with_meta",
+    "attributes_with_clusters",
+    "attributes_with_manual",
+    "attributes_with_predictions",
+    "attributes_final",
+    "attractiveness_with_attributes",
+    "master",
+}
+MANUAL_LABELS_ARE_IN = {("manual_label_report", None)} | all_of(
+    "attributes_with_manual", "attributes_final", "attractiveness_with_attributes", "master"
+)
+CAUSES: dict[str, tuple[Callable[[Automation], object], Asked, set[str]]] = {
+    # cause: what happens, what is asked for at the next tick, and what of FITTED is fitted anew before all is done again
+    "nothing": (lambda automation: None, set(), set()),
+    "photos were looked at again": (photos(4, 4), set(), set()),
+    "labels.csv": (
+        provide("labels_csv"),
+        {(name, None) for name in PROBES | SCORER | {"learning_curves"}},
+        PROBES | SCORER,
+    ),
+    "ratings.csv": (
+        provide("ratings_csv"),
+        {(name, None) for name in SCORER | {"learning_curves", "published_splits"}},
+        SCORER | {"published_splits"},
+    ),
+    "manual_labels.csv": (
+        provide("manual_labels_csv"),
+        MANUAL_LABELS_ARE_IN,
+        set(),
+    ),
+    "another encoder": (set_to(**{"encoder.precision": "fp32"}), all_of("embeddings_clip"), FITTED),
+    "preprocessing": (
+        set_to(**{"preproc.quality": 60}),
+        all_of("preproc", "image_quality", "face_geometry", "embeddings_clip"),
+        FITTED,
+    ),
+    "the threshold of a flag": (
+        set_to(**{"metadata.max_yaw": 10}),
+        all_of("attributes_flags", "attributes_clean", "master"),
+        set(),
+    ),
+    "attributes are lost": (loses("attributes"), all_of("attributes", *TABLES_AFTER_ATTRIBUTES), set()),
+    "scores are lost": (
+        loses("attractiveness_scores"),
+        all_of("attractiveness_scores", "attributes_final", "attractiveness_with_attributes", "master"),
+        set(),
+    ),
+    "master is lost": (loses("master"), all_of("master"), set()),
+    "a report is lost": (loses("data_card"), {("data_card", None)}, set()),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cause", CAUSES)
+def test_what_a_change_asks_for(folder: Path, instance: dg.DagsterInstance, cause: str) -> None:
+    """First what the tick asks for, exactly; then everything is made, as much as `facestats run` plans, and no model without need."""
+    happens, first, fitted = CAUSES[cause]
+    automation = Automation(folder, instance)
+    assert automation.tick() == set(), "everything is done"
+    happens(automation)
+    copy = Path(shutil.copytree(folder, folder.with_name("copy")))
+    asked = automation.tick()
+    assert asked == first
+    automation.make(asked)
+    made = asked | automation.run()
+    assert {name for name, _ in made} & FITTED == fitted
+    assert {state.status for key, state in automation.states().items() if key[0] != "mini_encoder"} == {"done"}
+
+    by_command = Automation(copy, instance)
+    by_command.load(automation.project.settings.model_copy(update={"data_dir": copy}))
+    assert {key for key in by_command.make_as_planned() if key[0] != ROOT} == made
+
+
+@pytest.mark.parametrize(("growth", "count", "fitted"), [(0.2, 5, set()), (0.2, 3, set()), (0.1, 5, FITTED)])
+def test_photos_that_come_or_go_are_asked_for_in_their_shard_and_once(
+    folder: Path, instance: dg.DagsterInstance, growth: float, count: int, fitted: set[str]
+) -> None:
+    """8 images become 9 or 7; models are fitted anew beyond `refit_growth`."""
+    automation = Automation(folder, instance, refit_growth=growth)
+    automation.tick()
+    discover(automation.project.book, 4, count)
+    made = automation.run()
+    tables = {name for name, shard in made if shard == "shard-00000"}
+    assert {name for name, shard in made if shard == "shard-00001"} == set(SHARD_TABLES)
+    assert not tables & IMAGES
+    assert bool(tables) == bool(fitted), "new models: new attributes and scores of all photos, once"
+    assert {name for name, _ in made} & FITTED == fitted
+
+
+def test_nothing_that_is_inferred_is_an_input_of_what_is_fitted(folder: Path, instance: dg.DagsterInstance) -> None:
+    """The rows of CAUSES that lose an inference output show it for three of them; the graph has no way for any other."""
+    graph = Automation(folder, instance).project.book.graph
+    inferred = set(graph) - IMAGES - FITTED - {ROOT}
+    assert {name: inferred & set(graph[name].parents) for name in FITTED} == {name: set() for name in FITTED}
+    assert len(inferred) > 20
+
+
+def test_work_that_failed_is_asked_for_again_when_something_about_it_changed_and_at_night(
+    folder: Path, instance: dg.DagsterInstance
+) -> None:
+    automation = Automation(folder, instance)
+    at = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    automation.tick(at)
+    provide("ratings_csv")(automation)
+    wanted = automation.tick(at + timedelta(minutes=1))
+    assert ("attractiveness_regressor", None) in wanted
+    assert automation.tick(at + timedelta(minutes=2)) == set(), "it failed: the same would fail again"
+    automation.project.store.input_path("ratings_csv").write_text("other")
+    readers = {("attractiveness_regressor", None), ("published_splits", None)}
+    assert automation.tick(at + timedelta(minutes=3)) == readers
+    assert automation.tick(at + timedelta(minutes=4)) == set()
+    assert automation.tick(at + timedelta(hours=15, minutes=30)) == wanted, (
+        "03:00 has passed: a full disk may have been emptied"
+    )
+    assert automation.tick(at + timedelta(hours=16)) == set()
+    automation.make(wanted)
+    assert ("attractiveness_scores", "shard-00000") in automation.tick(at + timedelta(hours=17))
+
+
+def test_a_change_while_its_run_is_under_way_is_not_lost(folder: Path, instance: dg.DagsterInstance) -> None:
+    automation = Automation(folder, instance)
+    automation.tick()
+    loses("data_card")(automation)
+    assert automation.tick() == {("data_card", None)}
+    job = automation.definitions.resolve_implicit_global_asset_job_def()
+    chosen = {dg.AssetKey("data_card")}
+    run = instance.create_run_for_job(
+        job.get_subset(asset_selection=chosen), asset_selection=chosen, status=dg.DagsterRunStatus.STARTED
+    )
+    provide("manual_labels_csv")(automation)
+    tables = automation.tick()
+    automation.make(tables)
+    assert tables == MANUAL_LABELS_ARE_IN
+    assert ("data_card", None) not in automation.tick(), "a run that is to make it is waiting"
+    instance.report_run_canceled(run)
+    assert ("data_card", None) in automation.tick()
+
+
+def test_nothing_is_asked_for_before_photos_are_discovered(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    assert Automation(tmp_path, instance).tick() == set()
+
+
+def test_nothing_is_asked_for_while_somebody_works_in_the_folder(folder: Path, instance: dg.DagsterInstance) -> None:
+    automation = Automation(folder, instance)
+    loses("master")(automation)
+    with FolderLocks(folder).hold(what="facestats run"):
+        assert automation.tick() == set()
+    assert automation.tick() == all_of("master")
+
+
+def test_settings_that_change_while_dagster_runs_are_followed(folder: Path, instance: dg.DagsterInstance) -> None:
+    """A server of days must not undo what `facestats run --encoder` did beside it."""
+    settings = [settings_in(folder)]
+    automation = Automation(folder, instance)
+    automation.definitions = build_definitions(settings[0], latest=lambda: settings[0])
+    assert automation.tick() == set()
+    settings[0] = settings_in(folder, **{"preproc.quality": 60})
+    assert automation.tick() == all_of("preproc", "image_quality", "face_geometry", "embeddings_clip")

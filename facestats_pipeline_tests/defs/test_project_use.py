@@ -1,0 +1,56 @@
+"""What the setting `use` withholds, as assets and commands ask the project for it."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from facestats_pipeline.cli.console import ExpectedError
+from facestats_pipeline.cli.options import with_where
+from facestats_pipeline.config import SettingsError, load_settings
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.recipes import Recipe
+
+PHOTOS = pl.DataFrame(
+    {
+        "image_id": ["a", "b", "c", "d"],
+        "filename": ["a.jpg", "b.jpg", "c.jpg", "d.jpg"],
+        "source": ["x", "x", "y", None],
+        "licence": ["CC BY 4.0", "CC BY 4.0", "MIT", None],
+        "consent": ["yes", "No", None, "withdrawn"],
+        "status": ["ok", "ok", "ok", "corrupt"],
+    }
+)
+
+
+def project_in(folder: Path, **overrides: object) -> Project:
+    project = Project(load_settings(environ={}, data_dir=folder, **overrides), load_graph=list)
+    for name in ("manifest", "master"):
+        project.store.write_table(name, "shard-00000", PHOTOS, Recipe(name, "1", "family"))
+    return project
+
+
+def test_by_default_a_refusal_withholds_and_silence_does_not(tmp_path: Path) -> None:
+    project = project_in(tmp_path)
+    assert project.live_filenames == ["a.jpg", "b.jpg", "c.jpg"]
+    assert project.withheld == {"b.jpg"}
+    assert project.usable_rows(project.store.scan("master")).collect()["image_id"].to_list() == ["a", "c"]
+    (kept,) = project.learnable([PHOTOS])
+    assert kept["filename"].to_list() == ["a.jpg", "c.jpg", "d.jpg"]
+
+
+def test_where_adds_to_the_setting(tmp_path: Path) -> None:
+    settings = load_settings(environ={"FACESTATS_USE": "consent!=no; source=x"}, data_dir=tmp_path)
+    assert settings.use == ("consent!=no", "source=x")
+    narrow = with_where(settings, ["licence=MIT"])
+    assert narrow.use == ("consent!=no", "source=x", "licence=MIT")
+    assert with_where(settings, None).use == settings.use
+    with pytest.raises(ExpectedError, match="--where: 'colour=red' is no condition"):
+        with_where(settings, ["colour=red"])
+    with pytest.raises(SettingsError, match=r"`use`.*is no condition on photos"):
+        load_settings(environ={"FACESTATS_USE": "who cares"}, data_dir=tmp_path)
+
+
+def test_every_photo_may_be_used_when_that_is_set(tmp_path: Path) -> None:
+    assert project_in(tmp_path, use=()).withheld == set()
+    assert project_in(tmp_path, use=("consent=yes",)).withheld == {"b.jpg", "c.jpg"}
