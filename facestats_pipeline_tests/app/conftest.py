@@ -1,5 +1,7 @@
 """A made-up data folder for queries and pages."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,14 @@ import pytest
 from facestats_pipeline.app.data import Collection
 from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline_tests.app.made_up import SIDE, write_collection
+
+
+@pytest.fixture(autouse=True)
+def main_module_is_put_back() -> Iterator[None]:
+    """Streamlit's AppTest makes its page the main module and leaves it there; processes that later tests spawn would run it again."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
 
 
 @pytest.fixture(scope="session")
