@@ -18,7 +18,7 @@ WHERE = {
     "composites/eigenfaces.jpg": "the directions in which faces differ",
     "reports/contact_sheet.jpg": "photos with what was said of them",
     "reports/learning_curves.png": "training of the regressor",
-    "reports/bias_gender.png": "accuracy by group",
+    "reports/bias_audit.png": "differences between groups",
     "reports/data_card.md": "what is in the collection",
     "metadata/master.parquet": "one row per image: polars.read_parquet(...)",
     "metadata/labels_template.csv": "the images most worth a label",
