@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from facestats_pipeline_tests.postgres import postgres, postgres_server
+
+__all__ = ["postgres", "postgres_server", "shared_data", "yunet_model"]
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -1,17 +1,12 @@
 """Runs beside runs: over other shards at the same time, over the same ones in turn; on SQLite and on a real PostgreSQL."""
 
-import importlib.util
 import os
-import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -120,75 +115,15 @@ def test_eight_runs_at_a_time_on_sqlite(tmp_path: Path) -> None:
 
 
 @pytest.mark.server
-def test_eight_runs_at_a_time_on_postgresql(tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eight_runs_at_a_time_on_postgresql(tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data, home = small_collection(tmp_path / "data"), tmp_path / "home"
     home.mkdir()
     shutil.copyfile(PROJECT_ROOT / "deploy" / "postgres" / "dagster.yaml", home / "dagster.yaml")
-    monkeypatch.setenv("DAGSTER_POSTGRES_URL", postgresql)
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", postgres)
     made, statuses = eight_runs_at_a_time(data, home, tmp_path / "signs")
     assert set(made.values()) == {1 + RUNS}
     assert statuses == {"SUCCESS": 1 + 2 * RUNS}
     assert not list(home.rglob("*.db")), "nothing is in SQLite"
-
-
-@pytest.fixture
-def postgresql() -> Iterator[str]:
-    """Address of a PostgreSQL of the test's own: a free loopback port, a folder of its own, not run as root."""
-    if importlib.util.find_spec("dagster_postgres") is None:
-        pytest.skip("dagster-postgres is not installed: pip install -e '.[postgres]'")
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [
-        Path(path) for path in [shutil.which("initdb")] if path
-    ]
-    if not found:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    user = None
-    if os.geteuid() == 0:
-        try:
-            user = pwd.getpwnam("postgres").pw_uid
-        except KeyError:
-            pytest.skip("PostgreSQL does not run as root, and there is no user `postgres`")
-    programs, port = found[-1].parent, _free_port()
-    folder = Path(tempfile.mkdtemp(prefix="facestats-postgresql-"))
-    if user is not None:
-        os.chown(folder, user, -1)
-    data, log = folder / "data", folder / "log"
-
-    def call(program: str, *arguments: object) -> None:
-        done = subprocess.run(
-            [programs / program, *map(str, arguments)],
-            user=user,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    try:
-        call("initdb", "-D", data, "-U", "dagster", "--auth=trust", "--no-sync")
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-        with log.open("wb") as output:
-            subprocess.run(
-                [programs / "pg_ctl", "-D", data, "-o", options, "-w", "-t", "60", "start"],
-                user=user,
-                cwd=folder,
-                stdout=output,
-                stderr=output,
-                check=True,
-            )
-        try:
-            call("createdb", "-h", "127.0.0.1", "-p", port, "-U", "dagster", "dagster")
-            yield f"postgresql+psycopg2://dagster@127.0.0.1:{port}/dagster"
-        finally:
-            call("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def facestats_run(data: Path) -> subprocess.Popen[str]:
