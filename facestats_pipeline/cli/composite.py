@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
 from facestats_pipeline.cli.options import DataDir, Json, Where, require_run, settings_for, with_where
 
@@ -60,8 +61,10 @@ def composite(
         Path,
         typer.Option("--out", "-o", help="Picture to write: .jpg or .png; with --versus also .webp, .gif or .mp4."),
     ],
-    gender: Annotated[str | None, typer.Option(help="Female or Male.")] = None,
-    ethnicity: Annotated[str | None, typer.Option(help="One of FairFace's seven.")] = None,
+    gender: Annotated[str | None, typer.Option(help="Female or Male.", autocompletion=completion.genders)] = None,
+    ethnicity: Annotated[
+        str | None, typer.Option(help="One of FairFace's seven, East_Asian say.", autocompletion=completion.ethnicities)
+    ] = None,
     age: Annotated[str | None, typer.Option(help="Years, LO:HI.")] = None,
     decile: Annotated[str | None, typer.Option(help="Score decile, LO:HI within 1:10.")] = None,
     everyone: Annotated[bool, typer.Option("--all", help="No filter.")] = False,
@@ -70,13 +73,20 @@ def composite(
     ] = None,
     versus: Annotated[
         str | None,
-        typer.Option(help="A second group, 'gender=Male age=20:29' or all: side by side, or as a film a morph."),
+        typer.Option(
+            help="A second group, 'gender=Male age=20:29' or all: side by side, or as a film a morph.",
+            autocompletion=completion.groups,
+        ),
     ] = None,
     difference: Annotated[
         bool, typer.Option("--difference", help="With --versus: add a map of what is lighter and darker.")
     ] = False,
     weight: Annotated[
-        str | None, typer.Option(help="Column of the master table by which faces count, attractiveness say.")
+        str | None,
+        typer.Option(
+            help="Column of the master table by which faces count, attractiveness say.",
+            autocompletion=completion.number_columns,
+        ),
     ] = None,
     method: Annotated[
         Method,
@@ -107,7 +117,7 @@ def composite(
     from facestats_pipeline.core.ingest.identity import PhotosUnavailable
 
     try:
-        filters: dict[str, Any] = {"gender": gender, "ethnicity": ethnicity}
+        filters: dict[str, Any] = {"gender": _word("gender", gender), "ethnicity": _word("ethnicity", ethnicity)}
         filters |= {"age": _range("--age", age), "decile": _whole("--decile", decile)}
         first = CompositeSpec(
             out_file.stem,
@@ -144,6 +154,13 @@ def composite(
     out.print(f"{out_file}", markup=False)
     for one in made:
         _tell(one.row)
+
+
+def _word(attribute: str, text: str | None) -> str | None:
+    """The class that somebody means, `female` or `east_asian` say; else the text, for the refusal to name."""
+    from facestats_pipeline.core.labels.labels import canonical_value
+
+    return None if text is None else canonical_value(attribute, text) or text
 
 
 def _check_output(out_file: Path, by: Grouping | None, versus: str | None, difference: bool) -> None:

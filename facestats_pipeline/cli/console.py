@@ -3,20 +3,21 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
+    TimeElapsedColumn,
 )
+from rich.table import Column
 
 from facestats_pipeline.core.progress import listening
 
@@ -39,25 +40,54 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
+Say = Callable[[str], None]
+"""Tells what is worked on now, in a few words."""
+
+
 @contextmanager
-def progress(*, quiet: bool = False) -> Iterator[None]:
-    """Show what `core` reports of its loops: bars with rate and time left on a terminal, a line now and then elsewhere."""
+def progress(*, quiet: bool = False) -> Iterator[Say]:
+    """Show what `core` reports of its loops: bars with rate and time left on a terminal, a line now and then elsewhere.
+
+    Work that reports nothing is named by the function that is given: with a clock on a terminal, as a line elsewhere.
+    """
     if quiet:
-        yield
+        yield lambda text: None
     elif err.is_terminal:
         with _Bars() as bars, listening(bars.report):
-            yield
+            yield bars.say
     else:
-        with listening(_Lines().report):
-            yield
+        lines = _Lines()
+        with listening(lines.report):
+            yield lines.say
+
+
+def pace(done: int, seconds: float) -> str:
+    """`68/s`, `3.4/s`, or for slow work `12 s each`."""
+    rate = done / max(seconds, 1e-3)
+    return f"{rate:.0f}/s" if rate >= 10 else f"{rate:.1f}/s" if rate >= 0.5 else f"{1 / max(rate, 1e-6):.0f} s each"
+
+
+def _note(done: int, total: int | None, seconds: float) -> str:
+    """`128 of 300, 68/s, 0:03 left`."""
+    if total is None or done >= total:
+        return f"{done}{f' of {total}' if total else ''}, {pace(done, seconds)}"
+    left = round(seconds / done * (total - done))
+    return f"{done} of {total}, {pace(done, seconds)}, {left // 60}:{left % 60:02d} left"
 
 
 class _Bars:
     def __init__(self) -> None:
-        columns = (SpinnerColumn(), TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
         self._progress = Progress(
-            *columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=err, transient=True
+            SpinnerColumn(),
+            TextColumn("{task.description}", table_column=Column(ratio=1, overflow="ellipsis", no_wrap=True)),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, justify="right")),
+            TimeElapsedColumn(),
+            console=err,
+            transient=True,
+            expand=True,
         )
+        self._now: TaskID | None = None
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
 
@@ -68,14 +98,23 @@ class _Bars:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
+    def say(self, text: str) -> None:
+        """Above the bars: what is worked on, for how long."""
+        if self._now is not None:
+            self._progress.remove_task(self._now)
+        for task in self._tasks.values():  # of what was worked on before
+            self._progress.remove_task(task)
+        self._tasks.clear()
+        self._now = self._progress.add_task(escape(text), total=None, note="")
+
     def report(self, stage: str, done: int, total: int | None) -> None:
         if done == 0 or stage not in self._tasks:
             if stage in self._tasks:
                 self._progress.remove_task(self._tasks[stage])
-            self._tasks[stage] = self._progress.add_task(stage, total=total, rate="")
+            self._tasks[stage] = self._progress.add_task(stage, total=total, note="")
             self._started[stage] = time.monotonic()
-        rate = f"{done / max(time.monotonic() - self._started[stage], 1e-3):.0f}/s" if done else ""
-        self._progress.update(self._tasks[stage], completed=done, total=total, rate=rate)
+        note = _note(done, total, time.monotonic() - self._started[stage]) if done else ""
+        self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
         if total is not None and done >= total:
             self._progress.update(self._tasks[stage], visible=False)
 
@@ -90,6 +129,10 @@ class _Lines:
         self._started: dict[str, float] = {}
         self._said: dict[str, float] = {}
 
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        err.print(text, markup=False, soft_wrap=True)
+
     def report(self, stage: str, done: int, total: int | None) -> None:
         now = time.monotonic()
         if done == 0 or stage not in self._started:
@@ -99,5 +142,4 @@ class _Lines:
         ended = total is not None and done >= total
         if (ended and seconds > self.LONG) or now - self._said[stage] > self.EVERY:
             self._said[stage] = now
-            of = f" of {total}" if total is not None else ""
-            err.print(f"{stage}: {done}{of}, {done / seconds:.0f}/s, {seconds:.0f} s", markup=False)
+            err.print(f"{stage}: {_note(done, total, seconds)}, {seconds:.0f} s so far", markup=False, soft_wrap=True)

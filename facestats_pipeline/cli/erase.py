@@ -7,8 +7,16 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import ExpectedError, err, out, print_json
-from facestats_pipeline.cli.erasing import alone, carry_out, refuse_unreadable, retrain_marked, target_of
+from facestats_pipeline.cli.erasing import (
+    alone,
+    carry_out,
+    copies_outside,
+    refuse_unreadable,
+    retrain_marked,
+    target_of,
+)
 from facestats_pipeline.cli.options import DataDir, Json, dagster_home, open_pipeline, require_run, settings_for
 from facestats_pipeline.config import Settings
 
@@ -36,7 +44,11 @@ NAME_ONE = "name an image: an id, a path in the raw folder, or --file LIST"
 def erase(
     images: Annotated[
         list[str] | None,
-        typer.Argument(help="Image ids, paths in the raw folder, or copies of the photos.", metavar="ID_OR_PATH"),
+        typer.Argument(
+            help="Image ids, paths in the raw folder, or copies of the photos.",
+            metavar="ID_OR_PATH",
+            autocompletion=completion.images,
+        ),
     ] = None,
     file: Annotated[Path | None, typer.Option(help="A text file with one id or path a line.")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Remove the photos themselves from the raw folder too.")] = False,
@@ -124,11 +136,13 @@ def _show_places(pipeline: "Pipeline", settings: Settings, wanted: list[str], js
 
     target = target_of(pipeline, settings, wanted)
     places = find_places(pipeline.book.store, pipeline.book.graph, settings.raw, target) if target.rows.height else []
+    copies = copies_outside(pipeline, target.ids) if target.rows.height else []
     if json_:
         print_json(
             {
                 "image_ids": sorted(target.ids),
                 "erased_before": target.erased_before,
+                "copies_outside": copies,
                 "places": [{**vars(place), "path": str(place.path)} for place in places],
             }
         )
@@ -140,6 +154,8 @@ def _show_places(pipeline: "Pipeline", settings: Settings, wanted: list[str], js
         path = place.path.relative_to(settings.data_dir) if place.path.is_relative_to(settings.data_dir) else place.path
         table.add_row(place.kind, escape(str(path)), escape(place.note or str(place.rows)))
     out.print(table)
+    for copy in copies:
+        out.print(f"[yellow]Note[/] {escape(copy)}", soft_wrap=True)
 
 
 def _show(result: dict[str, Any]) -> None:

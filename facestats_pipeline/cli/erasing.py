@@ -1,10 +1,13 @@
 """An erasure from the lock of the data folder to the receipt: what `facestats erase` and the dashboard have in common."""
 
 import time
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from facestats_pipeline.cli.console import ExpectedError, progress
 from facestats_pipeline.config import Settings
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from facestats_pipeline.io.erasure.erase import Eraser
     from facestats_pipeline.io.erasure.ledger import Journal
     from facestats_pipeline.io.erasure.targets import Target
+    from facestats_pipeline.io.exports import Export
 
 DAGSTER_NOT_SQLITE = (
     "Dagster's event log is not SQLite: it was not searched (the project writes no id or file name there)"
@@ -64,6 +68,7 @@ def carry_out(
     from facestats_pipeline.io.plan import Step
 
     started, problem = time.monotonic(), ""
+    copies = copies_outside(pipeline, journal.ids)
     with progress(quiet=quiet):
         eraser.carry_out(journal)
         if remake and journal.remake:
@@ -88,11 +93,33 @@ def carry_out(
         "models_marked": journal.models,
         "made_again": made,
         "to_be_made_again": [name for name in journal.remake if name not in made],
-        "not_searched": [] if sqlite else [DAGSTER_NOT_SQLITE],
+        "not_searched": copies + ([] if sqlite else [DAGSTER_NOT_SQLITE]),
         "remake_error": scrubber(journal.ids, journal.filenames).scrub(problem)[0],
         "seconds": round(time.monotonic() - started, 1),
     }
     return {**receipt, "receipt": str(eraser.ledger.close(receipt))}
+
+
+def copies_outside(pipeline: "Pipeline", image_ids: Collection[str]) -> list[str]:
+    """One sentence for each export that may hold one of the images; to be asked before they are erased."""
+    from facestats_pipeline.io.exports import may_hold
+    from facestats_pipeline.io.freshness import ROOT
+
+    inventory = pipeline.book.store.read_table(ROOT, columns=["image_id", "added_at"])
+    came = inventory.filter(pl.col("image_id").is_in(list(image_ids)))["added_at"]
+    try:  # of an erasure that was interrupted nothing is known any more: every export is named
+        exports = may_hold(pipeline.settings.data_dir, came.min() if came.null_count() < len(came) else None)  # type: ignore[arg-type]
+    except ValueError as problem:
+        return [str(problem)]
+    return [_copy(one) for one in exports]
+
+
+def _copy(export: "Export") -> str:
+    when = f"of {export.finished_at}" if export.finished_at else f"begun {export.started_at} and never finished"
+    what = f"the {export.layout} export {when} in {export.out} may hold a copy: "
+    if export.is_there:
+        return what + "delete that folder, or export again with --replace"
+    return what + "the folder is not there now; if it was moved or passed on, delete it there"
 
 
 def retrain_marked(pipeline: "Pipeline", *, quiet: bool) -> list[str]:

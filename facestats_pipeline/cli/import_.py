@@ -1,28 +1,42 @@
 """`facestats import`: a published data set becomes a data folder, and its figures are measured as papers measure them."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from facestats_pipeline.cli.console import ExpectedError, out, print_json
+from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
 from facestats_pipeline.cli.options import DataDir, Json, settings_for
 from facestats_pipeline.cli.run import execute, show
-from facestats_pipeline.config import save_settings
+from facestats_pipeline.config import Settings, save_settings
+from facestats_pipeline.io.store import Store
 
 if TYPE_CHECKING:
+    from facestats_pipeline.core.labels.published_sets import PublishedSet
     from facestats_pipeline.core.labels.scut_fbp5500 import ScutFiles
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 EPILOG = """
-Example:
+Examples:
+
+  facestats import fairface ~/FairFace --data-dir ~/fairface
+
+  facestats import utkface ~/UTKFace --data-dir ~/utk --only-import
+
+  facestats import lfw ~/lfw --data-dir ~/people
 
   facestats import scut-fbp5500 ~/SCUT-FBP5500_v2 --data-dir ~/scut
 """
-TABLES = ("ratings.csv", "labels.csv", "splits.csv", "sources.csv")
+REJECTED = "rejected.csv"
+"""Lies beside the tables and lists what was not used of a data set, row by row, with reasons."""
+SHOWN = 5
+Folder = Annotated[Path, typer.Argument(help="The folder that the data set was unpacked into.")]
+OnlyImport = Annotated[bool, typer.Option("--only-import", help="Write the tables and run nothing.")]
 
 
 @app.callback(epilog=EPILOG)
@@ -30,7 +44,118 @@ def _imports() -> None:
     """Bring in a published data set: its photos stay where they are, its labels go into the data folder."""
 
 
-@app.command("scut-fbp5500", epilog=EPILOG)
+def _example(line: str) -> str:
+    return f"Example:\n\n  facestats import {line}"
+
+
+@app.command(epilog=_example("fairface ~/FairFace -d ~/fairface"))
+def fairface(folder: Folder, data_dir: DataDir = None, only_import: OnlyImport = False, json_: Json = False) -> None:
+    """FairFace: gender, seven ethnicity classes and nine age bins of fairface_label_train.csv and …_val.csv. CC BY 4.0.
+
+    Ages that a spreadsheet turned into dates (9-Mar, Oct-19) are repaired and counted.
+    """
+    from facestats_pipeline.core.labels.published_sets import read_fairface
+
+    _bring_in(read_fairface, folder, data_dir, only_import=only_import, json_=json_)
+
+
+@app.command(epilog=_example("utkface ~/UTKFace -d ~/utk"))
+def utkface(folder: Folder, data_dir: DataDir = None, only_import: OnlyImport = False, json_: Json = False) -> None:
+    """UTKFace: age, gender and ethnicity out of the file names, age_gender_race_date.jpg. For non-commercial research.
+
+    A name that lacks a part gives an age alone; each is listed with the reason.
+    """
+    from facestats_pipeline.core.labels.published_sets import read_utkface
+
+    _bring_in(read_utkface, folder, data_dir, only_import=only_import, json_=json_)
+
+
+@app.command(epilog=_example("lfw ~/lfw -d ~/people"))
+def lfw(folder: Folder, data_dir: DataDir = None, only_import: OnlyImport = False, json_: Json = False) -> None:
+    """Labeled Faces in the Wild: Person_Name/Person_Name_0001.jpg.
+
+    The names identify people. They are used for one thing: photos of a person share a fold, so that no model is tested on somebody it
+    has learned from. They stay in labels.csv, and in the file names.
+    """
+    from facestats_pipeline.core.labels.published_sets import read_lfw
+
+    _bring_in(read_lfw, folder, data_dir, only_import=only_import, json_=json_)
+
+
+def _bring_in(
+    read: "Callable[[Path], PublishedSet]", folder: Path, data_dir: Path | None, *, only_import: bool, json_: bool
+) -> None:
+    from facestats_pipeline.core.labels.label_table import LabelsError
+    from facestats_pipeline.core.metadata.csv_export import csv_bytes
+
+    settings = settings_for(data_dir)
+    try:
+        with progress(quiet=json_):
+            found = read(folder)
+    except LabelsError as error:
+        raise ExpectedError(str(error)) from None
+    tables = {"labels.csv": found.labels.write_csv(), "sources.csv": _origin(found.source, found.licence)}
+    if found.rejected.height:
+        tables[REJECTED] = csv_bytes(found.rejected).decode()
+    _take_in(settings, found.images, tables)
+    imported: dict[str, Any] = {
+        "photos": found.photos,
+        "labels": {name: found.labels.height - found.labels[name].null_count() for name in found.labels.columns[1:]},
+        "rejected": found.rejected.to_dicts(),
+        "source": found.source,
+        "licence": found.licence,
+    }
+    if not json_:
+        counts = ", ".join(f"{n} with {name}" for name, n in imported["labels"].items())
+        out.print(f"{found.photos} photos: {counts}.", markup=False)
+        for row in found.rejected.head(SHOWN).iter_rows(named=True):
+            out.print(f"[yellow]Rejected[/] {escape(row['value'])}: {escape(row['reason'])}", soft_wrap=True)
+        if found.rejected.height > SHOWN:
+            rest = f"… and {found.rejected.height - SHOWN} more: {settings.data_dir / 'labels' / REJECTED}"
+            out.print(rest, markup=False, soft_wrap=True)
+        _say_notes(found.notes)
+    summary = None
+    if not only_import:
+        summary = execute(settings_for(data_dir), quiet=json_)
+    if json_:
+        print_json({"imported": imported, "notes": found.notes, "run": summary})
+    elif summary is not None:
+        show(summary)
+    else:
+        out.print(f"Next: facestats run --data-dir {settings.data_dir}", markup=False, soft_wrap=True)
+    if summary is not None and summary["error"]:
+        raise ExpectedError(summary["error"])
+
+
+def _take_in(settings: Settings, images: Path, tables: Mapping[str, str]) -> None:
+    """Write label tables into a data folder and remember where its photos are; nothing that says something else is overwritten."""
+    labels = settings.data_dir / "labels"
+    if other := [name for name, text in tables.items() if name != REJECTED and _differs(labels / name, text)]:
+        raise ExpectedError(
+            f"{labels / other[0]} is there already and says something else; give a data folder of its own with --data-dir"
+        )
+    if settings.raw_dir is not None and settings.raw.resolve() != images.resolve():
+        raise ExpectedError(
+            f"{settings.data_dir} holds the photos of {settings.raw}; give another folder with --data-dir"
+        )
+    store = Store(settings.data_dir, settings.models)
+    for name, text in tables.items():
+        with store.replacing(labels / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    save_settings(settings.data_dir, {"raw_dir": images.resolve()})
+
+
+def _say_notes(notes: list[str]) -> None:
+    for note in notes:
+        out.print(f"[yellow]Note[/] {escape(note)}", soft_wrap=True)
+
+
+def _origin(source: str, licence: str) -> str:
+    """sources.csv that says one thing of all photos."""
+    return pl.DataFrame({"path": ["."], "source": [source], "licence": [licence], "consent": [""]}).write_csv()
+
+
+@app.command("scut-fbp5500", epilog=_example("scut-fbp5500 ~/SCUT-FBP5500_v2 -d ~/scut"))
 def scut_fbp5500(
     folder: Annotated[Path, typer.Argument(help="The unpacked data set: Images/ and train_test_files/ are below it.")],
     data_dir: DataDir = None,
@@ -45,33 +170,18 @@ def scut_fbp5500(
     from facestats_pipeline.core.labels.scut_fbp5500 import read_scut
 
     settings = settings_for(data_dir)
-    labels = settings.data_dir / "labels"
     try:
         found = read_scut(folder)
     except LabelsError as error:
         raise ExpectedError(str(error)) from None
-    tables = _tables(found)
-    if other := [name for name, text in tables.items() if _differs(labels / name, text)]:
-        raise ExpectedError(
-            f"{labels / other[0]} is there already and says something else; give a data folder of its own with --data-dir"
-        )
-    if settings.raw_dir is not None and settings.raw.resolve() != found.images.resolve():
-        raise ExpectedError(
-            f"{settings.data_dir} holds the photos of {settings.raw}; give another folder with --data-dir"
-        )
-    labels.mkdir(parents=True, exist_ok=True)
-    for name, text in tables.items():
-        (labels / name).write_text(text, encoding="utf-8")
-    save_settings(settings.data_dir, {"raw_dir": found.images.resolve()})
+    _take_in(settings, found.images, _tables(found))
     imported: dict[str, Any] = {
         "photos": found.ratings.height,
         "splits": found.splits["split"].unique(maintain_order=True).to_list(),
     }
     if not json_:
         out.print(f"{imported['photos']} rated photos; splits: {', '.join(imported['splits'])}.", markup=False)
-        for note in found.notes:
-            out.print("[yellow]Note[/] ", end="")
-            out.print(note, markup=False)
+        _say_notes(found.notes)
     if only_import:
         if json_:
             print_json({"imported": imported, "notes": found.notes})
@@ -132,9 +242,8 @@ def _tables(found: "ScutFiles") -> dict[str, str]:
     """File name → its text, for `labels/`."""
     from facestats_pipeline.core.labels.scut_fbp5500 import LICENCE, SOURCE
 
-    origin = pl.DataFrame({"path": ["."], "source": [SOURCE], "licence": [LICENCE], "consent": [""]})
-    frames = (found.ratings, found.labels, found.splits, origin)
-    return {name: frame.write_csv() for name, frame in zip(TABLES, frames, strict=True)}
+    frames = {"ratings.csv": found.ratings, "labels.csv": found.labels, "splits.csv": found.splits}
+    return {name: frame.write_csv() for name, frame in frames.items()} | {"sources.csv": _origin(SOURCE, LICENCE)}
 
 
 def _differs(path: Path, text: str) -> bool:

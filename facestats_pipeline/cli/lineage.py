@@ -6,6 +6,7 @@ import typer
 from rich.markup import escape
 from rich.tree import Tree
 
+from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import ExpectedError, out, print_json
 from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, require_run, settings_for
 
@@ -41,7 +42,12 @@ FIRST = (
 @app.command(epilog=EPILOG)
 def lineage(
     image: Annotated[
-        str, typer.Argument(help="An image id, a path in the raw folder, or a copy of the photo.", metavar="ID_OR_PATH")
+        str,
+        typer.Argument(
+            help="An image id, a path in the raw folder, or a copy of the photo.",
+            metavar="ID_OR_PATH",
+            autocompletion=completion.images,
+        ),
     ],
     data_dir: DataDir = None,
     json_: Json = False,

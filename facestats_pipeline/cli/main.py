@@ -16,6 +16,7 @@ COMMANDS = {
     "score": "attributes and score of new photos",
     "search": "the nearest faces to a text or a picture",
     "composite": "the average face of a group",
+    "export": "pictures and rows for Hugging Face, FiftyOne, WebDataset or a spreadsheet",
     "lineage": "where an image is, from the raw file to every row that holds it",
     "erase": "take an image out of everything, for good",
     "dashboard": "look at a data folder in a browser: explore, search, score, label",
@@ -52,7 +53,7 @@ class LazyGroup(TyperGroup):
         """The real command when it is called; a stand-in with its help line when they are listed."""
         if cmd_name not in COMMANDS:
             return None
-        if ctx.resilient_parsing or cmd_name == ctx.meta.get(CALLED):
+        if cmd_name == ctx.meta.get(CALLED):
             command = typer.main.get_command(import_module(module_of(cmd_name)).app)
         else:
             listed = typer.Typer(add_completion=False)

@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import ExpectedError, out, print_json
 from facestats_pipeline.cli.options import DataDir, Json, settings_for
 
@@ -35,7 +36,7 @@ def list_models(data_dir: DataDir = None, json_: Json = False) -> None:
 
 @app.command("pull", epilog="Example:\n\n  facestats models pull ViT-B-32/laion2b_s34b_b79k")
 def pull(
-    name: Annotated[str, typer.Argument(help="ARCH/TAG of a hub encoder.")],
+    name: Annotated[str, typer.Argument(help="ARCH/TAG of a hub encoder.", autocompletion=completion.encoders)],
     data_dir: DataDir = None,
 ) -> None:
     """Download a hub encoder now, so that later runs are offline."""

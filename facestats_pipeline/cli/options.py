@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.config import Settings, SettingsError, load_settings
 
@@ -18,7 +19,10 @@ DataDir = Annotated[
 ]
 Where = Annotated[
     list[str] | None,
-    typer.Option(help="Only photos of this source, licence or consent: 'licence=CC BY*', 'consent!=no'. Repeatable."),
+    typer.Option(
+        help="Only photos of this source, licence or consent: 'licence=CC BY*', 'consent!=no'. Repeatable.",
+        autocompletion=completion.conditions,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 

@@ -3,17 +3,21 @@
 import shutil
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import ExpectedError, err, out, print_json, progress
 from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, settings_for
 from facestats_pipeline.config import Settings, save_settings
 from facestats_pipeline.io.store import Store
+
+if TYPE_CHECKING:
+    from facestats_pipeline.io.plan import Step
 
 app = typer.Typer(add_completion=False)
 EPILOG = """
@@ -29,7 +33,10 @@ Examples:
 def run(
     raw: Annotated[Path | None, typer.Option(help="Folder of photos. Remembered; default: DATA_DIR/raw.")] = None,
     data_dir: DataDir = None,
-    encoder: Annotated[str | None, typer.Option(help="facestats-mini, ARCH/TAG, ARCH/PATH. Remembered.")] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="facestats-mini, ARCH/TAG, ARCH/PATH. Remembered.", autocompletion=completion.encoders),
+    ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="CSV of file, age, gender, race. Copied into DATA_DIR/labels.")
     ] = None,
@@ -133,9 +140,9 @@ def execute(settings: Settings, *, quiet: bool = False) -> dict[str, Any]:
     started = time.monotonic()
     pipeline = open_pipeline(settings)
     error = ""
-    with progress(quiet=quiet):
+    with progress(quiet=quiet) as say:
         try:
-            report = pipeline.update(on_wait=_say_waiting)
+            report = pipeline.update(lambda step: say(_what(step)), on_wait=_say_waiting)
         except UpdateFailed as failure:
             error, report = str(failure), failure.report
     return {
@@ -159,6 +166,12 @@ def execute(settings: Settings, *, quiet: bool = False) -> dict[str, Any]:
         "seconds": round(time.monotonic() - started, 1),
         "error": error,
     }
+
+
+def _what(step: "Step") -> str:
+    """`gender_classifier, age_model and 3 more`, `preproc in 4 shards`."""
+    names = ", ".join(step.assets[:2]) + (f" and {len(step.assets) - 2} more" if len(step.assets) > 2 else "")
+    return f"Making {names}" + (f" in {len(step.shards)} shards" if len(step.shards) > 1 else "")
 
 
 def _say_waiting(holder: str) -> None:

@@ -7,8 +7,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from facestats_pipeline.cli.console import ExpectedError, err, out, print_json
+from facestats_pipeline.cli.console import ExpectedError, err, out, print_json, progress
 from facestats_pipeline.cli.options import DataDir, Json, require_run, settings_for
+from facestats_pipeline.core.progress import track
 
 app = typer.Typer(add_completion=False)
 
@@ -26,7 +27,8 @@ def score(
     from facestats_pipeline.cli.scoring import Scorer
 
     scorer = Scorer(settings)
-    results = [{"image": str(path), **scorer.score(path)} for path in images]
+    with progress(quiet=json_):
+        results = [{"image": str(path), **scorer.score(path)} for path in track(images, "Scoring")]
     if json_:
         print_json(results)
     else:

@@ -1,4 +1,4 @@
-"""`facestats import scut-fbp5500`: one command from the unpacked archive to the figures of the official splits."""
+"""`facestats import`: published data sets as data folders; SCUT-FBP5500 to the figures of its official splits in one command."""
 
 import json
 from pathlib import Path
@@ -11,6 +11,7 @@ from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.main import app
 from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline.core.demo.demo_faces import generate_demo
+from facestats_pipeline.core.labels.labels import read_labels
 from facestats_pipeline.core.labels.ratings import read_ratings
 from facestats_pipeline_tests.cli.conftest import FACES, QUICK
 from facestats_pipeline_tests.core.labels.scut_layout import write_scut
@@ -54,6 +55,73 @@ def test_tables_are_written_and_nothing_is_overwritten(archive: Path, tmp_path: 
     with pytest.raises(ExpectedError, match="no folders called Images"):
         invoke("import", "scut-fbp5500", tmp_path / "data", "-d", tmp_path / "other", "--only-import")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> list[bytes]:
+    """Six drawn faces as JPEG."""
+    generate_demo(6, tmp_path / "drawn", tmp_path / "drawn labels", seed=3)
+    return [path.read_bytes() for path in sorted((tmp_path / "drawn").rglob("*.jpg"))[:4]]
+
+
+def put(root: Path, names: list[str], faces: list[bytes]) -> Path:
+    for name, face in zip(names, faces, strict=True):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(face)
+    return root
+
+
+NAMES = {
+    "utkface": ["26_1_3_2017.jpg.chip.jpg", "39_1_2017.jpg.chip.jpg", "p/61_ 0_2_2017.jpg", "=1+1.jpg"],
+    "lfw": ["Ann_Lee/Ann_Lee_0001.jpg", "Ann_Lee/Ann_Lee_0002.jpg", "Bo/Bo_0001.jpg", "Bo/other.jpg"],
+    "fairface": ["train/1.jpg", "train/2.jpg", "val/1.jpg", "val/2.jpg"],
+}
+EXPECTED = {
+    "utkface": ({"age": 3, "gender": 2, "race": 2}, 2, "non-commercial research only"),
+    "lfw": ({"identity": 3}, 1, ""),
+    "fairface": ({"age": 3, "gender": 3}, 1, "CC BY 4.0"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_published_sets_become_label_tables(name: str, faces: list[bytes], tmp_path: Path) -> None:
+    root, data = put(tmp_path / "unpacked", NAMES[name], faces), tmp_path / "data"
+    if name == "fairface":
+        (root / "fairface_label_train.csv").write_text(
+            "file,age,gender\ntrain/1.jpg,9-Mar,Male\ntrain/2.jpg,Oct-19,Female\n"
+        )
+        (root / "fairface_label_val.csv").write_text("file,age,gender\nval/1.jpg,20-29,Male\nval/9.jpg,0-2,Male\n")
+    told = json.loads(invoke("import", name, root, "-d", data, "--only-import", "--json"))
+    labelled, rejected, licence = EXPECTED[name]
+    assert (told["imported"]["labels"], len(told["imported"]["rejected"])) == (labelled, rejected)
+    assert (told["imported"]["licence"], told["run"]) == (licence, None)
+    table = read_labels(data / "labels" / "labels.csv")
+    assert table.rejected.is_empty()
+    assert set(table.frame["file"]) <= set(NAMES[name]), "paths as the pipeline will call the photos"
+    listed = pl.read_csv(data / "labels" / "rejected.csv")
+    assert listed.height == rejected and listed["reason"].null_count() == 0
+    if name == "utkface":
+        assert "'=1+1.jpg" in listed["value"]
+    assert load_settings(environ={}, data_dir=data).raw == root
+    shown = invoke("import", name, root, "-d", data, "--only-import")
+    assert "Rejected" in shown and f"facestats run --data-dir {data}" in shown.replace("\n", "")
+    with pytest.raises(ExpectedError, match="holds the photos of"):
+        (tmp_path / "elsewhere").mkdir()
+        invoke("import", name, root.rename(tmp_path / "elsewhere" / "moved"), "-d", data, "--only-import")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_imported_set_runs(faces: list[bytes], tmp_path: Path) -> None:
+    """LFW has no labels but who is shown: everything that needs labels is skipped, and says so."""
+    root, data = put(tmp_path / "lfw", NAMES["lfw"], faces), tmp_path / "data"
+    save_settings(data, QUICK)
+    told = json.loads(invoke("import", "lfw", root, "-d", data, "--json"))
+    assert told["run"]["photos"] == {"ok": 4} and told["run"]["error"] == ""
+    assert "gender_classifier" in told["run"]["skipped"]
+    master = pl.read_parquet(data / "processed" / "metadata" / "master.parquet")
+    assert master["source"].unique().to_list() == ["Labeled Faces in the Wild (Huang et al. 2007)"]
+    assert "identity" not in master.columns and "group" not in master.columns
 
 
 @pytest.mark.slow

@@ -3,11 +3,15 @@
 import json
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from facestats_pipeline.core.attributes.attributes import AttributeModels
 from facestats_pipeline.core.attributes.probe_age import TrainedAge
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.attributes.probe_store import ProbeError, load_probe, save_probe
+
+if TYPE_CHECKING:
+    from facestats_pipeline.core.embeddings.encoders import Encoder
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +30,14 @@ def save_shipped(models: AttributeModels, scales: dict[str, float], encoder_id: 
     card = {"encoder": encoder_id, "scales": {name: round(scale, 4) for name, scale in scales.items()}}
     (folder / SCALES_FILE).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     return [*written, folder / SCALES_FILE]
+
+
+def shipped_models(encoder: "Encoder", models_dir: Path | None = None) -> AttributeModels:
+    """The probes that come with a loaded encoder; none where it comes without. Raises ProbeError like `load_shipped`."""
+    from facestats_pipeline.core.embeddings.checkpoints import resolve_model
+
+    weights = resolve_model(encoder.name, models_dir).weights
+    return load_shipped(weights.parent / "probes", encoder.model_id) if weights is not None else AttributeModels()
 
 
 def load_shipped(folder: Path, encoder_id: str) -> AttributeModels:

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 EXPECTED = (
-    "Expected a table with a header: file, and one or more of age, age_years, gender, race "
+    "Expected a table with a header: file, and one or more of age, age_years, gender, race, identity "
     "(FairFace's columns), or SCUT-FBP5500's list of 'AF1.jpg 3.2'."
 )
 FILE_WORDS = (
@@ -111,7 +111,7 @@ def read_labels(path: Path | str) -> Labels:
             f"{path}: the column {found[0].replace(' ', '_')!r} says that a model made this table; "
             "models learn from people's labels only."
         )
-    if not set(table.columns) & {"gender", "ethnicity", "age", "age_bin", "age_years"}:
+    if not set(table.columns) & {"gender", "ethnicity", "age", "age_bin", "age_years", "group"}:
         raise LabelsError(f"{path}: a file column and no labels beside it. {EXPECTED}")
     return _from_table(table, provenance_of_file(path, data), notes)
 

@@ -1,7 +1,7 @@
 """Labels brought together with the embeddings of the photos they are about."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,20 @@ def training_rows(
             f"the embeddings come from {len(encoders)} encoders; run the pipeline so that all are current"
         )
     return TrainingRows(np.concatenate(vectors), pl.concat(tables), encoders.pop())
+
+
+def with_identity(rows: TrainingRows, labels: pl.DataFrame | None, filenames: Sequence[str]) -> TrainingRows:
+    """`rows` with the column `group` of `labels` (LABELS_SCHEMA): who is shown, where labels.csv says so and the rows do not.
+
+    Ratings seldom say who is in a photo, and a person's photos must share a fold all the same.
+    """
+    if labels is None or "group" in rows.table.columns or labels["group"].null_count() == labels.height:
+        return rows
+    said = labels.filter(pl.col("group").is_not_null())
+    matched = match_files(said["file"].to_list(), filenames)
+    names = pl.DataFrame({"file": list(matched), "filename": list(matched.values())})
+    groups = said.join(names, on="file").select("filename", "group")
+    return replace(rows, table=rows.table.join(groups, on="filename", how="left", maintain_order="left"))
 
 
 def kinds_of_rows(

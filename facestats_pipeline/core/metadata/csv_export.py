@@ -34,6 +34,6 @@ def csv_safe(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(columns)
 
 
-def csv_bytes(frame: pl.DataFrame) -> bytes:
+def csv_bytes(frame: pl.DataFrame, *, header: bool = True) -> bytes:
     """`csv_safe(frame)` as UTF-8 CSV with a header line; nulls are empty cells, times are ISO 8601."""
-    return csv_safe(frame).write_csv(None, datetime_format="%Y-%m-%dT%H:%M:%S%z").encode()
+    return csv_safe(frame).write_csv(None, include_header=header, datetime_format="%Y-%m-%dT%H:%M:%S%z").encode()

@@ -11,7 +11,7 @@ import polars as pl
 
 from facestats_pipeline.core.labels.provenance import TrainingRefused
 from facestats_pipeline.core.labels.ratings import Ratings
-from facestats_pipeline.core.labels.training_rows import TrainingRows, kinds_of_rows, training_rows
+from facestats_pipeline.core.labels.training_rows import TrainingRows, kinds_of_rows, training_rows, with_identity
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, shard_table
 from facestats_pipeline.defs.project import Project
@@ -45,7 +45,7 @@ trained_on_ratings = partial(
 @trained_on_ratings(
     io_manager_key="torch_checkpoints",
     kinds={"pytorch"},
-    code_version="3",
+    code_version="4",
     deps=["ratings_csv", "labels_csv", "sources_csv"],
 )
 @skipped_if_unreadable
@@ -66,11 +66,12 @@ def attractiveness_regressor(
 
     near = project.settings.metadata
     try:
-        rows = _rated_rows(project, ratings, embeddings_clip)
+        labels = labels_of(project.store, project.live_filenames, in_names=project.settings.labels.in_names)
+        said = labels.frame if labels else None
+        rows = with_identity(_rated_rows(project, ratings, embeddings_clip), said, project.live_filenames)
         alike = groups_of_rows(
             rows, image_quality.values(), max_hamming=near.duplicate_hamming, min_cosine=near.duplicate_cosine
         )
-        labels = labels_of(project.store, project.live_filenames, in_names=project.settings.labels.in_names)
         result = run_training(
             rows.x,
             rows.table["rating"].to_numpy(),
@@ -79,7 +80,7 @@ def attractiveness_regressor(
             image_ids=rows.image_ids,
             encoder_id=rows.encoder_id,
             duplicates=alike,
-            kinds=kinds_of_rows(rows, labels.frame if labels else None, project.live_filenames),
+            kinds=kinds_of_rows(rows, said, project.live_filenames),
             files=rows.table["filename"].to_list(),
             **_training_options(project, ratings),
         )

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from facestats_pipeline.core.labels.provenance import TrainingRefused
-from facestats_pipeline.core.labels.training_rows import kinds_of_rows, training_rows
+from facestats_pipeline.core.labels.training_rows import kinds_of_rows, training_rows, with_identity
 
 FILES = ["2020/a.jpg", "2021/b.jpg", "2021/c.jpg"]
 
@@ -98,3 +98,14 @@ def test_groups_of_rows_are_what_people_said() -> None:
     )
     assert kinds_of_rows(rows, said, FILES) == {"gender": [None, "Male"], "age_bin": [None, "20-29"]}
     assert kinds_of_rows(rows, None, FILES) == {}
+
+
+def test_who_is_shown_comes_from_the_labels_where_ratings_do_not_say() -> None:
+    rated = training_rows(labels("a.jpg", "b.jpg", "c.jpg"), FILES, [embedded(FILES)])
+    said = pl.DataFrame({"file": ["c.jpg", "a.jpg"], "group": ["Ann", "Ann"]})
+    assert with_identity(rated, said, FILES).table["group"].to_list() == ["Ann", None, "Ann"]
+    assert with_identity(rated, said, FILES).image_ids == rated.image_ids
+    assert with_identity(rated, None, FILES) is rated
+    assert with_identity(rated, said.with_columns(group=pl.lit(None, pl.String)), FILES) is rated
+    known = with_identity(rated, said, FILES)
+    assert with_identity(known, said.with_columns(group=pl.lit("Bo")), FILES) is known, "the ratings' own word stands"

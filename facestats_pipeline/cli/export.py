@@ -1,0 +1,94 @@
+"""`facestats export`: pictures and their rows in a layout that another library reads."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facestats_pipeline.cli import completion
+from facestats_pipeline.cli.console import err, out, print_json, progress
+from facestats_pipeline.cli.options import DataDir, Json, Where, require_run, settings_for, with_where
+
+app = typer.Typer(add_completion=False)
+EPILOG = """
+Examples:
+
+  facestats export huggingface ~/faces-hf -d ~/faces
+
+  facestats export csv ~/faces-csv --columns filename,gender,age --limit 100 -d ~/faces
+
+  facestats export webdataset ~/faces-wds --where 'licence=CC BY*' -d ~/faces
+
+  facestats export fiftyone ~/faces-fo --replace -d ~/faces
+"""
+
+
+class LayoutName(StrEnum):
+    """Names of `core.export.layouts.LAYOUTS`, which is too heavy to be imported for `--help`."""
+
+    huggingface = "huggingface"
+    fiftyone = "fiftyone"
+    webdataset = "webdataset"
+    csv = "csv"
+
+
+@app.command(epilog=EPILOG)
+def export(
+    layout: Annotated[LayoutName, typer.Argument(help="Which library is to read it.", metavar="LAYOUT")],
+    folder: Annotated[Path, typer.Argument(help="Folder to make; outside the data folder, and empty or absent.")],
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns of master, with commas between. Default: all that mean something elsewhere.",
+            autocompletion=completion.columns,
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many photos, the first that came.")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put it in the place of an earlier export in that folder.")
+    ] = False,
+    where: Where = None,
+    data_dir: DataDir = None,
+    json_: Json = False,
+) -> None:
+    """Copy preprocessed pictures with their rows: huggingface (Parquet), fiftyone (labels.json), webdataset (tar), csv (and imagefolder).
+
+    Photos that the setting `use` withholds stay out, as do erased ones. A README with licences, figures and columns comes with it. The
+    copies are beyond the reach of `facestats erase`, which will name this folder.
+    """
+    settings = with_where(settings_for(data_dir), where)
+    require_run(settings)
+    from facestats_pipeline.cli.exporting import Wanted, export_to
+    from facestats_pipeline.core.export.layouts import LAYOUTS
+
+    names = tuple(name.strip() for name in columns.split(",") if name.strip()) if columns else None
+    with progress(quiet=json_):
+        done = export_to(settings, Wanted(layout.value, folder, names, limit, replace), on_wait=_say_waiting)
+    if json_:
+        print_json(done)
+        return
+    out.print(
+        f"{done['photos']} photos in {done['out']} ({done['files']} files, {done['bytes'] / 1e6:.1f} MB).", markup=False
+    )
+    _tell_left_out(done["left_out"])
+    out.print("README.md there has licences, figures and columns. To read it:", markup=False)
+    code = (
+        LAYOUTS[layout.value].how_to_read(done["out"], done["photos"]).partition("```python\n")[2].partition("\n```")[0]
+    )
+    out.print("\n".join(f"  {line}" for line in code.splitlines()), markup=False, soft_wrap=True)
+    err.print("These are copies: `facestats erase` does not reach them, and names this folder instead.")
+
+
+def _tell_left_out(left_out: dict[str, int]) -> None:
+    words = {
+        "withheld": "withheld by the setting `use` or --where",
+        "no_picture": "without a preprocessed picture",
+        "limit": "beyond --limit",
+    }
+    if told := [f"{n} {words[why]}" for why, n in left_out.items() if n]:
+        out.print(f"Left out: {', '.join(told)}.", markup=False)
+
+
+def _say_waiting(holder: str) -> None:
+    err.print(f"Waiting for {holder}, which works in the same folder (Ctrl-C gives up).", markup=False, soft_wrap=True)

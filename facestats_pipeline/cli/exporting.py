@@ -1,0 +1,165 @@
+"""An export from the lock of the data folder to the finished folder."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from facestats_pipeline.cli.console import ExpectedError
+from facestats_pipeline.config import Settings
+from facestats_pipeline.core.export.card import export_card
+from facestats_pipeline.core.export.given_labels import given_labels
+from facestats_pipeline.core.export.layouts import LAYOUTS
+from facestats_pipeline.core.export.photos import ExportRefused, export_schema, photos_of
+from facestats_pipeline.core.labels.label_table import LabelsError
+from facestats_pipeline.core.preproc.faces import PICTURED
+from facestats_pipeline.core.progress import track
+from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.card_inputs import LABELS, label_input, weight_inputs
+from facestats_pipeline.io.erasure.ledger import Ledger
+from facestats_pipeline.io.exports import MARKER, ExportFolderTaken, check_folder, new_export
+from facestats_pipeline.io.locks import FolderLocks
+from facestats_pipeline.io.provided import labels_of, ratings_of
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for: a name of LAYOUTS, the folder, columns of master (None: all), a limit, and whether an earlier export may go."""
+
+    layout: str
+    folder: Path
+    columns: tuple[str, ...] | None = None
+    limit: int | None = None
+    replace: bool = False
+
+
+def export_to(
+    settings: Settings, wanted: Wanted, *, on_wait: Callable[[str], None] = lambda holder: None
+) -> dict[str, Any]:
+    """Export the usable photos of a data folder; what was written, as a JSON-able dictionary.
+
+    Nothing else works in the data folder meanwhile, so that an image that is erased cannot slip into the copies. Raises ExpectedError
+    with the next step: a folder that is taken, nothing to export, a picture that is gone, a full disk.
+    """
+    project = Project(settings, load_graph=list)
+    started = time.monotonic()
+    try:
+        check_folder(wanted.folder.absolute(), settings.data_dir, settings.raw, replace=wanted.replace)
+        with FolderLocks(settings.data_dir).hold(what="facestats export", on_wait=on_wait):
+            done = _export(project, wanted)
+    except (ExportFolderTaken, ExportRefused, LabelsError) as refusal:
+        raise ExpectedError(str(refusal)) from None
+    except FileNotFoundError as gone:
+        raise ExpectedError(
+            f"{gone.filename} is gone, so nothing was exported: `facestats run` makes it again"
+        ) from None
+    except OSError as error:
+        raise ExpectedError(
+            f"cannot write to {wanted.folder}: {error.strerror or error}; nothing was exported"
+        ) from None
+    return done | {"seconds": round(time.monotonic() - started, 1)}
+
+
+def _export(project: Project, wanted: Wanted) -> dict[str, Any]:
+    store, settings = project.store, project.settings
+    if Ledger(settings.data_dir).journal() is not None:
+        raise ExpectedError("an erasure was interrupted: `facestats erase` completes it, then export")
+    master = store.scan("master")
+    if not store.shards("master"):
+        raise ExpectedError("there is no master table yet: `facestats run` makes it")
+    given = _given(project)
+    schema = export_schema(pl.Schema({**master.collect_schema(), **given.drop("filename").schema}), wanted.columns)
+    chosen, left_out = _chosen(project, master, wanted.limit)
+    if chosen.is_empty():
+        raise ExpectedError(
+            f"no photo to export: {left_out['withheld']} are withheld by {', '.join(settings.use) or 'nothing'}"
+        )
+    made_at = datetime.now(UTC).strftime("%Y-%m-%d")
+    collection = store.collection_fingerprint("master")
+    layout = LAYOUTS[wanted.layout]
+    options = {"collection": collection, "replace": wanted.replace}
+    with new_export(settings.data_dir, settings.raw, wanted.folder, wanted.layout, **options) as writing:
+        photos = photos_of(
+            _shards(project, chosen, given),
+            schema,
+            lambda shard, image_id: store.jpeg_path(shard, image_id).read_bytes(),
+            settings.preproc.size,
+        )
+        writing.photos = layout.write(track(photos, "Exporting", chosen.height), schema, writing.folder)
+        _write_texts(project, writing.folder, wanted, chosen, list(schema), made_at)
+        files = [path for path in writing.folder.rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
+    return {
+        "out": str(wanted.folder.absolute()),
+        "layout": wanted.layout,
+        "photos": writing.photos,
+        "columns": list(schema),
+        "left_out": left_out,
+        "files": len(files),
+        "bytes": size,
+    }
+
+
+def _chosen(project: Project, master: pl.LazyFrame, limit: int | None) -> tuple[pl.DataFrame, dict[str, int]]:
+    """image_id, shard of the photos to export, in order of arrival, and how many are left out for what."""
+    live = master.select("image_id", "shard", "preproc_status", "source", "licence", "consent").collect()
+    usable = project.usable_rows(live.lazy()).collect()
+    pictured = usable.filter(pl.col("preproc_status").is_in(PICTURED))
+    erased = Ledger(project.settings.data_dir).erased()
+    there = pictured.filter([image_id not in erased for image_id in pictured["image_id"]])
+    chosen = there.head(limit) if limit is not None else there
+    left_out = {
+        "withheld": live.height - usable.height,
+        "no_picture": usable.height - pictured.height,
+        "limit": there.height - chosen.height,
+    }
+    return chosen.select("image_id", "shard"), left_out
+
+
+def _given(project: Project) -> pl.DataFrame:
+    names = project.live_filenames
+    labels = labels_of(project.store, names, in_names=project.settings.labels.in_names)
+    ratings = ratings_of(project.store)
+    return given_labels(labels.frame if labels else None, ratings.frame if ratings else None, names)
+
+
+def _shards(project: Project, chosen: pl.DataFrame, given: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The rows to export, shard by shard: master with what people said, and `face_box`."""
+    for (shard,), ids in chosen.group_by("shard", maintain_order=True):
+        rows = project.store.read_table("master", str(shard)).join(ids, on="image_id", how="semi")
+        boxes = project.store.read_table("preproc", str(shard), {"image_id", "face_box"})
+        rows = rows.join(boxes, on="image_id", how="left", maintain_order="left")
+        yield rows.join(given, on="filename", how="left", maintain_order="left")
+
+
+def _write_texts(
+    project: Project, folder: Path, wanted: Wanted, chosen: pl.DataFrame, columns: list[str], made_at: str
+) -> None:
+    store, settings, ids = project.store, project.settings, chosen.lazy().select("image_id")
+    labels = [each for asset in LABELS for each in label_input(store, project.sources, asset)]
+    card = export_card(
+        store.scan("manifest").filter(pl.col("status") == "ok").join(ids, on="image_id", how="semi"),
+        store.scan("master").join(ids, on="image_id", how="semi"),
+        name=wanted.folder.absolute().name,
+        made_at=made_at,
+        reading=LAYOUTS[wanted.layout].how_to_read(wanted.folder.absolute().name, chosen.height),
+        columns=columns,
+        inputs=[*labels, *weight_inputs(settings)],
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    facts = {
+        "layout": wanted.layout,
+        "photos": chosen.height,
+        "made_at": made_at,
+        "facestats": version("facestats-pipeline"),
+        "collection": store.collection_fingerprint("master"),
+        "use": list(settings.use),
+        "limit": wanted.limit,
+    }
+    (folder / MARKER).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

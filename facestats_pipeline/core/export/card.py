@@ -1,0 +1,34 @@
+"""The README of an export: the collection's data card over the exported photos, how to read them, and what each column means."""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from facestats_pipeline.core.export.given_labels import GIVEN
+from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
+from facestats_pipeline.core.reports.card_inputs import CardInput
+from facestats_pipeline.core.reports.card_text import section, table
+from facestats_pipeline.core.reports.cards import data_card
+
+WHAT = (
+    "Preprocessed pictures (square, upright, without EXIF; aligned by the face where there is one) and their rows of FaceStats' table "
+    "`master`, as of {made_at}. `image_id` is the head of the SHA-256 of the original file. These are copies: whoever is erased from the "
+    "collection later stays in them until they are deleted or exported again."
+)
+
+
+def export_card(
+    manifest: pl.LazyFrame, master: pl.LazyFrame, *, name: str, made_at: str, reading: str, columns: Sequence[str],
+    inputs: Sequence[CardInput] = (),
+) -> str:  # fmt: skip
+    """Markdown with Hugging Face's header; manifest and master hold the exported photos alone. `reading`: code that reads the export."""
+    card = data_card(
+        manifest, master, name=name, description=f"{WHAT.format(made_at=made_at)}\n\n{reading}", inputs=inputs
+    )
+    meanings: Mapping[str, str] = COLUMN_DOCS["master"] | GIVEN
+    return (
+        card
+        + "\n"
+        + section("Columns", table(("Column", "meaning"), [(c, meanings.get(c, "")) for c in columns]))
+        + "\n"
+    )

@@ -1,0 +1,71 @@
+"""A folder that `datasets.load_dataset` reads: Parquet files with the pictures inside, `data/train-00000-of-00002.parquet`.
+
+The schema's metadata says which column is an image, as `datasets` itself writes it, so that pictures are decoded when rows are read.
+Source: https://huggingface.co/docs/datasets/image_dataset and `datasets.Features.arrow_schema`.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facestats_pipeline.core.export.photos import Photo, in_groups
+
+READ = """\
+```python
+from datasets import load_dataset
+
+faces = load_dataset("{folder}", split="train")
+faces[0]["image"]  # a Pillow image; every other column is a column of the table below
+```"""
+PER_FILE = 5_000
+"""Photos in one Parquet file: some 500 MB of 512×512 JPEGs, the size that Hugging Face's hub asks for."""
+PER_GROUP = 100
+"""Photos in a row group: what a reader that streams has to take at once, about 10 MB."""
+IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+
+
+def write_hugging_face(photos: Iterable[Photo], schema: pl.Schema, folder: Path, *, per_file: int = PER_FILE) -> int:
+    """Write `photos` into `folder`/data; how many were written. One split, `train`, as data sets without a split have."""
+    target = folder / "data"
+    target.mkdir(parents=True)
+    arrow = _arrow_schema(schema)
+    written, parts = 0, list[Path]()
+    groups = in_groups(photos, min(PER_GROUP, per_file))
+    while (group := next(groups, None)) is not None:
+        parts.append(target / f"part-{len(parts):05d}")
+        with pq.ParquetWriter(parts[-1], arrow, compression="zstd") as writer:  # type: ignore[no-untyped-call]
+            room = per_file
+            while group is not None:
+                writer.write_table(_table(group, schema, arrow))  # type: ignore[no-untyped-call]
+                written, room = written + len(group), room - len(group)
+                group = next(groups, None) if room > 0 else None
+    for number, part in enumerate(parts):
+        part.rename(target / f"train-{number:05d}-of-{len(parts):05d}.parquet")
+    return written
+
+
+def _arrow_schema(schema: pl.Schema) -> pa.Schema:
+    fields = [pa.field("image", IMAGE)]
+    fields += [pa.field(field.name, _narrow(field.type)) for field in pl.DataFrame(schema=schema).to_arrow().schema]
+    features = {"info": {"features": {"image": {"_type": "Image"}}}}
+    return pa.schema(fields, metadata={"huggingface": json.dumps(features)})
+
+
+def _narrow(kind: pa.DataType) -> pa.DataType:
+    """Strings and lists with 32-bit offsets, which every reader of Parquet knows by one name."""
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_large_list(kind) or pa.types.is_list(kind):
+        return pa.list_(_narrow(kind.value_type))
+    return kind
+
+
+def _table(group: list[Photo], schema: pl.Schema, arrow: pa.Schema) -> pa.Table:
+    pictures = pa.array([{"bytes": photo.jpeg, "path": f"{photo.image_id}.jpg"} for photo in group], IMAGE)
+    columns = pl.DataFrame([photo.row for photo in group], schema=schema).to_arrow()
+    named = [columns[name].cast(arrow.field(name).type) for name in schema.names()]
+    return pa.Table.from_arrays([pictures, *named], schema=arrow)

@@ -1,0 +1,35 @@
+"""The layouts that a collection can be exported in, by name."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from facestats_pipeline.core.export import csv_folder, fiftyone_json, hugging_face, webdataset_tar
+from facestats_pipeline.core.export.photos import Photo
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One layout.
+
+    Attributes:
+        write: (photos, columns, folder) → how many were written; the folder is there and empty.
+        reading: Markdown that shows how it is read, with `{folder}`, and `{last}` for the number of the last file.
+    """
+
+    write: Callable[[Iterable[Photo], pl.Schema, Path], int]
+    reading: str
+
+    def how_to_read(self, folder: Path | str, written: int) -> str:
+        """`reading` of an export that lies in `folder` and holds `written` photos."""
+        return self.reading.format(folder=folder, last=max(0, written - 1) // webdataset_tar.PER_TAR)
+
+
+LAYOUTS: dict[str, Layout] = {
+    "huggingface": Layout(hugging_face.write_hugging_face, hugging_face.READ),
+    "fiftyone": Layout(fiftyone_json.write_fiftyone, fiftyone_json.READ),
+    "webdataset": Layout(webdataset_tar.write_webdataset, webdataset_tar.READ),
+    "csv": Layout(csv_folder.write_csv_folder, csv_folder.READ),
+}
