@@ -83,8 +83,8 @@ def _export(project: Project, wanted: Wanted) -> dict[str, Any]:
     made_at = datetime.now(UTC).strftime("%Y-%m-%d")
     collection = store.collection_fingerprint("master")
     layout = LAYOUTS[wanted.layout]
-    options = {"collection": collection, "replace": wanted.replace}
-    with new_export(settings.data_dir, settings.raw, wanted.folder, wanted.layout, **options) as writing:
+    where = (settings.data_dir, settings.raw, wanted.folder)
+    with new_export(*where, wanted.layout, collection=collection, replace=wanted.replace) as writing:
         photos = photos_of(
             _shards(project, chosen, given),
             schema,

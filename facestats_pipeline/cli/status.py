@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -40,22 +41,35 @@ def status(
     if json_:
         print_json({"data_dir": str(settings.data_dir), "shards": pipeline.shards, "artifacts": states})
         return
-    table = Table(
-        title=f"{settings.data_dir}: {len(pipeline.shards)} shards", title_justify="left", header_style="bold"
-    )
-    for column in ("stage", "artifact", "done", "stale", "missing", "why"):
-        table.add_column(column, justify="right" if column in ("done", "stale", "missing") else "left")
-    for state in states:
-        counts = [str(state[key]) if state[key] else "" for key in ("done", "stale", "missing")]
-        cells = [f"[{COLOURS[key]}]{count}[/]" for key, count in zip(("done", "stale", "missing"), counts, strict=True)]
-        table.add_row(state["stage"], state["artifact"], *cells, escape(state["why"]))
-    out.print(table)
+    out.print(_table(states, f"{settings.data_dir}: {len(pipeline.shards)} shards"))
     if shards:
         for state in states:
             for shard, why in state["not_done"].items():
                 out.print(f"{state['artifact']} {shard}: {why}", markup=False)
     waiting = sum(state["stale"] + state["missing"] for state in states if not state["on_demand"])
     out.print("Everything is up to date." if not waiting else f"{waiting} to make: `facestats run` makes them.")
+
+
+def _table(states: list[dict[str, Any]], title: str) -> Table:
+    """A block of rows for each stage; names are never cut, also on 80 columns."""
+    table = Table(
+        title=escape(title),
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("artifact", no_wrap=True)
+    for column in ("done", "stale", "missing"):
+        table.add_column(column, justify="right")
+    table.add_column("why", overflow="fold")
+    for stage in dict.fromkeys(state["stage"] for state in states):
+        table.add_row(f"[bold]{stage}[/]")
+        for state in (each for each in states if each["stage"] == stage):
+            counts = [f"[{COLOURS[key]}]{state[key] or ''}[/]" for key in ("done", "stale", "missing")]
+            table.add_row(f"  {state['artifact']}", *counts, escape(state["why"]))
+    return table
 
 
 def collect(pipeline: Any, *, on_demand: bool = False) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner
@@ -10,7 +11,8 @@ from typer.testing import CliRunner
 from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.main import app
 from facestats_pipeline.config import load_settings, save_settings
-from facestats_pipeline.core.demo.demo_faces import generate_demo
+from facestats_pipeline.core.demo.demo_faces import draw_face, generate_demo, sample_latents
+from facestats_pipeline.core.images.images import encode_jpeg
 from facestats_pipeline.core.labels.labels import read_labels
 from facestats_pipeline.core.labels.ratings import read_ratings
 from facestats_pipeline_tests.cli.conftest import FACES, QUICK
@@ -58,10 +60,10 @@ def test_tables_are_written_and_nothing_is_overwritten(archive: Path, tmp_path: 
 
 
 @pytest.fixture
-def faces(tmp_path: Path) -> list[bytes]:
-    """Six drawn faces as JPEG."""
-    generate_demo(6, tmp_path / "drawn", tmp_path / "drawn labels", seed=3)
-    return [path.read_bytes() for path in sorted((tmp_path / "drawn").rglob("*.jpg"))[:4]]
+def faces() -> list[bytes]:
+    """Four drawn faces as JPEG."""
+    rng = np.random.default_rng(3)
+    return [encode_jpeg(draw_face(sample_latents(rng)).resize((128, 128)), 85) for _ in range(4)]
 
 
 def put(root: Path, names: list[str], faces: list[bytes]) -> Path:
