@@ -111,7 +111,9 @@ def _models(settings: Settings) -> list[Finding]:
         "damaged": "wrong",
     }
     return [
-        Finding(model.name, states[model.state], f"{model.state}: {model.where}")
+        Finding(
+            model.name, states[model.state], model.where if model.state == "ok" else f"{model.state}: {model.where}"
+        )
         for model in known_models(settings)[:3]
     ]
 

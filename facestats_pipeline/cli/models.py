@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -23,14 +24,16 @@ def list_models(data_dir: DataDir = None, json_: Json = False) -> None:
     if json_:
         print_json([asdict(model) for model in models])
         return
-    table = Table(header_style="bold")
-    for column in ("model", "what for", "licence", "state", "where"):
-        table.add_column(column, overflow="fold")
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("model", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("what for, licence, where", overflow="fold")
     for model in models:
         colour = {"ok": "green", "absent": "dim"}.get(
             model.state, "yellow" if model.state == "other version" else "red"
         )
-        table.add_row(model.name, model.purpose, model.licence, f"[{colour}]{model.state}[/]", escape(model.where))
+        about = f"{escape(model.purpose)}; {escape(model.licence)}\n[dim]{escape(model.where)}[/]"
+        table.add_row(model.name, f"[{colour}]{model.state}[/]", about)
     out.print(table)
 
 

@@ -79,7 +79,7 @@ def _single(
 
 
 def _shipped_probes(folder: Path) -> str:
-    names = sorted(path.stem.partition("_")[0] for path in (folder / "probes").glob("*.skops"))
+    names = sorted({path.stem.partition("_")[0] for path in (folder / "probes").glob("*.skops")})
     return f"probes of {', '.join(names)}" if names else "no probes"
 
 
