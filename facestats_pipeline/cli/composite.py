@@ -265,7 +265,8 @@ def _tell(row: dict[str, Any]) -> None:
     if row["status"] == "refused":
         out.print(f"[yellow]refused[/] {escape(row['caption'])}: {escape(row['reason'])}")
         return
-    out.print(f"{row['caption']}: {row['n_used']} faces, {row['applied']}, {row['method']}", markup=False)
+    applied = "" if row["applied"] == row["caption"] else f" {row['applied']},"
+    out.print(f"{row['caption']}: {row['n_used']} faces,{applied} {row['method']}", markup=False)
     for relaxed in row["relaxed"]:
         out.print(f"[yellow]relaxed[/] {escape(relaxed)}")
     if row["reason"]:
