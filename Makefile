@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: setup demo test quick lint docs bench clean
+.PHONY: setup demo test landmarks quick lint docs bench clean
 setup: $(VENV)/.ready                     ## virtual environment with pinned packages
 
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -14,8 +14,13 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: setup                               ## synthetic faces, everything made from them, offline
 	$(BIN)/facestats demo
 
-test: setup                               ## all tests
-	$(BIN)/python -m pytest
+test: setup                               ## all tests but those of `make landmarks`
+	$(BIN)/python -m pytest -m "not landmarks"
+
+# MediaPipe asks for a second OpenCV and works with the one that is here: it lies beside the environment, for its own tests alone.
+landmarks: setup                          ## tests of the 478 landmarks, with MediaPipe
+	test -d $(VENV)/mediapipe || $(BIN)/python -m pip install --quiet --no-deps -c constraints.txt --target $(VENV)/mediapipe mediapipe
+	PYTHONPATH=$(VENV)/mediapipe $(BIN)/python -m pytest -m landmarks
 
 quick: setup                              ## the tests that take two minutes
 	$(BIN)/python -m pytest -m "not slow and not server"

@@ -180,6 +180,13 @@ class Audit(Section):
     )
 
 
+class Reports(Section):
+    previews: bool = Field(
+        False,
+        description="small copies of composites and report pictures on Dagster's page; they are faces in its event log",
+    )
+
+
 class Composites(Section):
     min_n: int = Field(10, ge=2, description="fewest faces in a composite (k-anonymity)")
     method: Literal["mean", "aligned", "warped"] = Field(
@@ -222,6 +229,7 @@ class Settings(Section):
     metadata: Metadata = Metadata()
     audit: Audit = Audit()
     composites: Composites = Composites()
+    reports: Reports = Reports()
     automation: Automation = Automation()
     dashboard: Dashboard = Dashboard()
     encoder_training: EncoderTraining = EncoderTraining()

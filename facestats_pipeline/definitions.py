@@ -44,7 +44,11 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
             jobs=[discover_photos, update_shards],
             sensors=[each for each in running if isinstance(each, dg.SensorDefinition)],
             schedules=[each for each in running if isinstance(each, dg.ScheduleDefinition)],
-            resources={"project": project, TURN: turns(project), **in_turn(io_managers(project.book))},
+            resources={
+                "project": project,
+                TURN: turns(project),
+                **in_turn(io_managers(project.book, previews=settings.reports.previews)),
+            },
             executor=dg.in_process_executor,
         )
         definitions = loaded.map_asset_specs(func=asset_policy(settings, condition))

@@ -6,8 +6,10 @@ import dagster as dg
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
+from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
 from facestats_pipeline.defs.partitions import ON_DEMAND, SETTINGS_KEY
 from facestats_pipeline.io.freshness import ROOT
+from facestats_pipeline.io.layout import SHARD_TABLES, TABLES
 from facestats_pipeline.io.recipes import digest
 from facestats_pipeline.io.weights import identity
 
@@ -24,17 +26,30 @@ def asset_policy(
     def complete(spec: dg.AssetSpec) -> dg.AssetSpec:
         wanted = {key: setting_value(settings, key) for key in spec.metadata.get(SETTINGS_KEY, [])}
         docs = COLUMN_DOCS.get(spec.key.path[-1], {})
-        columns = {"dagster/column_schema": dg.TableSchema([dg.TableColumn(c, description=d) for c, d in docs.items()])}
+        columns = {"dagster/column_schema": dg.TableSchema([_column(name, text) for name, text in docs.items()])}
         made = spec.code_version is not None and spec.key.path[-1] != ROOT
         on_demand = ON_DEMAND.items() <= spec.tags.items()
         return spec.replace_attributes(
             code_version=f"{spec.code_version}-{digest(wanted)[:8]}" if spec.code_version else None,
-            metadata={**spec.metadata, **(columns if docs else {})},
+            metadata={**spec.metadata, **(columns if docs else {}), **_place(spec.key.path[-1])},
             owners=["team:facestats"],
             automation_condition=condition if made and not on_demand else None,
         )
 
     return complete
+
+
+def _column(name: str, text: str) -> dg.TableColumn:
+    """A column as it will be; once a table is written, its page has the types of all."""
+    known = MASTER_SCHEMA.get(name)
+    return dg.TableColumn(name, str(known) if known is not None else "any", text)
+
+
+def _place(asset: str) -> dict[str, str]:
+    """Where a table lies in the data folder."""
+    if asset in SHARD_TABLES:
+        return {"file": f"processed/{SHARD_TABLES[asset]}/, one Parquet file a shard"}
+    return {"file": f"processed/{TABLES[asset]}"} if asset in TABLES else {}
 
 
 def setting_value(settings: Settings, key: str) -> object:

@@ -4,6 +4,7 @@ Each takes a single shard, a range of shards (a mapping from shard to content) o
 passed as `Skipped(reason)` and read back as None, so that one run does everything that is possible and says what was not.
 """
 
+import base64
 import tempfile
 import time
 from collections.abc import Mapping
@@ -14,12 +15,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import dagster as dg
 import polars as pl
 
+from facestats_pipeline.core.erasure.log_text import PREVIEW_START
 from facestats_pipeline.core.metadata.column_lineage import column_lineage, tables_with_lineage
 from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
 from facestats_pipeline.core.preproc.faces import PICTURED
 from facestats_pipeline.io.freshness import ROOT, RecipeBook, inventory_inputs
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.shard_frames import AllShards, LazyShards
+
+PREVIEW = "![{}](" + PREVIEW_START + "{})"
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Files:
-    """What an asset without a table returns: files by name, and facts worth a line in the summary."""
+    """What an asset without a table returns: files by name, facts worth a line in the summary, and which pictures to preview."""
 
     content: Mapping[str, bytes | Path]
     facts: Mapping[str, Any]
+    previews: tuple[str, ...] = ()
 
 
 class RecordedIOManager(dg.IOManager):
@@ -191,7 +196,14 @@ class TableIOManager(RecordedIOManager):
 
 
 class FilesIOManager(RecordedIOManager):
-    """`Files`, or `Skipped`: pictures, JSON, cards, arrays, an index. Read back as name → path, or None when skipped."""
+    """`Files`, or `Skipped`: pictures, JSON, cards, arrays, an index. Read back as name → path, or None when skipped.
+
+    With `previews`, Dagster's page shows small copies of the pictures that an asset names; they are faces in its event log.
+    """
+
+    def __init__(self, book: RecipeBook, *, previews: bool = False) -> None:
+        super().__init__(book)
+        self.previews = previews
 
     def handle_output(self, context: dg.OutputContext, obj: Files | Skipped) -> None:
         """Write the files and their receipt."""
@@ -200,7 +212,9 @@ class FilesIOManager(RecordedIOManager):
             return
         recipe = self.recipe(context)
         receipt = self.store.write_files(_name(context.asset_key), obj.content, recipe, obj.facts)
-        self.record(context, recipe, {**obj.facts, "files": len(receipt.files), "bytes": sum(receipt.files.values())})
+        shown = previews_of(obj) if self.previews else {}
+        facts = {**obj.facts, "files": len(receipt.files), "bytes": sum(receipt.files.values())}
+        self.record(context, recipe, {**facts, **shown})
 
     def load_input(self, context: dg.InputContext) -> dict[str, Path] | None:
         """Name → path, or None."""
@@ -304,13 +318,28 @@ class ProbeIOManager(RecordedIOManager):
         return load_probe(self.store.base(asset), self.STEMS[asset])
 
 
-def io_managers(book: RecipeBook) -> dict[str, dg.IOManager]:
+def previews_of(files: Files) -> dict[str, dg.MetadataValue]:
+    """Small copies of the pictures that `files` names for it, as pictures in Markdown; together at most `EVENT_BYTES` of text."""
+    from facestats_pipeline.core.reports.preview import EVENT_BYTES, preview
+
+    shown: dict[str, dg.MetadataValue] = {}
+    for name in files.previews:
+        picture = files.content[name]
+        if isinstance(picture, bytes):
+            small = preview(picture, EVENT_BYTES // len(files.previews) - len(PREVIEW) - len(name))
+            stem = Path(name).stem
+            text = PREVIEW.format(stem, base64.b64encode(small).decode())
+            shown[f"preview: {stem.replace('_', ' ')}"] = dg.MetadataValue.md(text)
+    return shown
+
+
+def io_managers(book: RecipeBook, *, previews: bool = False) -> dict[str, dg.IOManager]:
     """Every IO manager under the key by which assets name it."""
     return {
         "tables": TableIOManager(book),
         "shard_tables": ShardTableIOManager(book),
         "jpeg_shards": JpegShardIOManager(book),
-        "files": FilesIOManager(book),
+        "files": FilesIOManager(book, previews=previews),
         "probes": ProbeIOManager(book),
         "torch_checkpoints": TorchCheckpointIOManager(book),
     }

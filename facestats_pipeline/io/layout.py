@@ -34,6 +34,9 @@ TABLES: dict[str, str] = {
 JPEG_SHARDS = "preproc"
 """Folder of `<shard>/<image_id>.jpg`."""
 
+COMPOSITES, REPORTS = "composites", "reports"
+"""Folders of pictures made from many photos."""
+
 INDEX = "embeddings/embedding_index.usearch"
 """File of the asset embedding_index."""
 

@@ -22,7 +22,7 @@ from facestats_pipeline.io.layout import INPUTS, JPEG_SHARDS, SHARD_TABLES, TABL
 from facestats_pipeline.io.recipes import Recipe, digest
 
 FOOTER_KEY = "facestats"
-TEMPORARY = ".tmp"
+TEMPORARY, RECEIPTS = ".tmp", ".receipts"
 DAMAGED = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What Polars raises on a damaged Parquet file; the second is no Exception."""
 ABSENT = "absent"
@@ -148,6 +148,11 @@ class Store:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
+    def receipts(self) -> list[str]:
+        """Artifacts that are no tables and have a receipt."""
+        folder = self.processed / RECEIPTS
+        return sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
+
     def write_files(
         self, asset: str, files: Mapping[str, bytes | Path], recipe: Recipe, facts: Mapping[str, object] | None = None
     ) -> Receipt:
@@ -197,7 +202,7 @@ class Store:
         return self.models if asset in MODEL_ASSETS else self.processed
 
     def _receipt_path(self, asset: str) -> Path:
-        return self.processed / ".receipts" / f"{asset}.json"
+        return self.processed / RECEIPTS / f"{asset}.json"
 
     # --- preprocessed photos ----------------------------------------------------------------------------------------------------
 

@@ -2,18 +2,19 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+
+from facestats_pipeline_tests.dagster_page import free_port
 
 CHROMIUM = "/usr/bin/chromium"
 ARGS = (
@@ -27,12 +28,6 @@ ARGS = (
 )
 PATIENCE = 90_000
 """Milliseconds for anything a page must show: machines that run tests may be busy."""
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from facestats_pipeline.cli.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline.core.demo.demo_faces import generate_demo
 from facestats_pipeline.core.metadata.manual_labels import read_manual_labels
-from facestats_pipeline_tests.app.browser import Visitor, browser, dashboard
+from facestats_pipeline_tests.app.browser import Visitor, dashboard
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
 FACES = 60
@@ -26,20 +26,6 @@ PAGES = {
     "bias": "Bias audit",
     "lineage": "Lineage",
 }
-
-
-@pytest.fixture(scope="module")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots are kept: tmp/artifacts of the test run."""
-    folder = tmp_path_factory.getbasetemp() / "artifacts"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

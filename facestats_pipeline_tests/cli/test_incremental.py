@@ -58,7 +58,7 @@ def test_one_percent_more_photos_cost_one_percent_and_no_sealed_shard_is_written
         }
 
     before = written()
-    assert len(before) == (len(SHARD_TABLES) + SHARD) * len(sealed)
+    assert len(before) == (len(SHARD_TABLES) + SHARD + 1) * len(sealed), "tables, photos, and a contact sheet"
     write_small_photos(data / "raw", PHOTOS, ADDED)
     with counting() as counts:
         report = opened(data).update()
@@ -68,7 +68,10 @@ def test_one_percent_more_photos_cost_one_percent_and_no_sealed_shard_is_written
     assert written() == before
     assert {what: full[what] for what in PER_PHOTO} == dict.fromkeys(PER_PHOTO, PHOTOS)
     assert {what: counts[what] for what in PER_PHOTO} == dict.fromkeys(PER_PHOTO, ADDED)
-    assert {what for what in counts if what not in PER_PHOTO} == {"decoded by contact_sheet"}
+    assert {what for what in counts if what not in PER_PHOTO} == {
+        "decoded by contact_sheet",
+        "decoded by cluster_faces",
+    }
 
 
 def waiting(pipeline: Pipeline) -> dict[str, set[str | None]]:

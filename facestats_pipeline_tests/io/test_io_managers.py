@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from PIL import Image
 
 from facestats_pipeline.core.attributes.probes import train_classifier
+from facestats_pipeline.core.images.images import encode_jpeg
 from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import GENDERS
 from facestats_pipeline.io import io_managers as io
@@ -43,8 +45,9 @@ def nodes_of(assets: list[dg.AssetsDefinition]) -> list[Node]:
 class Bench:
     """A store, an instance with three shards, and runs of some assets over them."""
 
-    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, *, previews: bool = False) -> None:
         self.store: Store = store_in(folder)
+        self.previews = previews
         self.instance = instance
         instance.add_dynamic_partitions("shards", KEYS)
 
@@ -55,7 +58,7 @@ class Bench:
             "tables": io.TableIOManager(book),
             "shard_tables": io.ShardTableIOManager(book),
             "jpeg_shards": io.JpegShardIOManager(book),
-            "files": io.FilesIOManager(book),
+            "files": io.FilesIOManager(book, previews=self.previews),
             "probes": io.ProbeIOManager(book),
             "torch_checkpoints": io.TorchCheckpointIOManager(book),
         }
@@ -271,6 +274,21 @@ def test_files_are_read_back_as_paths(bench: Bench) -> None:
     assert seen == [{"composites/e.jpg": bench.store.processed / "composites/e.jpg"}]
     facts = result.asset_materializations_for_node("eigenfaces")[0].metadata
     assert (facts["faces"].value, facts["files"].value, facts["bytes"].value) == (40, 1, 3)
+
+
+def test_previews_are_on_the_page_only_when_asked_for_and_stay_small(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (800, 800, 3), dtype=np.uint8)
+    pictures = {f"composites/{name}.jpg": encode_jpeg(Image.fromarray(noise), 95) for name in ("all", "one")}
+    shown = io.previews_of(io.Files({**pictures, "composites.parquet": b"1"}, {}, previews=tuple(pictures)))
+    assert list(shown) == ["preview: all", "preview: one"]
+    assert sum(len(str(value.value)) for value in shown.values()) <= 50_000
+    with dg.DagsterInstance.ephemeral() as instance:
+        for previews in (False, True):
+            bench = Bench(tmp_path / str(previews), instance, previews=previews)
+            made = made_by("eigenfaces", "files", lambda: io.Files(pictures, {}, previews=("composites/all.jpg",)))
+            facts = bench.run(made).asset_materializations_for_node("eigenfaces")[0].metadata
+            assert ("preview: all" in facts) is previews
+    assert str(facts["preview: all"].value).startswith("![all](data:image/jpeg;base64,")
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def plot_risk_coverage(
     beside: dict[str, Any] = {"textcoords": "offset points", "color": INK, "fontsize": LABEL}
     if target_error is not None:
         axis.axhline(target_error, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
-        axis.annotate(f"target {target_error:.0%}", (1.0, target_error), xytext=(0, 4), ha="right", **beside)
+        axis.annotate(f"target {target_error:.0%}", (0.25, target_error), xytext=(0, 4), ha="center", **beside)
     if chosen is not None and chosen[0] > 0:
         axis.plot([chosen[0]], [chosen[1]], "D", color=VERMILLION, markersize=8, zorder=5)
         axis.annotate("chosen threshold", chosen, xytext=(-8, 10), ha="right", **beside)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from facestats_pipeline.core.attributes.calibration import Z95
@@ -70,7 +71,7 @@ def correlations(
 ) -> pl.DataFrame:
     """Spearman's ρ of each measure with `target`: measure, n, rho, ci_lo, ci_hi; null figures below `min_n` or without spread.
 
-    Head turn and tilt count by their size, whichever side. Intervals: Fisher's z with Bonett & Wright's (2000) standard error.
+    Head turn and tilt count by their size, whichever side. Intervals as in `correlation_of`.
     """
     rows = []
     for measure in measures:
@@ -81,16 +82,28 @@ def correlations(
         x, y = pair["x"].to_numpy(), pair["y"].to_numpy()
         if measure in ("yaw", "roll"):
             x = np.abs(x)
-        rho = _spearman(x, y) if len(x) >= max(min_n, 4) else math.nan
-        if not math.isfinite(rho):
-            rows.append({"measure": measure, "n": len(x), "rho": None, "ci_lo": None, "ci_hi": None})
-            continue
-        half = Z95 * math.sqrt((1 + rho**2 / 2) / (len(x) - 3))
-        z = math.atanh(max(-0.999999, min(0.999999, rho)))
-        interval = {"ci_lo": math.tanh(z - half), "ci_hi": math.tanh(z + half)}
-        rows.append({"measure": measure, "n": len(x), "rho": rho, **interval})
+        cell = correlation_of(x, y, min_n)
+        rho, low, high = cell if cell is not None else (None, None, None)
+        rows.append({"measure": measure, "n": len(x), "rho": rho, "ci_lo": low, "ci_hi": high})
     schema = {"measure": pl.String, "n": pl.Int64, "rho": pl.Float64, "ci_lo": pl.Float64, "ci_hi": pl.Float64}
     return pl.DataFrame(rows, schema=schema)
+
+
+def correlation_of(
+    x: NDArray[np.float64], y: NDArray[np.float64], min_n: int = 30
+) -> tuple[float, float, float] | None:
+    """Spearman's ρ of two measures with its 95% interval, over the photos that have both; None below `min_n` or without spread.
+
+    The interval: Fisher's z with Bonett & Wright's (2000) standard error.
+    """
+    both = np.isfinite(x) & np.isfinite(y)
+    x, y = x[both], y[both]
+    rho = _spearman(x, y) if len(x) >= max(min_n, 4) else math.nan
+    if not math.isfinite(rho):
+        return None
+    half = Z95 * math.sqrt((1 + rho**2 / 2) / (len(x) - 3))
+    z = math.atanh(max(-0.999999, min(0.999999, rho)))
+    return rho, math.tanh(z - half), math.tanh(z + half)
 
 
 def plot_score_associations(
@@ -120,10 +133,10 @@ def plot_score_associations(
         empty_panel(left, "No measure has enough photos\nwith a score to show")
     if groups is not None and groups.height:
         groups = groups.reverse()  # rows are drawn from the bottom
-        labels = [f"{group} (n = {n:,})" for group, n in groups.select("group", "n").iter_rows()]
+        labels = [f"{group.replace('_', ' / ')} (n = {n:,})" for group, n in groups.select("group", "n").iter_rows()]
         dot_rows(right, labels, *(groups[c].to_list() for c in ("gap", "gap_lo", "gap_hi")), reference=0.0)
-        right.set_xlabel("Difference to the rest")
-        panel_title(right, f"Mean {target} of groups")
+        right.set_xlabel(f"Mean {target}, less the rest's")
+        panel_title(right, "Groups")
     else:
         empty_panel(right, "No group has enough photos\nwith a score to show")
     return figure
@@ -239,9 +252,7 @@ def _largest_cluster(points: pl.DataFrame) -> str:
     return f"the largest, {cluster}, holds {count / points.height:.0%}"
 
 
-def _spearman(
-    x: np.ndarray[tuple[int], np.dtype[np.float64]], y: np.ndarray[tuple[int], np.dtype[np.float64]]
-) -> float:
+def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     a, b = rankdata(x), rankdata(y)
     if a.std() == 0 or b.std() == 0:
         return math.nan

@@ -72,7 +72,9 @@ def composites(
         pictures["composites/all.jpg"] = jpeg_bytes(composite_sheet([one for one in made if one.image is not None]))
     refused = table.filter(pl.col("status") == "refused").height
     return Files(
-        {**pictures, "composites.parquet": parquet_bytes(table)}, {"made": table.height - refused, "refused": refused}
+        {**pictures, "composites.parquet": parquet_bytes(table)},
+        {"made": table.height - refused, "refused": refused},
+        previews=("composites/all.jpg",) if pictures else (),
     )
 
 
@@ -104,7 +106,9 @@ def eigenfaces(master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
         "composites/eigenface_walk.jpg": jpeg_bytes(eigenface_walk(fitted)),
     }
     return Files(
-        pictures, {"faces": fitted.n_used, "explained_by_first_16": round(float(sum(fitted.explained[:16])), 3)}
+        pictures,
+        {"faces": fitted.n_used, "explained_by_first_16": round(float(sum(fitted.explained[:16])), 3)},
+        previews=("composites/eigenfaces.jpg",),
     )
 
 

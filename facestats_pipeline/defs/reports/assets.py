@@ -1,14 +1,17 @@
 """Reports: audit, cards, plots, contact sheet."""
 
 import json
+import math
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.defs.composites.assets import jpeg_bytes, parquet_bytes, photo_loader
+from facestats_pipeline.core.preproc.faces import PICTURED
+from facestats_pipeline.defs.composites.assets import parquet_bytes, photo_loader
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on
 from facestats_pipeline.defs.project import Project
@@ -59,7 +62,8 @@ def bias_audit(
     files = {BIAS_TABLE: parquet_bytes(result), **drawn("bias_audit", plot_bias_overview(result))}
     for name in result.filter(pl.col("metric") == "accuracy")["attribute"].unique(maintain_order=True):
         files |= drawn(f"bias_{name}", plot_bias(result, attribute=name))
-    return Files(files, {"labelled": frame.height, "figures": result.height})
+    facts = {"labelled": frame.height, "figures": result.height}
+    return Files(files, facts, previews=("reports/bias_audit.png",))
 
 
 CARD_LABELS = ["labels_csv", "ratings_csv", "manual_labels_csv", "sources_csv"]
@@ -126,12 +130,11 @@ def learning_curves(attractiveness_regressor: Any) -> Any:
     curves = attractiveness_regressor["curves"]
     text = json.dumps(curves, indent=1)
     figure = plot_learning_curves(curves, n=len(attractiveness_regressor["image_ids"]))
-    return Files(
-        {"reports/learning_curves.json": text.encode(), **drawn("learning_curves", figure)}, {"epochs": len(curves)}
-    )
+    files = {"reports/learning_curves.json": text.encode(), **drawn("learning_curves", figure)}
+    return Files(files, {"epochs": len(curves)}, previews=("reports/learning_curves.png",))
 
 
-@report(kinds={"matplotlib"}, metadata=depends_on("seed"))
+@report(kinds={"matplotlib"}, code_version="2", metadata=depends_on("seed", "use"))
 def plots(
     master: pl.LazyFrame,
     gender_classifier: Any,
@@ -140,7 +143,13 @@ def plots(
     bias_audit: Any,
     project: dg.ResourceParam[Project],
 ) -> Files:
-    """Distributions, cluster map, what goes with the score, reliability and risk–coverage of the probes."""
+    """Figures of the collection and its models, each as PNG and SVG.
+
+    Who is in it, the spread of every measure, what goes with what and with the score, clusters as points and as faces; reliability and
+    risk–coverage of the probes that were trained here.
+    """
+    from facestats_pipeline.core.reports.cluster_faces import plot_cluster_faces
+    from facestats_pipeline.core.reports.measure_plots import plot_correlations, plot_measures
     from facestats_pipeline.core.reports.model_plots import plot_reliability, plot_risk_coverage
     from facestats_pipeline.core.reports.plots import (
         correlations,
@@ -150,57 +159,56 @@ def plots(
     )
 
     rows = master.collect()
-    files = drawn("distributions", plot_distributions(rows)) | drawn(
-        "clusters", plot_clusters(rows, seed=project.settings.seed)
-    )
+    faces = project.usable_rows(rows.lazy()).filter(pl.col("preproc_status").is_in(PICTURED)).collect()
+    files = drawn("distributions", plot_distributions(rows)) | drawn("measures", plot_measures(rows))
+    files |= drawn("correlations", plot_correlations(rows))
+    files |= drawn("clusters", plot_clusters(rows, seed=project.settings.seed))
+    files |= drawn("cluster_faces", plot_cluster_faces(faces, photo_loader(project, faces)))
     if rows["attractiveness_raw"].null_count() < rows.height:
         audit = pl.read_parquet(bias_audit[BIAS_TABLE]) if bias_audit else None
         gaps = audit.filter(pl.col("metric") == "mean_score") if audit is not None else None
         files |= drawn("score_associations", plot_score_associations(correlations(rows), gaps))
     bins = None if age_model is None else age_model.probe
-    for name, probe in (("gender", gender_classifier), ("ethnicity", ethnicity_classifier), ("age bin", bins)):
+    for name, probe in (("Gender", gender_classifier), ("Ethnicity", ethnicity_classifier), ("Age bin", bins)):
         if probe is not None:
-            about, file = probe.report, name.replace(" ", "_")
+            about, file = probe.report, name.lower().replace(" ", "_")
+            answered, wrong = about["coverage"]["value"], (about["answered_error"] or {}).get("value", math.nan)
             files |= drawn(f"reliability_{file}", plot_reliability(about["reliability"], name=name))
             curve = plot_risk_coverage(
-                about["risk_coverage"], name=name, n=about["n"], target_error=about["target_error"]
+                about["risk_coverage"],
+                name=name,
+                n=about["n"],
+                target_error=about["target_error"],
+                chosen=(answered, wrong),
             )
             files |= drawn(f"risk_coverage_{file}", curve)
-    return Files(files, {"figures": len(files) // 2})
+    previews = ("reports/distributions.png", "reports/correlations.png", "reports/cluster_faces.png")
+    return Files(files, {"figures": len(files) // 2}, previews)
 
 
-@report(kinds={"jpeg"}, metadata=depends_on("use"))
+@report(kinds={"jpeg"}, code_version="2", metadata=depends_on("use"))
 def contact_sheet(master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
-    """A page of photos as preprocessed, with what was said of each: the first thing to look at."""
-    from facestats_pipeline.core.reports.contact_sheet import contact_sheet as sheet
+    """Photos as preprocessed, with what was said of each: the first thing to look at.
 
-    wanted = ["image_id", "shard", "gender_final", "ethnicity_final", "age", "attractiveness"]
-    everyone = (
-        project.usable_rows(master)
-        .select(*wanted, "preproc_status")
-        .filter(pl.col("preproc_status").is_in(["ok", "no_face"]))
-    )
-    n = everyone.select(pl.len()).collect().item()
-    rows = everyone.sort("image_id").head(SHEET).collect()
+    A page of 60 for the collection and one for each shard; a shard whose photos and values have not changed keeps its page.
+    """
+    from facestats_pipeline.core.reports.shard_sheets import SHOWN, has_mark, mark_of, shard_sheet, shown_rows
+
+    rows = shown_rows(project.usable_rows(master))
     if rows.is_empty():
         return Skipped("there is no preprocessed photo")
-    load = photo_loader(project, rows)
-    tiles = [(load(row["image_id"]), _caption(row)) for row in rows.to_dicts()]
-    page = sheet(
-        tiles,
-        columns=10,
-        caption_lines=3,
-        thumb=150,
-        title=f"{rows.height} of {n:,} photos",
-        subtitle="Final values; unknown where no model is sure",
-    )
-    return Files({"reports/contact_sheet.jpg": jpeg_bytes(page, 85)}, {"shown": rows.height})
+    load, made_by = photo_loader(project, rows), project.book.family("contact_sheet")
+    n = rows.select("shard", "of").unique()["of"].sum()
+    everyone = rows.sort("image_id").head(SHOWN)
+    title = f"{everyone.height} of {n:,} photos"
+    files: dict[str, Any] = {SHEET: shard_sheet(everyone, load, title=title, mark=mark_of(everyone, made_by))}
+    for (shard, of), shown in rows.group_by("shard", "of", maintain_order=True):
+        name, mark = f"reports/contact_sheets/{shard}.jpg", mark_of(shown, made_by)
+        kept = project.store.base("contact_sheet") / name
+        title = f"{shard}: {shown.height} of {of:,} photos"
+        files[name] = kept if has_mark(kept, mark) else shard_sheet(shown, load, title=title, mark=mark)
+    kept_pages = sum(isinstance(content, Path) for content in files.values())
+    return Files(files, {"sheets": len(files), "drawn": len(files) - kept_pages}, previews=(SHEET,))
 
 
-SHEET = 60
-
-
-def _caption(row: dict[str, Any]) -> str:
-    age = f"{row['age']:.0f} years" if row["age"] is not None else "age unknown"
-    words = [row["gender_final"] or "unknown", age, (row["ethnicity_final"] or "unknown").replace("_", " ")]
-    return ", ".join(words + ([f"decile {row['attractiveness']}"] if row["attractiveness"] else []))
+SHEET = "reports/contact_sheet.jpg"

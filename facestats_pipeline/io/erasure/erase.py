@@ -168,6 +168,9 @@ class Eraser:
     def _aggregates(self, journal: Journal, erased: ErasedIds) -> None:
         for name in places.aggregates(self.book.graph):
             journal.count("files made from many images", self.book.store.forget(name))
+        for path in places.orphans(self.book.store):
+            path.unlink()
+            journal.count("files made from many images", 1)
 
     def _models(self, journal: Journal, erased: ErasedIds) -> None:
         store, ids = self.book.store, frozenset(journal.ids)

@@ -17,7 +17,7 @@ from facestats_pipeline.core.erasure.model_files import learned_from
 from facestats_pipeline.core.ingest.identity import decode_filename, image_id
 from facestats_pipeline.io.erasure.targets import Target
 from facestats_pipeline.io.freshness import ROOT, Node
-from facestats_pipeline.io.layout import INPUTS, TABLES
+from facestats_pipeline.io.layout import COMPOSITES, INPUTS, REPORTS, TABLES
 from facestats_pipeline.io.store import Store
 
 Kind = Literal["photo", "label", "inventory", "table", "picture", "model", "aggregate"]
@@ -135,6 +135,13 @@ def aggregates(graph: Mapping[str, Node]) -> list[str]:
         ):
             found.append(name)
     return found
+
+
+def orphans(store: Store) -> list[Path]:
+    """Pictures and tables made from many images that no receipt names, as a run that was killed while it wrote them leaves behind."""
+    named = {path for asset in store.receipts() for path in files_of(store, asset)}
+    found = (path for folder in (COMPOSITES, REPORTS) for path in sorted((store.processed / folder).rglob("*")))
+    return [path for path in found if path.is_file() and path not in named]
 
 
 def models(store: Store, graph: Mapping[str, Node], target: Target) -> dict[str, str]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from facestats_pipeline.core.erasure.log_text import PLACEHOLDER, scrubber
+from facestats_pipeline.core.erasure.log_text import PLACEHOLDER, PREVIEW_START, scrubber
 
 ID = "0123456789abcdef0123456789abcdef"
 
@@ -20,6 +20,13 @@ ID = "0123456789abcdef0123456789abcdef"
 )
 def test_a_name_goes_as_a_whole_only(name: str, text: str, expected: str) -> None:
     assert scrubber([], [name]).scrub(text)[0] == expected
+
+
+def test_previews_go_whoever_is_in_them() -> None:
+    text = json.dumps({"preview": f"![all]({PREVIEW_START}/9j/4AAQ+SkZJRg==) beside it"})
+    tool = scrubber([ID], [])
+    assert tool.may_hold(text.encode())
+    assert json.loads(tool.scrub(text)[0])["preview"] == f"![all]({PLACEHOLDER}) beside it"
 
 
 def test_an_id_goes_wherever_it_stands() -> None:

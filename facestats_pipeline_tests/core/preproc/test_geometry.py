@@ -197,13 +197,14 @@ def test_without_a_model_or_the_package_the_next_step_is_named(tmp_path: Path) -
 def landmark_model(shared_data: Path) -> Path:
     """MediaPipe's model; skips where it or the package is absent."""
     if importlib.util.find_spec("mediapipe") is None:
-        pytest.skip("the optional package mediapipe is not installed: pip install 'facestats-pipeline[landmarks]'")
+        pytest.skip("the optional package mediapipe is not installed: `make landmarks` runs this")
     model = shared_data.parent / "models" / "face_landmarker.task"
     if not model.is_file():
         pytest.skip("no landmark model: ../shared/models/face_landmarker.task is not beside this checkout")
     return model
 
 
+@pytest.mark.landmarks
 def test_mediapipe_measures_real_portraits_as_faces(shared_data: Path, landmark_model: Path) -> None:
     photos = [
         (path.stem, path.name, path) for path in sorted((shared_data / "london" / "images").glob("*_03.jpg"))[:12]
@@ -222,6 +223,7 @@ def test_mediapipe_measures_real_portraits_as_faces(shared_data: Path, landmark_
     assert table["yaw"].abs().max() < 12 and table["roll"].abs().max() < 12
 
 
+@pytest.mark.landmarks
 @pytest.mark.slow
 def test_pupils_are_where_people_placed_them(shared_data: Path, landmark_model: Path) -> None:
     """All 102 neutral faces of london: distance of each iris centre to the pupil that was placed by hand, in interocular distances.

@@ -16,6 +16,8 @@ from facestats_pipeline.core.attributes.calibration import reliability, risk_cov
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
 from facestats_pipeline.core.reports.bias import BIAS_SCHEMA, Audit, bias_audit
 from facestats_pipeline.core.reports.bias_plot import plot_bias, plot_bias_overview
+from facestats_pipeline.core.reports.cluster_faces import plot_cluster_faces
+from facestats_pipeline.core.reports.measure_plots import plot_correlations, plot_measures
 from facestats_pipeline.core.reports.model_plots import (
     plot_learning_curves,
     plot_reliability,
@@ -29,6 +31,8 @@ from facestats_pipeline.core.reports.plots import (
     plot_score_associations,
 )
 
+FACE = Image.new("RGB", (96, 96), (10, 200, 10))
+
 
 def faces(n: int = 900, seed: int = 0) -> pl.DataFrame:
     rng = np.random.default_rng(seed)
@@ -37,6 +41,7 @@ def faces(n: int = 900, seed: int = 0) -> pl.DataFrame:
     said = np.where(rng.random(n) < 0.9, gender, "Male")
     return pl.DataFrame(
         {
+            "image_id": [f"{i:032x}" for i in range(n)],
             "gender_final": gender,
             "ethnicity_final": rng.choice(ETHNICITIES, n),
             "age_bin_final": rng.choice(AGE_BINS, n),
@@ -76,6 +81,9 @@ def every_figure() -> dict[str, Figure]:
         "distributions": plot_distributions(frame),
         "associations": plot_score_associations(correlations(frame), audit.filter(pl.col("metric") == "mean_score")),
         "clusters": plot_clusters(frame),
+        "cluster_faces": plot_cluster_faces(frame, lambda image_id: FACE),
+        "measures": plot_measures(frame),
+        "correlations": plot_correlations(frame),
         "curves": plot_learning_curves(curves(None), n=102),
         "curves_of_folds": plot_learning_curves(curves(5)),
         "reliability": plot_reliability(reliability(p, right), name="Gender"),
@@ -88,6 +96,9 @@ def every_figure() -> dict[str, Figure]:
         "no_distributions": plot_distributions(frame.head(0)),
         "no_associations": plot_score_associations(correlations(frame.head(5))),
         "no_clusters": plot_clusters(frame.head(0)),
+        "no_cluster_faces": plot_cluster_faces(frame.head(0), lambda image_id: FACE),
+        "no_measures": plot_measures(frame.head(0)),
+        "no_correlations": plot_correlations(frame.head(5)),
         "no_curves": plot_learning_curves([]),
         "no_reliability": plot_reliability([]),
         "no_risk": plot_risk_coverage([]),
@@ -169,6 +180,9 @@ def test_titles_state_n_and_the_finding(figures: dict[str, Figure]) -> None:
     assert "age in years goes most with the score: ρ = −0." in title_of(figures["associations"])
     assert "n = 900" in title_of(figures["associations"])
     assert "900 photos in 12 clusters" in title_of(figures["clusters"])
+    assert "of 900 photos on the map of 12 clusters" in title_of(figures["cluster_faces"])
+    assert "900 photos; half of the ages lie between" in title_of(figures["measures"])
+    assert "“Age in years” goes most with the score: ρ = −0." in title_of(figures["correlations"])
     assert "over 5 folds" in title_of(figures["curves_of_folds"])
     assert "n = 102" in title_of(figures["curves"])
     assert "ECE = " in title_of(figures["reliability"]) and "n = 900" in title_of(figures["reliability"])
@@ -187,6 +201,37 @@ def test_correlations_recover_what_was_put_in() -> None:
     assert "contrast" not in found
     few = faces(20)
     assert correlations(few)["rho"].null_count() == correlations(few).height
+
+
+def test_every_face_of_the_map_is_drawn_in_a_place_of_its_own() -> None:
+    frame = faces(400)
+    asked: list[str] = []
+
+    def load(image_id: str) -> Image.Image | bytes:
+        asked.append(image_id)
+        return b"no picture" if len(asked) == 1 else FACE
+
+    figure = plot_cluster_faces(frame, load)
+    (axis,) = figure.axes
+    places = {tuple(image.get_extent()) for image in axis.images}
+    assert len(places) == len(asked) == len(set(asked)) == len(axis.images)
+    assert all(x0 >= 0 and x1 <= 16 and y0 >= 0 and y1 <= 11 for x0, x1, y0, y1 in places)
+    pixels = np.asarray(Image.open(BytesIO(render(figure, "png"))).convert("RGB")).astype(int)
+    green = (np.abs(pixels - (10, 200, 10)).max(axis=2) < 12).sum()
+    assert green > 0.5 * len(asked) * 60 * 60, "faces lie over their frames"
+
+
+def test_correlations_of_classes_and_measures_are_those_that_were_put_in() -> None:
+    frame = faces(900).with_columns(
+        attractiveness_raw=pl.when(gender_final="Female").then(1.0).otherwise(pl.col("age") / 1e4)
+    )
+    drawn = {text.get_text() for text in plot_correlations(frame).axes[0].texts}
+    assert any(text.startswith("+.9") for text in drawn), "being female and the score"
+    rare = frame.with_columns(
+        ethnicity_final=pl.when(pl.int_range(pl.len()) < 3).then(pl.lit("Black")).otherwise(pl.lit("White"))
+    )
+    labels = [label.get_text() for label in plot_correlations(rare).axes[0].get_yticklabels()]
+    assert "Female" in labels and "Black" not in labels, "three photos say nothing"
 
 
 def test_head_turn_counts_by_its_size() -> None:

@@ -111,6 +111,16 @@ def test_nothing_is_left_and_nobody_else_is_touched(folder: Path) -> None:
     assert journal.changes["cached files"] == 1
 
 
+def test_pictures_that_no_receipt_names_go_too(folder: Path) -> None:
+    """A run that is killed while it writes an asset's files leaves some, and no receipt."""
+    left = [folder / "processed" / name for name in ("reports/contact_sheets/shard-00000.jpg", "composites/all.jpg")]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"faces")
+    erase(folder)
+    assert not any(path.exists() for path in left)
+
+
 def test_what_was_current_is_current_and_only_models_with_a_label_wait(folder: Path) -> None:
     (folder / "labels" / "labels.csv").write_text("file,gender\n0/0.jpg,Male\n1/0.jpg,Male\n")
     book = book_of(store_in(folder))
