@@ -19,7 +19,8 @@ test: setup                               ## all tests but those of `make landma
 
 # MediaPipe asks for a second OpenCV and works with the one that is here: it lies beside the environment, for its own tests alone.
 landmarks: setup                          ## tests of the 478 landmarks, with MediaPipe
-	test -d $(VENV)/mediapipe || $(BIN)/python -m pip install --quiet --no-deps -c constraints.txt --target $(VENV)/mediapipe mediapipe
+	$(BIN)/python -m pip install --quiet --upgrade --no-deps -c constraints.txt --target $(VENV)/mediapipe mediapipe
+	PYTHONPATH=$(VENV)/mediapipe $(BIN)/python -c "import mediapipe"
 	PYTHONPATH=$(VENV)/mediapipe $(BIN)/python -m pytest -m landmarks
 
 quick: setup                              ## the tests that take two minutes
