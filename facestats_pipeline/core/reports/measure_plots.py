@@ -26,10 +26,9 @@ from facestats_pipeline.core.reports.plot_style import (
 from facestats_pipeline.core.reports.plots import MEASURES, correlation_of
 
 SCORE = "attractiveness_raw"
+_SHORT = {"yaw": "Head turn, degrees", "roll": "Head tilt, degrees", "face_fraction": "Face share"}
 SPREADS: dict[str, str] = {"age": "Age in years", SCORE: "Score"} | {
-    name: {"yaw": "Head turn, degrees", "roll": "Head tilt, degrees"}.get(name, words)
-    for name, words in MEASURES.items()
-    if name != "age"
+    name: _SHORT.get(name, words) for name, words in MEASURES.items() if name != "age"
 }
 """Measures whose spread is drawn, with their sign."""
 
