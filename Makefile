@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: setup demo test landmarks quick lint docs bench clean
+.PHONY: setup demo test landmarks quick lint docs bench audit clean
 setup: $(VENV)/.ready                     ## virtual environment with pinned packages
 
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -38,5 +38,13 @@ docs: setup                               ## write the generated parts of docs/ 
 bench: setup                              ## ratios, side by side in one run
 	$(BIN)/python -m facestats_pipeline_tests.benchmarks
 
+audit: setup                              ## dependencies: consistent, licences, known vulnerabilities (asks PyPI's advisory service)
+	$(BIN)/python -m pip check
+	$(BIN)/python -m facestats_pipeline_tests.robustness.dependencies
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet pip-audit
+	@$(VENV)-audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt || { echo "No clean bill: pip-audit found \
+	something (a table above), or could not ask the advisory service, which needs the internet (an error above)."; exit 1; }
+
 clean:                                    ## what tests and tools leave behind
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis data/demo
+	rm -rf .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis data/demo

@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,16 @@ from PIL import Image
 from facestats_pipeline.core.embeddings.encoders import Encoder
 from facestats_pipeline.core.images import images
 from facestats_pipeline.core.preproc import quality
+
+PER_PHOTO = (
+    "decoded by manifest",
+    "decoded by preprocessing",
+    "decoded by quality",
+    "decoded by encoder_input",
+    "encoded",
+)
+"""The work on each photo. The contact sheet reads 60 preprocessed photos whenever the collection changes. Composites and eigenfaces, into
+which no photo of this collection goes (they have no face), read all preprocessed photos with a face, at most `composites.max_images`."""
 
 
 def write_small_photos(folder: Path, first: int, n: int, side: int = 48) -> None:
@@ -28,6 +38,16 @@ def write_small_photos(folder: Path, first: int, n: int, side: int = 48) -> None
         colour = rng.uniform(40, 200, 3)
         pixels = np.clip(colour + 50 * wave[..., None] + rng.normal(0, 4, (side, side, 3)), 0, 255)
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i:06d}.jpg", quality=90)
+
+
+def files_of_shards(data: Path, shards: Collection[str]) -> dict[str, tuple[int, int]]:
+    """Every file of these shards below `processed/`, tables and pictures: when it was written, and its inode."""
+    processed = data / "processed"
+    return {
+        path.relative_to(processed).as_posix(): (path.stat().st_mtime_ns, path.stat().st_ino)
+        for path in processed.rglob("*")
+        if path.is_file() and (path.stem in shards or path.parent.name in shards)
+    }
 
 
 @contextmanager

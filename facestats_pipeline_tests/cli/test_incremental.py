@@ -15,20 +15,11 @@ from facestats_pipeline.cli.pipeline import Pipeline
 from facestats_pipeline.config import save_settings
 from facestats_pipeline.io.layout import SHARD_TABLES
 from facestats_pipeline_tests.cli.conftest import QUICK, opened
-from facestats_pipeline_tests.counted import counting, write_small_photos
+from facestats_pipeline_tests.counted import PER_PHOTO, counting, files_of_shards, write_small_photos
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PHOTOS, SHARD, ADDED = 475, 50, 5
 SMALL = QUICK | {"shard_size": SHARD, "preproc.size": 64, "preproc.align": False, "zeroshot.enabled": False}
-PER_PHOTO = (
-    "decoded by manifest",
-    "decoded by preprocessing",
-    "decoded by quality",
-    "decoded by encoder_input",
-    "encoded",
-)
-"""The work on each photo. The contact sheet reads 60 preprocessed photos whenever the collection changes. Composites and eigenfaces, into
-which no photo of this collection goes (they have no face), read all preprocessed photos with a face, at most `composites.max_images`."""
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +38,8 @@ def test_one_percent_more_photos_cost_one_percent_and_no_sealed_shard_is_written
 ) -> None:
     data, full = first
     opened(data).update()
-    processed = data / "processed"
     sealed = {f"shard-{i:05d}" for i in range(PHOTOS // SHARD)}
-
-    def written() -> dict[str, tuple[int, int]]:
-        return {
-            path.relative_to(processed).as_posix(): (path.stat().st_mtime_ns, path.stat().st_ino)
-            for path in processed.rglob("*")
-            if path.is_file() and (path.stem in sealed or path.parent.name in sealed)
-        }
-
-    before = written()
+    before = files_of_shards(data, sealed)
     assert len(before) == (len(SHARD_TABLES) + SHARD + 1) * len(sealed), "tables, photos, and a contact sheet"
     write_small_photos(data / "raw", PHOTOS, ADDED)
     with counting() as counts:
@@ -65,7 +47,7 @@ def test_one_percent_more_photos_cost_one_percent_and_no_sealed_shard_is_written
     with capsys.disabled():
         print(f"\nfirst run, {PHOTOS} photos: {dict(full)}\n{ADDED} more: {dict(counts)}")
     assert report.discovered["added"] == ADDED
-    assert written() == before
+    assert files_of_shards(data, sealed) == before
     assert {what: full[what] for what in PER_PHOTO} == dict.fromkeys(PER_PHOTO, PHOTOS)
     assert {what: counts[what] for what in PER_PHOTO} == dict.fromkeys(PER_PHOTO, ADDED)
     assert {what for what in counts if what not in PER_PHOTO} == {

@@ -8,7 +8,7 @@ from facestats_pipeline_tests.benchmarks.soak import Watch, many_photos, many_ru
 
 
 def watched(resident: list[float], files: list[int], rates: list[float]) -> bool:
-    watch = Watch(resident, files, rates)
+    watch = Watch(resident, files, rates, rates)
     return bool(watch.verdict()["held"])
 
 
