@@ -10,7 +10,7 @@ from facestats_pipeline.config import Settings, load_settings
 from facestats_pipeline.defs.automation import automation, discover_photos, update_shards
 from facestats_pipeline.defs.conditions import bring_up_to_date
 from facestats_pipeline.defs.graph import nodes_of
-from facestats_pipeline.defs.policy import asset_policy
+from facestats_pipeline.defs.policy import asset_policy, version_of_family
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.defs.turns import TURN, in_turn, turns
 from facestats_pipeline.io.io_managers import io_managers
@@ -21,7 +21,7 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
 
     `latest` gives the settings of now, for what runs for days: a change of them is followed without a restart.
     """
-    project = Project(settings, load_graph=lambda: nodes_of(definitions))
+    project = Project(settings, load_graph=lambda: nodes_of(completed))
     projects = {settings: project}
 
     def current() -> Project:
@@ -51,8 +51,8 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
             },
             executor=dg.in_process_executor,
         )
-        definitions = loaded.map_asset_specs(func=asset_policy(settings, condition))
-    return definitions
+        completed = loaded.map_asset_specs(func=asset_policy(settings, condition))
+        return completed.map_asset_specs(func=version_of_family(project.book.family))
 
 
 @dg.definitions

@@ -6,7 +6,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from facestats_pipeline.config import load_settings
 from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
+from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.io.layout import INPUTS, SHARD_TABLES, TABLES
 from facestats_pipeline_tests.defs.snapshot import snapshot_of
@@ -44,6 +46,29 @@ def test_every_asset_explains_itself(definitions: dg.Definitions) -> None:
         poor += [f"{key.path[-1]}: {what}" for what in lacking]
     assert poor == []
     assert {graph.get(key).group_name for key in graph.get_all_asset_keys()} == STAGES | {"encoder_training"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "first"),
+    [
+        ("preproc.quality", 60, "preproc"),
+        ("composites.min_n", 11, "composites"),
+        ("zeroshot.enabled", False, "attributes"),
+    ],
+)
+def test_a_changed_setting_gives_dagster_other_versions_of_all_that_follows_and_of_nothing_else(
+    tmp_path: Path, setting: str, value: object, first: str
+) -> None:
+    before, after = (
+        build_definitions(load_settings(environ={}, data_dir=tmp_path, **changed)).resolve_asset_graph()
+        for changed in ({}, {setting: value})
+    )
+    expected = {first}
+    for key in before.toposorted_asset_keys:
+        if {parent.path[-1] for parent in before.get(key).parent_keys} & expected:
+            expected.add(key.path[-1])
+    keys = before.materializable_asset_keys
+    assert {key.path[-1] for key in keys if before.get(key).code_version != after.get(key).code_version} == expected
 
 
 def test_what_is_made_on_demand_is_in_no_job_and_nothing_waits_for_it(definitions: dg.Definitions) -> None:
