@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from facestats_pipeline.config import Settings
+from facestats_pipeline.core.phases import PHASES
 from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.dead_runs import PROCESS, close_dead_runs, this_process
 from facestats_pipeline.defs.partitions import SHARDS, SHARDS_PER_RUN
@@ -31,6 +32,9 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)  # asset → seconds in its step
     rows: dict[str, int] = field(default_factory=dict)  # asset → rows written
     shards: dict[str, int] = field(default_factory=dict)  # asset → shards written
+    phases: dict[str, dict[str, float]] = field(
+        default_factory=dict
+    )  # asset with shards → seconds of each phase, and images
     failed_checks: list[str] = field(default_factory=list)
     discovered: Mapping[str, int] = field(default_factory=dict)
 
@@ -152,6 +156,8 @@ def _read_events(result: dg.ExecuteInProcessResult, report: Report) -> None:
             rows = made.metadata.get("dagster/row_count")
             report.rows[name] = report.rows.get(name, 0) + (int(str(rows.value)) if rows is not None else 0)
             report.shards[name] = report.shards.get(name, 0) + (made.partition is not None)
+            if made.partition is not None:
+                _add_phases(made.metadata, report.phases.setdefault(name, {}))
             if name == ROOT:
                 counts = {
                     key: made.metadata.get(key) for key in ("added", "changed", "removed", "unchanged", "refused")
@@ -163,6 +169,13 @@ def _read_events(result: dg.ExecuteInProcessResult, report: Report) -> None:
                 report.failed_checks.append(
                     f"{check.asset_key.path[-1]}: {check.check_name}: {check.description or ''}".rstrip(": ")
                 )
+
+
+def _add_phases(metadata: Mapping[str, Any], total: dict[str, float]) -> None:
+    """Add what one shard's writing told of its phases."""
+    for key in ("images", "seconds", *(f"seconds_{phase}" for phase in PHASES)):
+        if key in metadata:
+            total[key] = total.get(key, 0.0) + float(metadata[key].value)
 
 
 def _failure(result: dg.ExecuteInProcessResult) -> str:

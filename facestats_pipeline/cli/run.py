@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import ExpectedError, err, out, print_json, progress
 from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, settings_for
 from facestats_pipeline.config import Settings, save_settings
+from facestats_pipeline.core.phases import PHASES
 from facestats_pipeline.io.store import Store
 
 if TYPE_CHECKING:
@@ -157,6 +159,7 @@ def execute(settings: Settings, *, quiet: bool = False) -> dict[str, Any]:
                 "shards": report.shards.get(name, 0),
                 "rows": report.rows.get(name, 0),
                 "seconds": round(seconds, 2),
+                **phases_of(report.phases.get(name, {})),
             }
             for name, seconds in report.seconds.items()
             if name != "raw_photos" and name in pipeline.book.graph
@@ -172,6 +175,15 @@ def _what(step: "Step") -> str:
     """`gender_classifier, age_model and 3 more`, `preproc in 4 shards`."""
     names = ", ".join(step.assets[:2]) + (f" and {len(step.assets) - 2} more" if len(step.assets) > 2 else "")
     return f"Making {names}" + (f" in {len(step.shards)} shards" if len(step.shards) > 1 else "")
+
+
+def phases_of(told: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of each phase, summed over threads, and images/s by the clock where images were worked on; {} for an asset without shards."""
+    if not told:
+        return {}
+    seconds = {phase: round(told.get(f"seconds_{phase}", 0.0), 2) for phase in PHASES}
+    worked = told.get("images") and told.get("seconds")
+    return {**seconds, **({"images_per_second": round(told["images"] / told["seconds"], 1)} if worked else {})}
 
 
 def _say_waiting(holder: str) -> None:
@@ -200,10 +212,14 @@ def show(summary: dict[str, Any]) -> None:
     total = sum(photos.values())
     if summary["made"]:
         table = Table(title=f"Made in {escape(summary['data_dir'])}", title_justify="left", header_style="bold")
-        for column, justify in (("asset", "left"), ("shards", "right"), ("rows", "right"), ("seconds", "right")):
-            table.add_column(column, justify=justify)  # type: ignore[arg-type]
+        table.add_column("asset")
+        for column in ("shards", "rows", "seconds", *PHASES, "images/s"):
+            table.add_column(column, justify="right")
         for row in summary["made"]:
-            table.add_row(row["asset"], str(row["shards"] or ""), str(row["rows"] or ""), f"{row['seconds']:.1f}")
+            phases = [f"{row[phase]:.1f}" if row.get(phase, 0) >= 0.05 else "" for phase in PHASES]
+            speed = f"{row['images_per_second']:.0f}" if "images_per_second" in row else ""
+            counts = (str(row["shards"] or ""), str(row["rows"] or ""), f"{row['seconds']:.1f}")
+            table.add_row(row["asset"], *counts, *phases, speed)
         out.print(table)
     elif not summary["error"]:
         out.print("Nothing to do: everything is up to date.")

@@ -18,6 +18,7 @@ import polars as pl
 from facestats_pipeline.core.erasure.log_text import PREVIEW_START
 from facestats_pipeline.core.metadata.column_lineage import column_lineage, tables_with_lineage
 from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
+from facestats_pipeline.core.phases import PHASES, Phases, current, measuring
 from facestats_pipeline.core.preproc.faces import PICTURED
 from facestats_pipeline.io.freshness import ROOT, RecipeBook, inventory_inputs
 from facestats_pipeline.io.recipes import Recipe
@@ -85,22 +86,27 @@ class ShardTableIOManager(RecordedIOManager):
         written: pl.DataFrame | None = None
         for shard in obj:
             started = time.perf_counter()
-            written = obj[shard]
-            made = time.perf_counter()
-            path = self.store.write_table(asset, shard, written, self.recipe(context, shard))
-            self.add_shard_facts(context, shard, written, path, made - started, time.perf_counter() - made)
+            with measuring() as phases:
+                written = obj[shard]
+                if "compute" not in phases.seconds:  # tables: all that was neither reading nor writing
+                    phases.add("compute", time.perf_counter() - started - sum(phases.seconds.values()))
+                with phases.timing("write"):
+                    path = self.store.write_table(asset, shard, written, self.recipe(context, shard))
+            self.add_shard_facts(context, shard, written, path, phases, time.perf_counter() - started)
         if written is not None:
             context.add_output_metadata({"dagster/column_schema": column_schema(asset, written), **lineage_of(asset)})
 
     def add_shard_facts(
-        self, context: dg.OutputContext, shard: str, frame: pl.DataFrame, path: Path, compute: float, write: float
+        self, context: dg.OutputContext, shard: str, frame: pl.DataFrame, path: Path, phases: Phases, seconds: float
     ) -> None:
-        """Rows, bytes and timings of one shard, shown at its partition."""
+        """Rows, bytes, seconds of each phase (summed over threads) and by the clock, and images/s; shown at the shard's partition."""
         facts = {
             "dagster/row_count": frame.height,
             "bytes": path.stat().st_size,
-            "seconds_compute": round(compute, 3),
-            "seconds_write": round(write, 3),
+            **{f"seconds_{phase}": round(phases.seconds.get(phase, 0.0), 3) for phase in PHASES},
+            "seconds": round(seconds, 3),
+            "images": phases.images,
+            "images_per_second": round(phases.images / seconds, 1),
         }
         context.step_context.add_asset_metadata(facts, asset_key=context.asset_key, partition_key=shard)
 
@@ -116,9 +122,12 @@ class ShardTableIOManager(RecordedIOManager):
             return self.store.scan(asset)
         if wanted is AllShards:
             return AllShards(self.store.shards(asset), lambda shard: self.store.read_table(asset, shard, columns))
-        return LazyShards(
-            list(context.asset_partition_keys), lambda shard: self.store.read_table(asset, shard, columns)
-        )
+
+        def read(shard: str) -> pl.DataFrame:
+            with current().timing("read"):
+                return self.store.read_table(asset, shard, columns)
+
+        return LazyShards(list(context.asset_partition_keys), read)
 
 
 @dataclass(frozen=True)
@@ -162,7 +171,8 @@ class JpegShardIOManager(ShardTableIOManager):
                     asset, shard
                 )  # else, after a crash, it would vouch for some JPEGs of other settings
             for image_id, jpeg in result.jpegs:
-                self.store.write_jpeg(shard, image_id, jpeg)
+                with current().timing("write"):
+                    self.store.write_jpeg(shard, image_id, jpeg)
             table: pl.DataFrame = result.table()
             self.store.keep_jpegs(shard, set(table.filter(pl.col("status").is_in(PICTURED))["image_id"]))
             return table

@@ -1,50 +1,16 @@
 """Images/s of an encoder on this machine: `python -m facestats_pipeline_tests.benchmarks.bench_encoders [--encoder NAME] [--photos N]`.
 
-Every figure is measured in turn with the others, several rounds over, and given as the median ratio, so that other work on the
-machine falls on all of them alike: bf16 over fp32 forward only, and decoding and embedding of 512 px JPEGs over forward only.
+bf16 over fp32 forward only, at several batch sizes, and decoding and embedding of 512 px JPEGs over forward only, exact and reduced.
 """
 
 import argparse
-import io
 import logging
-import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
-from PIL import Image
 
 from facestats_pipeline.core.embeddings.encoders import load_model, run_embedding
-
-
-def jpegs(n: int) -> list[bytes]:
-    """512 px JPEGs with the detail of photos: smooth colours with grain."""
-    out = []
-    for seed in range(n):
-        rng = np.random.default_rng(seed)
-        base = Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)).resize(
-            (512, 512), Image.Resampling.BICUBIC
-        )
-        pixels = np.clip(np.asarray(base) + rng.normal(0, 3, (512, 512, 3)), 0, 255).astype(np.uint8)
-        stored = io.BytesIO()
-        Image.fromarray(pixels).save(stored, "JPEG", quality=95)
-        out.append(stored.getvalue())
-    return out
-
-
-def compare(ways: dict[str, Callable[[], object]], photos: int, rounds: int) -> None:
-    """Print images/s (best) and the median ratio to the first way, with its range."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            started = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - started)
-    first = next(iter(seconds.values()))
-    for name, some in seconds.items():
-        ratios = [base / one for base, one in zip(first, some, strict=True)]
-        best, low, middle, high = photos / min(some), min(ratios), float(np.median(ratios)), max(ratios)
-        print(f"{name:32s} {best:8.1f} images/s   x {middle:.2f}  ({low:.2f}–{high:.2f})", flush=True)
+from facestats_pipeline_tests.benchmarks.side_by_side import compare, jpegs, machine
 
 
 def main() -> None:
@@ -54,6 +20,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     logging.disable(logging.WARNING)
+    print(machine())
     encoders = {precision: load_model(args.encoder, precision=precision) for precision in ("fp32", "bf16")}
     stored = jpegs(args.photos)
     pixels = torch.from_numpy(np.stack([encoders["fp32"].input.read(one) for one in stored]))

@@ -13,7 +13,7 @@ import torch
 
 from facestats_pipeline.core.embeddings.embedding import extract_embedding
 from facestats_pipeline.core.embeddings.encoders import load_model, run_embedding
-from facestats_pipeline_tests.benchmarks.bench_encoders import compare, jpegs
+from facestats_pipeline_tests.benchmarks.side_by_side import compare, jpegs, machine
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     logging.disable(logging.WARNING)
+    print(machine())
     large = load_model("ViT-B-32/untrained", precision="fp32")
     mini = load_model("facestats-mini", models_dir=MODELS)
     stored = jpegs(args.photos)

@@ -1,13 +1,12 @@
-"""Photos → embeddings: threads decode and resize ahead of the forward pass, a bounded number of batches ahead."""
+"""Photos → embeddings: as many at a time as there are cores, a bounded number of batches in memory."""
 
 import logging
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from facestats_pipeline.core.embeddings.encoder_input import Photo
 from facestats_pipeline.core.images.images import ImageProblem
 from facestats_pipeline.core.ingest.identity import decode_filename, encode_filename
 from facestats_pipeline.core.ingest.inventory import scan_folder
+from facestats_pipeline.core.phases import Phases, current
 from facestats_pipeline.core.progress import report
 
 if TYPE_CHECKING:
@@ -27,16 +27,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AHEAD = 2
-"""Batches decoded or being decoded beyond the one in the forward pass: bounds memory at three batches of uint8 pixels."""
+"""Batches for a GPU that are decoded or being decoded beyond the one in its forward pass."""
+MOST_LANES = 8
+"""Batches in memory at once on a CPU: with more cores, each lane gets several threads."""
 
-
-@dataclass
-class EmbeddingTimes:
-    """Seconds that `run_embedding` spent: `decode` is summed over threads, `wait` and `compute` are of the calling thread."""
-
-    decode: float = 0.0
-    wait: float = 0.0
-    compute: float = 0.0
+Rows = npt.NDArray[np.float32]
 
 
 def run_embedding(
@@ -44,90 +39,150 @@ def run_embedding(
     encoder: "Encoder",
     *,
     batch_size: int | None = None,
-    workers: int = 2,
+    workers: int | None = None,
     exact: bool | None = None,
-    times: EmbeddingTimes | None = None,
-) -> npt.NDArray[np.float32]:
+) -> Rows:
     """(n, dim) float32 embeddings of unit norm, in the order of `photos`; the row of a photo that cannot be read is NaN.
 
-    `exact` decodes every pixel, so that the result is open_clip's own to 1e-4; without it a JPEG may be decoded at the smallest of
-    1, 1/2, 1/4, 1/8 scale that is no smaller than the encoder's input. The default is exact in fp32 only: in bf16 the rounding of
-    the forward pass is the larger difference (ViT-B/32 at 224 px from 96 512² photos: cosine ≥ 0.99998, at most 1.4% of the median
-    distance between two photos), and decoding takes half the time (1.1 ms for 2.2). `times` is added to when given.
+    `workers`: on a CPU, batches worked on at once, each by a thread of its own from file to embedding (default: one for each of
+    torch's threads, at most MOST_LANES); for a GPU, threads that decode. `exact` decodes every pixel, so that the result is
+    open_clip's own to 2e-4; without it a JPEG may be decoded at an eighth to a half of its scale, no smaller than the encoder's
+    input. The default is exact in fp32 only: in bf16 the rounding of the forward pass is the larger difference (ViT-B/32 at 224 px
+    from 96 512² photos: cosine ≥ 0.99998, at most 1.4% of the median distance between two photos).
     """
     size = batch_size or encoder.batch_size
-    if size < 1 or workers < 1:
+    if size < 1 or (workers is not None and workers < 1):
         raise ValueError(f"batch_size is {batch_size} and workers is {workers}; both must be at least 1")
     reduced = not (encoder.precision == "fp32" if exact is None else exact)
-    times = times if times is not None else EmbeddingTimes()
     out = np.full((len(photos), encoder.dim), np.nan, dtype=np.float32)
     done = 0
     report("Embedding", done, len(photos))
-    for pixels, readable in _batches(photos, encoder, size, workers, reduced, times):
-        started = perf_counter()
-        rows = np.flatnonzero(readable)
-        if len(rows):
-            chosen = pixels if len(rows) == len(readable) else pixels[torch.from_numpy(rows)]
-            out[done + rows] = encoder.encode_pixels(chosen)
-        times.compute += perf_counter() - started
-        done += len(readable)
+    batches = _in_lanes if encoder.device == "cpu" else _decoded_ahead
+    for rows in batches(photos, encoder, size, workers, reduced, current()):
+        out[done : done + len(rows)] = rows
+        done += len(rows)
         report("Embedding", done, len(photos))
     if unreadable := int(np.isnan(out[:, 0]).sum()):
         logger.warning("%d of %d photos could not be read and have no embedding.", unreadable, len(photos))
     return out
 
 
-def _batches(
-    photos: Sequence[Photo], encoder: "Encoder", size: int, workers: int, reduced: bool, times: EmbeddingTimes
-) -> Iterator[tuple[torch.Tensor, npt.NDArray[np.bool_]]]:
-    """(pixels, readable) of each batch in turn, decoded by `workers` threads while the caller is busy with earlier ones."""
-    waiting: deque[tuple[torch.Tensor, npt.NDArray[np.bool_], list[Future[float]]]] = deque()
-    pinned = encoder.device.startswith("cuda")
+def _in_lanes(
+    photos: Sequence[Photo], encoder: "Encoder", size: int, workers: int | None, reduced: bool, phases: Phases
+) -> Iterator[Rows]:
+    """Embeddings of each batch in turn. Each lane decodes and computes its own batches, on its own share of torch's threads.
+
+    Cores that work on different photos never wait for each other. Several threads on one forward pass do, at every layer, and decoding
+    beside it keeps one of them away: `bench_embedding` has both ways.
+    """
+    threads = torch.get_num_threads()
+    lanes = max(1, min(workers or threads, MOST_LANES, -(-len(photos) // size)))
+
+    def one(start: int) -> Rows:
+        pixels = encoder.input.empty(len(photos[start : start + size]))
+        readable = _fill(photos[start : start + size], pixels, 0, 1, encoder, reduced, phases)
+        return _encoded(pixels, readable, encoder, phases)
+
+    with torch_threads(max(1, threads // lanes)) as limit, _pool(lanes, limit) as pool:
+        yield from _in_order(pool, one, range(0, len(photos), size), lanes)
+
+
+def _decoded_ahead(
+    photos: Sequence[Photo], encoder: "Encoder", size: int, workers: int | None, reduced: bool, phases: Phases
+) -> Iterator[Rows]:
+    """Embeddings of each batch in turn: threads decode the next batches into page-locked memory while the device computes."""
+    workers = workers or min(16, torch.get_num_threads())
+    waiting: deque[tuple[torch.Tensor, list[Future[npt.NDArray[np.bool_]]]]] = deque()
     starts = iter(range(0, len(photos), size))
 
     def submit(pool: ThreadPoolExecutor) -> None:
-        start = next(starts, None)
-        if start is None:
+        if (start := next(starts, None)) is None:
             return
         some = photos[start : start + size]
-        pixels, readable = encoder.input.empty(len(some), pinned=pinned), np.zeros(len(some), dtype=np.bool_)
-        jobs = [pool.submit(_fill, some, pixels, readable, i, workers, encoder, reduced) for i in range(workers)]
-        waiting.append((pixels, readable, jobs))
+        pixels = encoder.input.empty(len(some), pinned=encoder.device.startswith("cuda"))
+        jobs = [pool.submit(_fill, some, pixels, i, workers, encoder, reduced, phases) for i in range(workers)]
+        waiting.append((pixels, jobs))
 
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="facestats-decode")
-    try:
+    with torch_threads(1) as limit, _pool(workers, limit) as pool:
         for _ in range(AHEAD):
             submit(pool)
         while waiting:
-            started = perf_counter()
-            pixels, readable, jobs = waiting.popleft()
-            times.decode += sum(job.result() for job in jobs)
-            times.wait += perf_counter() - started
+            pixels, jobs = waiting.popleft()
+            readable = np.logical_or.reduce([job.result() for job in jobs])
             submit(pool)
-            yield pixels, readable
+            yield _encoded(pixels, readable, encoder, phases)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[int], Rows], starts: Iterable[int], ahead: int
+) -> Iterator[Rows]:
+    """work(start) of each start in turn, `ahead` of them at once."""
+    waiting: deque[Future[Rows]] = deque()
+    for start in starts:
+        waiting.append(pool.submit(work, start))
+        if len(waiting) >= 2 * ahead:  # results are small: a lane never waits for a slower one
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+@contextmanager
+def torch_threads(n: int) -> Iterator[Callable[[], None]]:
+    """Gives what a new thread has to call to have `n` of torch's threads for itself; puts the number for later threads back at the end.
+
+    torch keeps it for each thread, and the last one set also as what threads begin with.
+    """
+    before = torch.get_num_threads()
+    try:
+        yield lambda: torch.set_num_threads(n)
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _pool(workers: int, initializer: Callable[[], None]) -> Iterator[ThreadPoolExecutor]:
+    """Threads that are gone when the block ends, however it ends; what has not begun by then is not begun."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="facestats-embed", initializer=initializer)
+    try:
+        yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _encoded(pixels: torch.Tensor, readable: npt.NDArray[np.bool_], encoder: "Encoder", phases: Phases) -> Rows:
+    """(n, dim) embeddings of a batch, NaN where a photo was not readable."""
+    out = np.full((len(pixels), encoder.dim), np.nan, dtype=np.float32)
+    rows = np.flatnonzero(readable)
+    if len(rows):
+        with phases.timing("compute"):
+            chosen = pixels if len(rows) == len(readable) else pixels[torch.from_numpy(rows)]
+            out[rows] = encoder.encode_pixels(chosen)
+    return out
 
 
 def _fill(
     photos: Sequence[Photo],
     pixels: torch.Tensor,
-    readable: npt.NDArray[np.bool_],
     first: int,
     step: int,
     encoder: "Encoder",
     reduced: bool,
-) -> float:
-    """Decode every `step`-th photo from `first` on into its place; returns the seconds it took."""
-    started = perf_counter()
-    places = pixels.numpy()
+    phases: Phases,
+) -> npt.NDArray[np.bool_]:
+    """Decode every `step`-th photo from `first` on into its place; which ones could be read."""
+    places, readable = pixels.numpy(), np.zeros(len(photos), dtype=np.bool_)
     for i in range(first, len(photos), step):
+        phases.count()
         try:
-            places[i] = encoder.input.read(photos[i], reduced=reduced)
+            with phases.timing("read"):
+                photo = photos[i]
+                data = photo.read_bytes() if isinstance(photo, Path) else photo
+            with phases.timing("decode"):
+                places[i] = encoder.input.read(data, reduced=reduced)
         except (OSError, ImageProblem):  # the row stays NaN; which photos and why is known from ingest and preproc
             continue
         readable[i] = True
-    return perf_counter() - started
+    return readable
 
 
 def extract_embedding(image: Photo, encoder: "Encoder") -> npt.NDArray[np.float32]:
@@ -147,7 +202,7 @@ def extract_clip_embeddings(
     encoder: "Encoder",
     *,
     batch_size: int | None = None,
-    workers: int = 2,
+    workers: int | None = None,
 ) -> pl.DataFrame:
     """filename: str, embedding: Array(f32, dim), null where the file is no readable photo.
 

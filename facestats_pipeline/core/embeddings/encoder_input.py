@@ -1,7 +1,9 @@
 """An encoder's own preprocessing, in two parts: pixels per photo (in any thread), then numbers per batch (where the model is).
 
-The first part is open_clip's transform up to its conversion to a tensor, so the pixels are its pixels exactly. Its second part works
-on one photo at a time in float32; here a batch stays uint8, a quarter of the bytes, until it is on the device.
+The first part is open_clip's transform up to its conversion to a tensor. Square pictures, as the pipeline makes them, go past Pillow
+where the transform does no more than shrink them bicubically: the pixels are then Pillow's but for one or two levels in 0.5% of
+them, embeddings agree to 2e-4 (cosine ≥ 0.999999), and it takes a fifth of the time (512² → 112²: 0.7 ms for 2.7). The second part
+works on one photo at a time in float32; here a batch stays uint8, a quarter of the bytes, until it is on the device.
 """
 
 from collections.abc import Callable
@@ -9,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
-from facestats_pipeline.core.images.images import decode_image
+from facestats_pipeline.core.images.images import decode
+from facestats_pipeline.core.images.resampling import Pixels, resize
 
 Photo = Path | bytes | Image.Image
 """A photo as a file, as a file's bytes, or decoded."""
-
-Pixels = npt.NDArray[np.uint8]
 
 
 class EncoderInput:
@@ -36,21 +36,33 @@ class EncoderInput:
         self.mean = tuple(float(value) for value in steps[-1].mean)
         self.std = tuple(float(value) for value in steps[-1].std)
 
+    @property
+    def _only_shrinks(self) -> bool:
+        """Whether a square picture is brought to the input by one bicubic resize."""
+        if [type(step).__name__ for step in self._spatial] != ["Resize", "CenterCrop", "MaybeConvertMode"]:
+            return False
+        shrink: Any = self._spatial[0]
+        return self.height == self.width == shrink.size and str(shrink.interpolation.value) == "bicubic"
+
     def pixels(self, image: Image.Image) -> Pixels:
-        """(height, width, 3) RGB of one picture."""
+        """(height, width, 3) RGB of one picture, by open_clip's own steps."""
         for step in self._spatial:
             image = step(image)
         return np.asarray(image)
 
     def read(self, photo: Photo, *, reduced: bool = False) -> Pixels:
-        """`pixels` of a photo in any form; `reduced` lets a JPEG be decoded at 1/2, 1/4 or 1/8 scale, no smaller than the input.
+        """(height, width, 3) RGB of a photo in any form; `reduced` lets a JPEG be decoded at 1/8 to 4/8 scale, no smaller than the input.
 
         Raises OSError (a path that cannot be read) and images.ImageProblem (bytes that are no usable photo).
         """
         if isinstance(photo, Image.Image):
             return self.pixels(photo)
         data = photo.read_bytes() if isinstance(photo, Path) else photo
-        return self.pixels(decode_image(data, min_side=max(self.height, self.width) if reduced else None))
+        decoded = decode(data, min_side=max(self.height, self.width) if reduced else None)
+        rows, columns = decoded.pixels.shape[:2]
+        if rows == columns and self._only_shrinks:
+            return resize(decoded.pixels, self.width, self.height)
+        return self.pixels(decoded.image)
 
     def empty(self, n: int, *, pinned: bool = False) -> torch.Tensor:
         """Room for `n` photos: (n, height, width, 3) uint8, in page-locked memory when it is to be copied to a GPU."""

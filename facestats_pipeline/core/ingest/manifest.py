@@ -9,6 +9,7 @@ import polars as pl
 from facestats_pipeline.core.images.images import ImageProblem, inspect_image
 from facestats_pipeline.core.ingest.identity import PhotoChanged
 from facestats_pipeline.core.ingest.sources import Sources
+from facestats_pipeline.core.phases import Phases, current
 from facestats_pipeline.core.progress import track
 
 MANIFEST_SCHEMA: dict[str, pl.DataType] = {
@@ -45,6 +46,7 @@ def build_manifest(
     is said of each photo's source, licence and consent. Photos that `previous` holds as inspected are not read again.
     """
     known = _inspected_before(previous)
+    phases = current()
 
     def one(row: dict[str, Any]) -> dict[str, Any]:
         if row["state"] != "ok":
@@ -54,7 +56,7 @@ def build_manifest(
         elif row["image_id"] in known:
             found = known[row["image_id"]]
         else:
-            found = _inspect(lambda: read(row["filename"], row["image_id"]), max_pixels)
+            found = _inspect(lambda: read(row["filename"], row["image_id"]), max_pixels, phases)
         return {name: row.get(name) for name in MANIFEST_SCHEMA} | sources.of(row["filename"]) | found
 
     rows = inventory.to_dicts()
@@ -77,9 +79,13 @@ def _inspected_before(previous: pl.DataFrame | None) -> dict[str, dict[str, Any]
     return {row["image_id"]: {name: row[name] for name in _INSPECTED} for row in inspected.iter_rows(named=True)}
 
 
-def _inspect(read: Callable[[], bytes], max_pixels: int) -> dict[str, Any]:
+def _inspect(read: Callable[[], bytes], max_pixels: int, phases: Phases) -> dict[str, Any]:
+    phases.count()
     try:
-        info = inspect_image(read(), max_pixels=max_pixels)
+        with phases.timing("read"):
+            data = read()
+        with phases.timing("decode"):
+            info = inspect_image(data, max_pixels=max_pixels)
     except ImageProblem as problem:
         return {"status": problem.status, "reason": problem.reason}
     except PhotoChanged as problem:

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from facestats_pipeline.core.images.images import Transform, compose
+from facestats_pipeline.core.images.resampling import Pixels, resize
 from facestats_pipeline.core.preproc.faces import Face
 
-Pixels = npt.NDArray[np.uint8]
 _SOFT_PX: Final = 64
 
 # Median of this project's landmarks (FaceDetector.detect) in 2,996 of the 3,000 FairFace photos (224×224, FairFace's own padding of
@@ -48,13 +48,13 @@ def face_transform(face: Face, size: int = 512) -> Transform:
     return similarity(face.landmarks, TEMPLATE * size)
 
 
-def warp(image: Image.Image, transform: Transform, size: int) -> Image.Image:
-    """`image` seen through a similarity transform, as size×size RGB; parts that it does not show are its soft reflection.
+def warp(pixels: Pixels, transform: Transform, size: int) -> Pixels:
+    """RGB pixels (h, w, 3) seen through a similarity transform, as (size, size, 3); parts that they do not show are a soft reflection.
 
-    Shrinking is done first, by Lanczos over the needed part of the picture, so that a large face does not alias; what is left for
-    the bicubic warp is rotation at a scale of one.
+    Shrinking is done first, with antialiasing over the needed part of the picture, so that a large face does not alias; what is left
+    for the bicubic warp is rotation at a scale of one.
     """
-    width, height = image.size
+    height, width = pixels.shape[:2]
     scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
     corners = np.array([(0, 0), (size, 0), (0, size), (size, size)], dtype=np.float64)
     back = np.linalg.inv(transform[:, :2])
@@ -62,24 +62,22 @@ def warp(image: Image.Image, transform: Transform, size: int) -> Image.Image:
     spare = 3 / min(scale, 1.0)
     left, top = (int(v) for v in np.clip(np.floor(seen.min(axis=0) - spare), 0, (width - 1, height - 1)))
     right, bottom = (int(v) for v in np.clip(np.ceil(seen.max(axis=0) + spare), (left + 1, top + 1), (width, height)))
-    box = (left, top, right, bottom)
+    part = pixels[top:bottom, left:right]
     part_size = (right - left, bottom - top)
     if scale < 1.0:
         part_size = (max(1, round(part_size[0] * scale)), max(1, round(part_size[1] * scale)))
-        part = image.resize(part_size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
-    else:
-        part = image.crop(box)
+        part = resize(part, *part_size)
     sx, sy = (right - left) / part_size[0], (bottom - top) / part_size[1]
     from_part = compose(transform, np.array([[sx, 0, left], [0, sy, top]], dtype=np.float64))
     matrix = from_part.copy()  # OpenCV puts pixel centres at whole numbers, this module at halves
     matrix[:, 2] += from_part[:, :2] @ (0.5, 0.5) - 0.5
     warped = cv2.warpAffine(
-        np.asarray(part), matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+        np.ascontiguousarray(part), matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
     )
     out: Pixels = np.asarray(warped, dtype=np.uint8)
     if seen.min() < 0 or (seen.max(axis=0) > (width, height)).any():
         out = _soften_outside(out, matrix, part_size, size)
-    return Image.fromarray(out)
+    return out
 
 
 def _soften_outside(out: Pixels, matrix: Transform, part_size: tuple[int, int], size: int) -> Pixels:
@@ -103,4 +101,4 @@ def align_face(image: Image.Image, face: Face, *, size: int = 512) -> tuple[Imag
     Raises ValueError when the landmarks coincide.
     """
     transform = face_transform(face, size)
-    return warp(image, transform, size), transform
+    return Image.fromarray(warp(np.asarray(image), transform, size)), transform

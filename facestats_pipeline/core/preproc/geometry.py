@@ -15,7 +15,8 @@ import numpy.typing as npt
 import polars as pl
 
 from facestats_pipeline.core.images.image_files import ImageProblem
-from facestats_pipeline.core.images.images import decode_image
+from facestats_pipeline.core.images.images import decode
+from facestats_pipeline.core.phases import current
 from facestats_pipeline.core.preproc import face_mesh as mesh
 from facestats_pipeline.core.preproc.face_landmarks import FaceLandmarks
 from facestats_pipeline.core.progress import track
@@ -171,8 +172,13 @@ def face_geometry(photos: Iterable[tuple[str, str, Path | bytes]], landmarker: L
 
 
 def _measured(jpeg: Path | bytes, landmarker: Landmarker) -> dict[str, Any]:
+    phases = current()
+    phases.count()
     try:
-        rgb = np.asarray(decode_image(jpeg.read_bytes() if isinstance(jpeg, Path) else jpeg))
+        with phases.timing("read"):
+            data = jpeg.read_bytes() if isinstance(jpeg, Path) else jpeg
+        with phases.timing("decode"):
+            rgb = decode(data).pixels
     except ImageProblem as problem:
         return {"status": problem.status, "reason": problem.reason}
     except OSError as error:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from PIL import Image
 
 from facestats_pipeline.core.images.images import (
     MAX_PIXELS,
@@ -30,6 +29,7 @@ from facestats_pipeline.core.images.images import (
     invert,
 )
 from facestats_pipeline.core.ingest.identity import PhotosUnavailable
+from facestats_pipeline.core.phases import Phases, current
 from facestats_pipeline.core.preproc.alignment import TEMPLATE, face_transform, warp
 from facestats_pipeline.core.preproc.detection import SURE_SCORE, FaceDetector, single_threaded_opencv
 from facestats_pipeline.core.preproc.faces import Face
@@ -38,7 +38,7 @@ from facestats_pipeline.core.progress import track
 Photo = tuple[str, str, Callable[[], bytes] | Path]
 """image_id, filename, and where the photo's bytes come from."""
 
-_METHOD = 2  # raised when the code changes what bytes come out; makes every preprocessed photo stale
+_METHOD = 3  # raised when the code changes what bytes come out; makes every preprocessed photo stale
 
 PREPROC_SCHEMA = pl.Schema(
     {
@@ -111,10 +111,11 @@ def _in_order(
     photos: Iterable[Photo], settings: PreprocSettings, detector: FaceDetector | None, workers: int
 ) -> Iterator[Preprocessed]:
     waiting: deque[Future[Preprocessed]] = deque()
+    phases = current()
     with single_threaded_opencv(), ThreadPoolExecutor(max(1, workers), thread_name_prefix="preproc") as pool:
         try:
             for photo in photos:
-                waiting.append(pool.submit(preprocess_photo, photo, settings, detector))
+                waiting.append(pool.submit(preprocess_photo, photo, settings, detector, phases))
                 if len(waiting) >= 2 * max(1, workers):
                     yield waiting.popleft().result()
             while waiting:
@@ -124,9 +125,13 @@ def _in_order(
                 future.cancel()
 
 
-def preprocess_photo(photo: Photo, settings: PreprocSettings, detector: FaceDetector | None) -> Preprocessed:
-    """One photo; every problem with it becomes the row's status and reason."""
+def preprocess_photo(
+    photo: Photo, settings: PreprocSettings, detector: FaceDetector | None, phases: Phases | None = None
+) -> Preprocessed:
+    """One photo; every problem with it becomes the row's status and reason. Its seconds are added to `phases`."""
     image_id, filename, source = photo
+    phases = phases or current()
+    phases.count()
     name = detector.name if detector is not None else "none"
     row: dict[str, Any] = dict.fromkeys(PREPROC_SCHEMA)
     row |= {
@@ -137,7 +142,8 @@ def preprocess_photo(photo: Photo, settings: PreprocSettings, detector: FaceDete
         "reason": "",
     }
     try:
-        data = _read_file(source, settings.max_bytes) if isinstance(source, Path) else source()
+        with phases.timing("read"):
+            data = _read_file(source, settings.max_bytes) if isinstance(source, Path) else source()
     except PhotosUnavailable:
         raise
     except ImageProblem as problem:
@@ -147,7 +153,7 @@ def preprocess_photo(photo: Photo, settings: PreprocSettings, detector: FaceDete
         row |= {"status": "unreadable", "reason": f"the file could not be read: {what}"}
         return Preprocessed(image_id, filename, None, row)
     try:
-        jpeg, facts = _preprocess(data, settings, detector)
+        jpeg, facts = _preprocess(data, settings, detector, phases)
     except ImageProblem as problem:
         return Preprocessed(image_id, filename, None, row | {"status": problem.status, "reason": problem.reason})
     return Preprocessed(image_id, filename, jpeg, row | facts)
@@ -163,20 +169,34 @@ def _read_file(path: Path, max_bytes: int) -> bytes:
     return path.read_bytes()
 
 
-def _preprocess(data: bytes, settings: PreprocSettings, detector: FaceDetector | None) -> tuple[bytes, dict[str, Any]]:
-    decoded = decode(data, min_side=settings.size, max_pixels=settings.max_pixels)
-    to_photo = invert(decoded.transform)
-    faces = detector.detect(np.asarray(decoded.image)) if detector is not None else []
+def _preprocess(
+    data: bytes, settings: PreprocSettings, detector: FaceDetector | None, phases: Phases
+) -> tuple[bytes, dict[str, Any]]:
+    with phases.timing("decode"):
+        decoded = decode(data, min_side=settings.size, max_pixels=settings.max_pixels)
+    with phases.timing("compute"):
+        faces = detector.detect(decoded.pixels) if detector is not None else []
     good = [face for face in faces if face.score >= settings.min_face_score]
-    face = max(good, key=lambda each: each.area).moved(to_photo) if good else None
-    if face is not None and settings.align:
-        image, transform = _aligned(data, decoded, face, settings)
-    else:
-        image, fitting = fit_square(decoded.image, settings.size, settings.fit)
-        transform = compose(fitting, decoded.transform)
+    face = max(good, key=lambda each: each.area).moved(invert(decoded.transform)) if good else None
+    whole = face_transform(face, settings.size) if face is not None and settings.align else None
+    if whole is not None and _wants_more(decoded, whole):
+        with phases.timing("decode"):
+            decoded = _larger(data, decoded, whole, settings)
+    with phases.timing("compute"):
+        if whole is not None:
+            transform = whole
+            pixels = warp(decoded.pixels, compose(transform, invert(decoded.transform)), settings.size)
+        else:
+            pixels, fitting = fit_square(decoded.pixels, settings.size, settings.fit)
+            transform = compose(fitting, decoded.transform)
+        return encode_jpeg(pixels, settings.quality), _facts(faces, len(good), face, transform, detector is not None)
+
+
+def _facts(faces: list[Face], good: int, face: Face | None, transform: Transform, looked: bool) -> dict[str, Any]:
+    """What the row says of the faces: all that were seen, how many of them are good, and the one that was used (in photo px)."""
     facts: dict[str, Any] = {"status": "ok", "transform": transform.reshape(6).tolist()}
-    if detector is not None:
-        facts["face_count"] = len(good)
+    if looked:
+        facts["face_count"] = good
     if face is not None:
         placed = face.moved(transform)
         facts |= {
@@ -191,18 +211,21 @@ def _preprocess(data: bytes, settings: PreprocSettings, detector: FaceDetector |
             "face_score": best,
             "reason": f"no sure face: the best candidate scores {best:.2f}",
         }
-    elif detector is not None:
+    elif looked:
         facts |= {"status": "no_face", "reason": "no face was found"}
-    return encode_jpeg(image, settings.quality), facts
+    return facts
 
 
-def _aligned(
-    data: bytes, decoded: DecodedImage, face: Face, settings: PreprocSettings
-) -> tuple[Image.Image, Transform]:
-    """The aligned picture of a face given in photo px, and the transform; decoded again, larger, for a small face in a large photo."""
-    transform = face_transform(face, settings.size)
-    scale = math.sqrt(abs(float(np.linalg.det(transform[:, :2]))))
-    if decoded.reduced and scale > decoded.scale:
-        short = min(decoded.info.width, decoded.info.height)
-        decoded = decode(data, min_side=math.ceil(short * min(1.0, scale)), max_pixels=settings.max_pixels)
-    return warp(decoded.image, compose(transform, invert(decoded.transform)), settings.size), transform
+def _wants_more(decoded: DecodedImage, transform: Transform) -> bool:
+    """Whether a small face in a large photo was decoded smaller than its aligned picture needs."""
+    return decoded.reduced and _scale(transform) > decoded.scale
+
+
+def _larger(data: bytes, decoded: DecodedImage, transform: Transform, settings: PreprocSettings) -> DecodedImage:
+    """The photo decoded again, as large as the aligned picture needs."""
+    short = min(decoded.info.width, decoded.info.height)
+    return decode(data, min_side=math.ceil(short * min(1.0, _scale(transform))), max_pixels=settings.max_pixels)
+
+
+def _scale(transform: Transform) -> float:
+    return math.sqrt(abs(float(np.linalg.det(transform[:, :2]))))

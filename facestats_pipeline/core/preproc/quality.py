@@ -17,6 +17,7 @@ from PIL import Image
 
 from facestats_pipeline.core.images.image_files import ImageProblem, decoder_errors
 from facestats_pipeline.core.images.images import Transform, invert
+from facestats_pipeline.core.phases import Phases, current
 from facestats_pipeline.core.progress import track
 
 QUALITY_SCHEMA = pl.Schema(
@@ -101,24 +102,35 @@ def image_quality(
         name: (width, height)
         for name, width, height in manifest_sizes.select("image_id", "width", "height").iter_rows()
     }
+    phases = current()
     rows = [
-        {"image_id": image_id, "filename": filename, **_pixels(jpeg), **_pose(faces.get(image_id), sizes.get(image_id))}
+        {
+            "image_id": image_id,
+            "filename": filename,
+            **_pixels(jpeg, phases),
+            **_pose(faces.get(image_id), sizes.get(image_id)),
+        }
         for image_id, filename, jpeg in track(photos, "Image quality")
     ]
     return pl.DataFrame(rows, schema=QUALITY_SCHEMA)
 
 
-def _pixels(jpeg: Path | bytes) -> dict[str, Any]:
+def _pixels(jpeg: Path | bytes, phases: Phases) -> dict[str, Any]:
+    phases.count()
     try:
-        luma = luma_of(jpeg)
+        with phases.timing("read"):
+            data = jpeg.read_bytes() if isinstance(jpeg, Path) else jpeg
+        with phases.timing("decode"):
+            luma = luma_of(data)
     except (ImageProblem, OSError):
         return {}
-    return {
-        "sharpness": sharpness(luma),
-        "brightness": float(luma.mean()) / 255,
-        "contrast": float(luma.std()) / 255,
-        "phash": perceptual_hash(luma),
-    }
+    with phases.timing("compute"):
+        return {
+            "sharpness": sharpness(luma),
+            "brightness": float(luma.mean()) / 255,
+            "contrast": float(luma.std()) / 255,
+            "phash": perceptual_hash(luma),
+        }
 
 
 def _pose(face: dict[str, Any] | None, size: tuple[int | None, int | None] | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
 
 @shard_table(
     group_name="embeddings",
+    code_version="2",
     kinds={"pytorch", "parquet"},
     metadata=depends_on("encoder.name", "encoder.precision", "weights:encoder", "seed"),
 )

@@ -3,6 +3,7 @@
 import io
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from facestats_pipeline.core.embeddings.embedding import EmbeddingTimes
+from facestats_pipeline.core.embeddings import embedding
 from facestats_pipeline.core.embeddings.encoders import (
     Encoder,
     extract_clip_embeddings,
@@ -22,6 +23,7 @@ from facestats_pipeline.core.embeddings.encoders import (
 )
 from facestats_pipeline.core.embeddings.open_clip_compat import import_open_clip, quiet
 from facestats_pipeline.core.images.images import ImageProblem
+from facestats_pipeline.core.phases import measuring
 from facestats_pipeline.core.progress import listening
 
 
@@ -132,13 +134,14 @@ def test_progress_counts_photos(encoder: Encoder, paths: list[Path]) -> None:
     assert reports == [("Embedding", done, 11) for done in (0, 4, 8, 11)]
 
 
+@pytest.mark.parametrize("way", ["_in_lanes", "_decoded_ahead"])
 def test_decoding_runs_a_bounded_number_of_batches_ahead(
-    encoder: Encoder, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+    encoder: Encoder, paths: list[Path], monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     read, encode, lock = encoder.input.read, encoder.encode_pixels, threading.Lock()
     decoded, encoded, lead = 0, 0, []
 
-    def counting_read(photo: Path, *, reduced: bool = False) -> np.ndarray:
+    def counting_read(photo: bytes, *, reduced: bool = False) -> np.ndarray:
         nonlocal decoded
         with lock:
             decoded += 1
@@ -154,22 +157,45 @@ def test_decoding_runs_a_bounded_number_of_batches_ahead(
 
     monkeypatch.setattr(encoder.input, "read", counting_read)
     monkeypatch.setattr(encoder, "encode_pixels", counting_encode)
-    times = EmbeddingTimes()
-    run_embedding(paths * 10, encoder, batch_size=5, times=times)
+    monkeypatch.setattr(embedding, "_in_lanes", getattr(embedding, way))
+    with measuring() as phases:
+        run_embedding(paths * 10, encoder, batch_size=5, workers=2)
     assert decoded == 110 and max(lead) <= 15
-    assert times.decode > 0 and times.compute > 0
+    assert phases.images == 110
+    assert min(phases.seconds[phase] for phase in ("read", "decode", "compute")) > 0
 
 
-def test_a_failing_forward_pass_ends_the_threads(
+def test_the_way_of_a_gpu_gives_the_same_rows(
     encoder: Encoder, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    photos = [paths[0], b"text", *paths[1:]]
+    in_lanes = run_embedding(photos, encoder, batch_size=3)
+    monkeypatch.setattr(embedding, "_in_lanes", embedding._decoded_ahead)
+    np.testing.assert_allclose(run_embedding(photos, encoder, batch_size=3, workers=3), in_lanes, atol=1e-5)
+
+
+def test_torchs_threads_are_what_they_were(encoder: Encoder, paths: list[Path]) -> None:
+    before = torch.get_num_threads()
+    inside: list[int] = []
+    with ThreadPoolExecutor(1) as later:
+        run_embedding(paths, encoder, batch_size=2, workers=2)
+        inside.append(later.submit(torch.get_num_threads).result())
+    assert [torch.get_num_threads(), *inside] == [before, before]
+
+
+@pytest.mark.parametrize("way", ["_in_lanes", "_decoded_ahead"])
+def test_a_failing_forward_pass_ends_the_threads(
+    encoder: Encoder, paths: list[Path], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(embedding, "_in_lanes", getattr(embedding, way))
+
     def fail(pixels: torch.Tensor) -> np.ndarray:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(encoder, "encode_pixels", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         run_embedding(paths * 10, encoder, batch_size=5)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("facestats-decode")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("facestats-embed")]
 
 
 def test_wrong_sizes_are_named(encoder: Encoder, paths: list[Path]) -> None:

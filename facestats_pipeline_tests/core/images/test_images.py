@@ -1,6 +1,7 @@
 """Decoding: what hostile and odd files become, and that ordinary ones come out upright, over white and unharmed by scaling."""
 
 import io
+import math
 import threading
 import time
 import tracemalloc
@@ -10,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
@@ -25,8 +27,11 @@ from facestats_pipeline.core.images.images import (
     inspect_image,
     invert,
     preprocess_image,
+    to_rgb,
 )
+from facestats_pipeline.core.images.resampling import resize
 from facestats_pipeline_tests import hostile
+from facestats_pipeline_tests.core.images.test_colour import swapped_profile
 
 
 def outcome(data: bytes) -> str:
@@ -200,15 +205,73 @@ def test_scaled_decoding_looks_like_plain_pillow(width: int, height: int) -> Non
 
 
 def test_fit_square_crops_or_pads_and_says_where_things_went() -> None:
-    image = Image.new("RGB", (400, 200), (255, 0, 0))
-    cropped, transform = fit_square(image, 100, "crop")
-    assert cropped.size == (100, 100) and np.asarray(cropped)[..., 0].min() > 250
+    pixels = np.full((200, 400, 3), (255, 0, 0), dtype=np.uint8)
+    cropped, transform = fit_square(pixels, 100, "crop")
+    assert cropped.shape == (100, 100, 3) and cropped[..., 0].min() > 250
     assert transform @ (200, 100, 1) == pytest.approx([50, 50]) and transform @ (100, 0, 1) == pytest.approx([0, 0])
-    padded, transform = fit_square(image, 100, "pad")
-    assert np.asarray(padded)[10, 50].tolist() == [127, 127, 127] and np.asarray(padded)[50, 2, 0] > 250
+    padded, transform = fit_square(pixels, 100, "pad")
+    assert padded[10, 50].tolist() == [127, 127, 127] and padded[50, 2, 0] > 250
     assert transform @ (0, 0, 1) == pytest.approx([0, 25]) and transform @ (400, 200, 1) == pytest.approx([100, 75])
     with pytest.raises(ValueError, match="squash"):
-        fit_square(image, 100, "squash")
+        fit_square(pixels, 100, "squash")
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {"quality": 95}),
+        ("RGB", {"quality": 90, "subsampling": 0}),
+        ("RGB", {"quality": 90, "progressive": True}),
+        ("RGB", {"quality": 90, "keep_rgb": True}),
+        ("L", {"quality": 90}),
+        ("CMYK", {"quality": 90}),
+    ],
+)
+def test_a_whole_jpeg_is_decoded_bit_for_bit_as_by_pillow(mode: str, options: dict[str, object]) -> None:
+    data = hostile.encoded(hostile.picture(np.random.default_rng(8), 203, 117).convert(mode), "JPEG", **options)
+    plain = np.asarray(to_rgb(Image.open(io.BytesIO(data))))
+    assert np.array_equal(decode(data).pixels, plain)
+    assert decode(data).scale == 1
+
+
+def test_what_turbojpeg_has_a_remark_on_is_judged_by_pillow() -> None:
+    """Bytes between the scans are a warning of libjpeg's, and no fault to Pillow: the photo stays usable."""
+    data = hostile.encoded(hostile.picture(np.random.default_rng(9), 64, 48), "JPEG")
+    scan = data.index(b"\xff\xda")
+    noisy = data[:scan] + b"\x11\x22\x33\x44" + data[scan:]
+    with pytest.raises(ValueError, match="xtraneous"):
+        simplejpeg.decode_jpeg(noisy, "RGB")
+    assert np.array_equal(decode(noisy).pixels, decode(data).pixels)
+
+
+@pytest.mark.parametrize("min_side", [1, 25, 26, 60, 75, 99, 100, 101, 150, 200, 300])
+def test_a_scaled_decode_is_never_below_what_was_asked_for(min_side: int) -> None:
+    data = hostile.encoded(hostile.picture(np.random.default_rng(10), 301, 200), "JPEG")
+    decoded = decode(data, min_side=min_side)
+    height, width = decoded.pixels.shape[:2]
+    assert min(height, width) >= min(min_side, 200)
+    assert decoded.scale in (1 / 8, 2 / 8, 3 / 8, 4 / 8, 1)
+    assert (width, height) == (math.ceil(301 * decoded.scale), math.ceil(200 * decoded.scale))
+    assert decoded.reduced == (decoded.scale < 1)
+
+
+def test_a_scaled_decode_keeps_the_colours_of_its_profile() -> None:
+    image = hostile.picture(np.random.default_rng(11), 160, 160)
+    data = hostile.encoded(image, "JPEG", quality=95, icc_profile=swapped_profile())
+    whole, scaled = decode(data).pixels, decode(data, min_side=40).pixels
+    assert scaled.shape == (40, 40, 3)
+    assert np.abs(scaled.mean(axis=(0, 1)) - whole.mean(axis=(0, 1))).max() < 1.5
+    assert np.abs(whole.mean(axis=(0, 1)) - np.asarray(image).mean(axis=(0, 1))).max() > 5, (
+        "a profile that changes much"
+    )
+
+
+@pytest.mark.parametrize("size", [(64, 48), (300, 200), (101, 7)])
+def test_resizing_is_pillows_bicubic_but_for_rounding(size: tuple[int, int]) -> None:
+    image = hostile.picture(np.random.default_rng(12), 128, 96)
+    ours = resize(np.asarray(image), *size).astype(int)
+    plain = np.asarray(image.resize(size, Image.Resampling.BICUBIC)).astype(int)
+    assert ours.shape == plain.shape and np.abs(ours - plain).max() <= 2
 
 
 def test_nothing_of_the_photo_but_its_pixels_is_written() -> None:
