@@ -211,15 +211,15 @@ def show(summary: dict[str, Any]) -> None:
     photos = summary["photos"]
     total = sum(photos.values())
     if summary["made"]:
-        table = Table(title=f"Made in {escape(summary['data_dir'])}", title_justify="left", header_style="bold")
+        title = f"Made in {escape(summary['data_dir'])}; seconds by the clock, and of each phase, summed over threads"
+        table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
         table.add_column("asset")
-        for column in ("shards", "rows", "seconds", *PHASES, "images/s"):
+        for column in ("rows", "seconds", *PHASES, "photos/s"):
             table.add_column(column, justify="right")
         for row in summary["made"]:
             phases = [f"{row[phase]:.1f}" if row.get(phase, 0) >= 0.05 else "" for phase in PHASES]
             speed = f"{row['images_per_second']:.0f}" if "images_per_second" in row else ""
-            counts = (str(row["shards"] or ""), str(row["rows"] or ""), f"{row['seconds']:.1f}")
-            table.add_row(row["asset"], *counts, *phases, speed)
+            table.add_row(row["asset"], str(row["rows"] or ""), f"{row['seconds']:.1f}", *phases, speed)
         out.print(table)
     elif not summary["error"]:
         out.print("Nothing to do: everything is up to date.")

@@ -16,6 +16,7 @@ from facestats_pipeline.core.attributes.probes import train_classifier
 from facestats_pipeline.core.images.images import encode_jpeg
 from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import GENDERS
+from facestats_pipeline.core.phases import current
 from facestats_pipeline.io import io_managers as io
 from facestats_pipeline.io.freshness import ROOT, Node, RecipeBook, inventory_inputs
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START
@@ -230,6 +231,24 @@ def test_jpegs_and_their_table(bench: Bench) -> None:
     assert bench.run(pictures, image_quality, first=KEYS[0], last=KEYS[1]).success
     assert bench.store.jpeg_path(KEYS[1], "shard-00001-b").read_bytes() == b"jpeg of shard-00001-b"
     assert bench.store.scan("image_quality").collect()["bytes"].to_list() == [21] * 4
+
+
+def test_each_shard_tells_where_its_time_went(bench: Bench) -> None:
+    def make(shard: str) -> Photos:
+        current().add("decode", 7.0)
+        current().count(2)
+        return Photos([f"{shard}-a", f"{shard}-b"])
+
+    result = bench.run(photos_asset(make), image_quality, first=KEYS[0], last=KEYS[1])
+    for made in result.asset_materializations_for_node("preproc"):
+        told = {key: value.value for key, value in made.metadata.items()}
+        assert (told["seconds_decode"], told["images"]) == (7.0, 2)
+        assert told["seconds_write"] > 0, "its JPEGs and its table"
+        assert told["images_per_second"] == pytest.approx(2 / told["seconds"], rel=0.2)
+    for made in result.asset_materializations_for_node("image_quality"):
+        told = {key: value.value for key, value in made.metadata.items()}
+        assert told["images"] == told["images_per_second"] == 0, "no image is worked on"
+        assert told["seconds_read"] + told["seconds_compute"] + told["seconds_write"] <= told["seconds"] + 0.01
 
 
 def test_jpegs_that_no_row_names_are_removed(bench: Bench) -> None:

@@ -56,13 +56,15 @@ class EncoderInput:
         Raises OSError (a path that cannot be read) and images.ImageProblem (bytes that are no usable photo).
         """
         if isinstance(photo, Image.Image):
-            return self.pixels(photo)
-        data = photo.read_bytes() if isinstance(photo, Path) else photo
-        decoded = decode(data, min_side=max(self.height, self.width) if reduced else None)
-        rows, columns = decoded.pixels.shape[:2]
-        if rows == columns and self._only_shrinks:
-            return resize(decoded.pixels, self.width, self.height)
-        return self.pixels(decoded.image)
+            if photo.mode != "RGB":
+                return self.pixels(photo)
+            pixels: Pixels = np.array(photo)
+        else:
+            data = photo.read_bytes() if isinstance(photo, Path) else photo
+            pixels = decode(data, min_side=max(self.height, self.width) if reduced else None).pixels
+        if pixels.shape[0] == pixels.shape[1] and self._only_shrinks:
+            return resize(pixels, self.width, self.height)
+        return self.pixels(photo if isinstance(photo, Image.Image) else Image.fromarray(pixels))
 
     def empty(self, n: int, *, pinned: bool = False) -> torch.Tensor:
         """Room for `n` photos: (n, height, width, 3) uint8, in page-locked memory when it is to be copied to a GPU."""

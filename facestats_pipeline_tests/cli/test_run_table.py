@@ -1,0 +1,49 @@
+"""The table that `facestats run` ends with: where the time of each asset went."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from facestats_pipeline.cli import run
+
+
+def test_phases_and_speed_are_of_what_was_worked_on() -> None:
+    told = {"images": 50.0, "seconds": 4.0, "seconds_decode": 3.123, "seconds_write": 0.5}
+    assert run.phases_of(told) == {"read": 0.0, "decode": 3.12, "compute": 0.0, "write": 0.5, "images_per_second": 12.5}
+    assert "images_per_second" not in run.phases_of({**told, "images": 0.0}), "every row was taken over"
+    assert run.phases_of({}) == {}, "an asset without shards"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setattr(run, "out", Console(file=io.StringIO(), width=width))
+    phases = {"read": 0.1, "decode": 120.0, "compute": 1234.5, "write": 12.0, "images_per_second": 187.2}
+    made: list[dict[str, Any]] = [
+        {"asset": "attractiveness_with_attributes", "shards": 12, "rows": 24_576, "seconds": 1300.0, **phases},
+        {"asset": "composites", "shards": 0, "rows": 0, "seconds": 3.0},
+    ]
+    photos = {"ok": 24_576}
+    run.show(
+        {
+            "made": made,
+            "data_dir": "D",
+            "photos": photos,
+            "discovered": photos,
+            "withheld": 0,
+            "skipped": {},
+            "failed_checks": [],
+            "encoder": "facestats-mini",
+            "seconds": 1303.0,
+            "error": "",
+        }
+    )
+    lines = run.out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    row = next(line for line in lines if "attractiveness_with" in line)
+    assert row.split() == [
+        "attractiveness_with_attributes",
+        *("24576", "1300.0", "0.1", "120.0", "1234.5", "12.0", "187"),
+    ]
+    assert max(map(len, lines)) <= width
+    print("\n".join(lines))
