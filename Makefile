@@ -36,6 +36,7 @@ docs: setup                               ## write the generated parts of docs/ 
 	$(BIN)/python docs/generate.py
 
 bench: setup                              ## ratios, side by side in one run
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m facestats_pipeline_tests.benchmarks
 
 audit: setup                              ## dependencies: consistent, licences, known vulnerabilities (asks PyPI's advisory service)

@@ -212,7 +212,9 @@ def show(summary: dict[str, Any]) -> None:
     total = sum(photos.values())
     if summary["made"]:
         title = f"Made in {escape(summary['data_dir'])}; seconds by the clock, and of each phase, summed over threads"
-        table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+        table = Table(
+            title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, collapse_padding=True
+        )
         table.add_column("asset")
         for column in ("rows", "seconds", *PHASES, "photos/s"):
             table.add_column(column, justify="right")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image
 
 from facestats_pipeline.core.images.images import decode, encode_jpeg, fit_square
@@ -90,6 +91,7 @@ def main() -> None:
             for a, b in zip(ours(some, 1), map(pillow_alone, some), strict=True)
         ]
         print(f"SSIM to it: median {np.median(alike):.4f}, least {min(alike):.4f}")
+        torch.set_num_threads(1)
         decoded = [decode(data, min_side=512).pixels for data in some]
         small = [fit_square(pixels)[0] for pixels in decoded]
         compare(

@@ -20,6 +20,7 @@ from facestats_pipeline.core.ingest.identity import decode_filename, encode_file
 from facestats_pipeline.core.ingest.inventory import scan_folder
 from facestats_pipeline.core.phases import Phases, current
 from facestats_pipeline.core.progress import report
+from facestats_pipeline.core.single_thread import torch_threads
 
 if TYPE_CHECKING:
     from facestats_pipeline.core.embeddings.encoders import Encoder
@@ -124,19 +125,6 @@ def _in_order(
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-@contextmanager
-def torch_threads(n: int) -> Iterator[Callable[[], None]]:
-    """Gives what a new thread has to call to have `n` of torch's threads for itself; puts the number for later threads back at the end.
-
-    torch keeps it for each thread, and the last one set also as what threads begin with.
-    """
-    before = torch.get_num_threads()
-    try:
-        yield lambda: torch.set_num_threads(n)
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

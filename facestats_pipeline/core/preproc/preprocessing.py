@@ -34,6 +34,7 @@ from facestats_pipeline.core.preproc.alignment import TEMPLATE, face_transform, 
 from facestats_pipeline.core.preproc.detection import SURE_SCORE, FaceDetector, single_threaded_opencv
 from facestats_pipeline.core.preproc.faces import Face
 from facestats_pipeline.core.progress import track
+from facestats_pipeline.core.single_thread import torch_threads
 
 Photo = tuple[str, str, Callable[[], bytes] | Path]
 """image_id, filename, and where the photo's bytes come from."""
@@ -112,7 +113,11 @@ def _in_order(
 ) -> Iterator[Preprocessed]:
     waiting: deque[Future[Preprocessed]] = deque()
     phases = current()
-    with single_threaded_opencv(), ThreadPoolExecutor(max(1, workers), thread_name_prefix="preproc") as pool:
+    with (
+        single_threaded_opencv(),
+        torch_threads(1) as limit,
+        ThreadPoolExecutor(max(1, workers), thread_name_prefix="preproc", initializer=limit) as pool,
+    ):
         try:
             for photo in photos:
                 waiting.append(pool.submit(preprocess_photo, photo, settings, detector, phases))
