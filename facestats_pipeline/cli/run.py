@@ -211,12 +211,12 @@ def show(summary: dict[str, Any]) -> None:
     photos = summary["photos"]
     total = sum(photos.values())
     if summary["made"]:
-        title = f"Made in {escape(summary['data_dir'])}; seconds by the clock, and of each phase, summed over threads"
+        title = f"Made in {escape(summary['data_dir'])}; seconds, those of phases summed over threads"
         table = Table(
             title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, collapse_padding=True
         )
         table.add_column("asset")
-        for column in ("rows", "seconds", *PHASES, "photos/s"):
+        for column in ("rows", "clock", *PHASES, "photos/s"):
             table.add_column(column, justify="right")
         for row in summary["made"]:
             phases = [f"{row[phase]:.1f}" if row.get(phase, 0) >= 0.05 else "" for phase in PHASES]

@@ -51,7 +51,7 @@ class Graphed:
 
     def _record(self, batch: torch.Tensor) -> None:
         given = batch.clone(memory_format=torch.preserve_format)
-        aside = torch.cuda.Stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(WARM_UP):

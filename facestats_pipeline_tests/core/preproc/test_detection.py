@@ -167,8 +167,8 @@ def test_the_warp_puts_a_dot_where_the_transform_says(scale: float, angle: float
     radius = 6 / scale
     rows, columns = np.indices((700, 900)) + 0.5
     blob = 255 * np.exp(-((columns - dot[0]) ** 2 + (rows - dot[1]) ** 2) / (2 * radius**2))
-    image = Image.fromarray(np.repeat(blob.astype(np.uint8)[..., None], 3, axis=2))
-    out = np.asarray(warp(image, transform, 128), dtype=float)[..., 0]
+    pixels = np.repeat(blob.astype(np.uint8)[..., None], 3, axis=2)
+    out = warp(pixels, transform, 128).astype(float)[..., 0]
     out[out < 10] = 0
     rows, columns = np.indices(out.shape) + 0.5
     assert ((columns * out).sum() / out.sum(), (rows * out).sum() / out.sum()) == pytest.approx((70, 55), abs=0.1)

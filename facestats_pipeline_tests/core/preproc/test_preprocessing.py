@@ -154,8 +154,9 @@ def test_real_landmarks_are_exact_through_the_transform(shared_data: Path, detec
     transform = np.array(done.row["transform"]).reshape(2, 3)
     mapped = face.landmarks @ transform[:, :2].T + transform[:, 2]
     assert np.array(done.row["landmarks"]).reshape(5, 2) == pytest.approx(mapped, abs=1e-3)
-    again = detector.detect(np.asarray(decode_image(done.jpeg)))[0]  # and the face is really there in the picture
-    assert np.linalg.norm(again.landmarks - mapped, axis=1).mean() < 0.08 * np.linalg.norm(mapped[1] - mapped[0])
+    # And the face is really there in the picture. YuNet's landmarks of one face differ between two pictures of it: by 5% (median of 30).
+    again = detector.detect(np.asarray(decode_image(done.jpeg)))[0]
+    assert np.linalg.norm(again.landmarks - mapped, axis=1).mean() < 0.12 * np.linalg.norm(mapped[1] - mapped[0])
 
 
 def test_a_small_face_in_a_large_photo_is_cut_from_full_resolution() -> None:
