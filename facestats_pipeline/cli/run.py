@@ -181,7 +181,7 @@ def phases_of(told: Mapping[str, float]) -> dict[str, float]:
     """Seconds of each phase, summed over threads, and images/s by the clock where images were worked on; {} for an asset without shards."""
     if not told:
         return {}
-    seconds = {phase: round(told.get(f"seconds_{phase}", 0.0), 2) for phase in PHASES}
+    seconds: dict[str, float] = {phase: round(told.get(f"seconds_{phase}", 0.0), 2) for phase in PHASES}
     worked = told.get("images") and told.get("seconds")
     return {**seconds, **({"images_per_second": round(told["images"] / told["seconds"], 1)} if worked else {})}
 
