@@ -1,34 +1,40 @@
 """Probabilities that mean what they say, and the point below which a model should not answer.
 
 Calibration is bias-corrected temperature scaling (Alexandari, Kundaje & Shrikumar, 2020): softmax(logits / T + b). T repairs the
-confidence (Guo et al., 2017); b gives back the class frequencies that training with balanced weights has taken out. Both are fitted
-on out-of-fold logits, never on logits of rows that the model has seen.
+confidence (Guo et al., 2017); b gives back the class frequencies that training with balanced weights has taken out. The probability
+of the greatest class is then calibrated by itself (`top_label`). All are fitted on out-of-fold logits, never on logits of rows that
+the model has seen.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
+from facestats_pipeline.core.attributes.top_label import LEAST_ROWS, TopLabel, fit_top_label
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
 Z95 = 1.959963984540054
+_PARTS = 5
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """softmax(logits / temperature + bias); `bias` has one number a class and sums to zero."""
+    """softmax(logits / temperature + bias), then `top_label`; `bias` has one number a class and sums to zero."""
 
     temperature: float
     bias: tuple[float, ...]
+    top_label: TopLabel = field(default_factory=TopLabel)
 
     def apply(self, logits: npt.ArrayLike) -> Floats:
         """Calibrated probabilities (n, k) f64 from logits (n, k)."""
-        return softmax(np.asarray(logits, dtype=np.float64) / self.temperature + np.asarray(self.bias))
+        scaled = np.asarray(logits, dtype=np.float64) / self.temperature + np.asarray(self.bias)
+        return self.top_label.apply(softmax(scaled))
 
 
 def softmax(logits: npt.ArrayLike) -> Floats:
@@ -51,14 +57,25 @@ def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
 def fit_calibration(
     logits: npt.ArrayLike, y: npt.ArrayLike, *, balanced: bool = True, prior_strength: float = 10.0
 ) -> Calibration:
-    """Temperature and class biases that maximise the likelihood of out-of-fold logits.
+    """Temperature and class biases that maximise the likelihood of out-of-fold logits, and the calibration of the greatest class.
 
     logits (n, k), y (n,) class indices. The biases are drawn, as firmly as `prior_strength` rows would, towards the log of the class
     frequencies when the model was trained with `balanced` classes, else towards zero: a small class does not get a bias of its own
-    from a handful of rows. The temperature is drawn, ever so slightly, towards logits of unit spread.
+    from a handful of rows. The temperature is drawn, ever so slightly, towards logits of unit spread. The greatest class is calibrated
+    on probabilities that each come from the temperature and biases of other rows.
     """
-    z = np.asarray(logits, dtype=np.float64)
-    target = np.asarray(y, dtype=np.intp)
+    z, target = np.asarray(logits, dtype=np.float64), np.asarray(y, dtype=np.intp)
+    whole = _fit_whole(z, target, balanced, prior_strength)
+    if len(z) < LEAST_ROWS:
+        return whole
+    proba, part = np.empty(z.shape), np.arange(len(z)) % _PARTS
+    for held in (part == f for f in range(_PARTS)):
+        proba[held] = _fit_whole(z[~held], target[~held], balanced, prior_strength).apply(z[held])
+    return replace(whole, top_label=fit_top_label(proba, target))
+
+
+def _fit_whole(z: Floats, target: Ints, balanced: bool, prior_strength: float) -> Calibration:
+    """Temperature and class biases; the greatest class as they leave it."""
     n, k = z.shape
     counts = np.bincount(target, minlength=k) + 1.0
     start = np.log(counts / counts.sum()) if balanced else np.zeros(k)

@@ -279,6 +279,7 @@ def _describe(probe: TrainedProbe, figures: dict[str, Any], best: str, warnings:
         "setting": probe.model.setting,
         "temperature": probe.calibration.temperature,
         "bias": list(probe.calibration.bias),
+        "top_label": {"slope": probe.calibration.top_label.slope, "intercept": probe.calibration.top_label.intercept},
         "threshold": probe.threshold,
         "encoder": probe.encoder_id,
         "provenance": str(probe.provenance),

@@ -8,6 +8,7 @@ A probe that is given to others is saved without its rows: how many there were a
 
 import hashlib
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.attributes.probe_models import ProbeModel
 from facestats_pipeline.core.attributes.probe_report import Rollup
 from facestats_pipeline.core.attributes.probes import oof_of
+from facestats_pipeline.core.attributes.top_label import TopLabel
 from facestats_pipeline.core.labels.provenance import Provenance
 
 __all__ = ["EncoderMismatch", "ProbeError", "check_encoder", "load_probe", "oof_of", "save_probe"]
@@ -215,9 +217,10 @@ def _knows(model: Pipeline | lgb.Booster, k: int) -> bool:
 def _calibration(card: dict[str, Any], k: int) -> Calibration:
     bias = tuple(float(b) for b in card["bias"])
     temperature = float(card["temperature"])
-    if len(bias) != k or not temperature > 0:
+    top = TopLabel(**card["top_label"]) if "top_label" in card else TopLabel()  # probes of before had none
+    if len(bias) != k or not temperature > 0 or not top.slope > 0 or not math.isfinite(top.intercept):
         raise ValueError("the calibration does not fit the classes")
-    return Calibration(temperature, bias)
+    return Calibration(temperature, bias, top)
 
 
 def _oof_table(trained: TrainedProbe | TrainedAge) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from facestats_pipeline.core.embeddings.checksums import SUMS_FILE, sha256_file
 from facestats_pipeline.core.mini.tokenizer import MERGES_FILE
-from facestats_pipeline.core.mini.towers import IMAGE_SIZE, model_config
+from facestats_pipeline.core.mini.towers import IMAGE_SIZE, LOOKS, model_config
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -54,7 +54,8 @@ def export(run: Path, folder: Path, *, image_size: int = IMAGE_SIZE) -> dict[str
     if settings.get("start_from"):  # RUN/checkpoint.pt, without the folders of the machine it was trained on
         settings["start_from"] = "/".join(Path(settings["start_from"]).parts[-2:])
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(clip, folder / WEIGHTS_FILE, {"format": "pt"})
+    # What the tower makes of its weights is part of the encoder: another way of looking has another checksum, hence another model_id.
+    save_file(clip, folder / WEIGHTS_FILE, {"format": "pt", "looks": LOOKS})
     save_file(heads, folder / HEADS_FILE, {"format": "pt"})
     config = model_config(settings["image_tower"], image_size)
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
