@@ -47,3 +47,14 @@ def choose_precision(precision: str = "auto", device: torch.device | None = None
     if kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "fp32"
+
+
+def training_dtype(device: torch.device | str) -> torch.dtype:
+    """What a network is trained in on `device`: bf16 where that is computed in hardware; emulated, it is many times slower than fp32."""
+    return torch.bfloat16 if choose_precision("auto", torch.device(device)) == "bf16" else torch.float32
+
+
+def autocast(device: torch.device | str) -> torch.autocast:
+    """The context in which a network is trained on `device`: bf16 where `training_dtype` says so, else nothing changes."""
+    dtype = training_dtype(device)
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=dtype is torch.bfloat16)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facestats_pipeline.core.embeddings.devices import autocast
 from facestats_pipeline.core.labels.vocabulary import CLASSES
 from facestats_pipeline.core.mini.augment import normalize, resize, to_float
 from facestats_pipeline.core.mini.captions import FRAMES
@@ -66,7 +67,7 @@ def embed_photos(visual: nn.Module, data: FaceSet, side: int, device: str = "cpu
         images = normalize(resize(to_float(torch.from_numpy(photos).to(device)), side))
         if flip:
             images = images.flip(3)
-        with torch.autocast(device, torch.bfloat16):
+        with autocast(device):
             out.append(F.normalize(visual(images).float(), dim=1))
     return torch.cat(out)
 

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
+from facestats_pipeline.core.embeddings.devices import autocast
 from facestats_pipeline.core.mini import captions
 from facestats_pipeline.core.mini.augment import ALIGNED, Ranges, random_views
 from facestats_pipeline.core.mini.data import FaceSet, align_once, decode_once, open_split
@@ -133,7 +134,7 @@ class Trainer:
 
         clip: Any = self.model["clip"]
         heads: Any = self.model["heads"]
-        with torch.autocast(self.device, torch.bfloat16):
+        with autocast(self.device):
             image = clip.visual(views)
             text = clip.encode_text(tokens)
         image, text = (
