@@ -5,6 +5,7 @@ that does not fit raises `SettingsError`, which names it, where it came from, an
 """
 
 import difflib
+import hashlib
 import json
 import os
 import reprlib
@@ -19,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from facestats_pipeline.core.attributes.prompts import TEMPLATES, prompts_from
 from facestats_pipeline.core.ingest.usage import DEFAULT_USE, check_conditions
 from facestats_pipeline.core.metadata.flags import FlagThresholds
+from facestats_pipeline.core.uris import check_uri
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 SETTINGS_FILE = "facestats.yaml"
@@ -47,6 +49,9 @@ def _templates(value: tuple[str, ...]) -> tuple[str, ...]:
 Templates = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_templates)]
 
 Conditions = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(check_conditions)]
+
+
+Uri = Annotated[str, AfterValidator(check_uri)]
 
 
 class Section(BaseModel):
@@ -202,6 +207,16 @@ class Automation(Section):
     nightly: str = Field("0 3 * * *", description="cron time of the nightly update")
 
 
+class Storage(Section):
+    """How data under a URI (data_uri, raw_uri, models_uri) are read and written; nothing here concerns folders of this machine."""
+
+    pictures: Literal["parquet", "files"] = Field(
+        "parquet", description="preprocessed photos under data_uri: one file a shard, or one object a photo"
+    )
+    attempts: int = Field(8, ge=1, le=50, description="times that a request is made before a run gives up")
+    timeout: float = Field(60, gt=0, description="seconds that one request may take")
+
+
 class Settings(Section):
     """Everything that can be set. Paths that are relative are relative to the working directory."""
 
@@ -210,6 +225,11 @@ class Settings(Section):
     models_dir: Path | None = Field(
         None, description="trained models; models/ for the default data_dir, else data_dir/models"
     )
+    data_uri: Uri | None = Field(
+        None, description="s3://, gs:// or az:// address of the data; data_dir then holds this machine's copies"
+    )
+    raw_uri: Uri | None = Field(None, description="address of the photos, when they are not in data_uri/raw")
+    models_uri: Uri | None = Field(None, description="address of trained models, when they are not in data_uri/models")
     shard_size: int = Field(2048, ge=1, le=1_000_000, description="photos per shard")
     seed: int = Field(0, ge=0, description="seed of every random choice")
     refit_growth: float = Field(
@@ -233,6 +253,7 @@ class Settings(Section):
     automation: Automation = Automation()
     dashboard: Dashboard = Dashboard()
     encoder_training: EncoderTraining = EncoderTraining()
+    storage: Storage = Storage()
 
     @property
     def raw(self) -> Path:
@@ -244,6 +265,8 @@ class Settings(Section):
         """Folder of the models trained here."""
         if self.models_dir is not None:
             return self.models_dir
+        if self.models_uri is not None:
+            return copies_of(self.models_uri)
         own = self.data_dir.resolve() == (PROJECT_ROOT / "data").resolve()
         return PROJECT_ROOT / "models" if own else self.data_dir / "models"
 
@@ -251,6 +274,12 @@ class Settings(Section):
     def model_folders(self) -> list[Path]:
         """Where weights are looked for, in order: one's own, the shipped ones, a `shared/models` beside the project."""
         return [self.models, PROJECT_ROOT / "models", PROJECT_ROOT.parent / "shared" / "models"]
+
+
+def copies_of(uri: str) -> Path:
+    """Where this machine keeps its copies of what lies under a URI, unless a folder is named."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "facestats" / hashlib.sha256(uri.encode()).hexdigest()[:16]
 
 
 def leaves(model: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -275,7 +304,9 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = 
     """
     env = os.environ if environ is None else environ
     given = {key: value for key, value in overrides.items() if value is not None}
-    data_dir = Path(given.get("data_dir") or env.get(PREFIX + "DATA_DIR") or Settings.model_fields["data_dir"].default)
+    uri = given.get("data_uri") or env.get(PREFIX + "DATA_URI")
+    otherwise = copies_of(str(uri).rstrip("/")) if uri else Settings.model_fields["data_dir"].default
+    data_dir = Path(given.get("data_dir") or env.get(PREFIX + "DATA_DIR") or otherwise)
     named = file or (Path(env["FACESTATS_CONFIG"]) if env.get("FACESTATS_CONFIG") else None)
     found = [p for p in (data_dir / SETTINGS_FILE, Path(SETTINGS_FILE)) if p.is_file()]
     values: dict[str, Any] = {}
@@ -285,6 +316,8 @@ def load_settings(file: Path | None = None, environ: Mapping[str, str] | None = 
         _put(values, path, text, variable(path))
     for key, value in given.items():
         _put(values, tuple(key.split(".")), value, key)
+    if values.get("data_uri") and "data_dir" not in values:
+        values["data_dir"] = copies_of(str(values["data_uri"]).rstrip("/"))
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -356,6 +389,8 @@ def _explain(error: ValidationError, file: Path | None) -> str:
         field = names.get(key)
         meaning = f" ({field.description})" if field is not None else ""
         given = problem.get("input")  # aliases make a short YAML text a list of a billion parts, or of itself
+        if key.endswith("_uri"):  # may hold a password
+            given = "…"
         got = json.dumps(given) if isinstance(given, str | int | float | None) else _BRIEF.repr(given)
         lines.append(f"`{key}`{meaning}: {problem['msg']}; got {got}")
     where = f" (from {file}, {PREFIX}* variables or the command line)" if file else ""

@@ -71,8 +71,9 @@ class Collection:
     def version(self) -> tuple[int, ...]:
         """Changes whenever a run writes something: files are renamed into these folders, which sets their time."""
         store = self.store
+        store.refresh()
         watched = [store.path("raw_photos"), store.processed / ".receipts", *map(store.path, STAGE_TABLES)]
-        return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in watched)
+        return tuple(store.stamp(path) for path in watched)
 
     # --- rows -------------------------------------------------------------------------------------------------------------------
 
@@ -208,7 +209,7 @@ class Collection:
 
     def label_queue(self) -> pl.DataFrame | None:
         """The images most worth a label, best first; None when the queue has not been made."""
-        path = self.store.processed / "metadata" / "labels_template.csv"
+        path = self.store.current(self.store.processed / "metadata" / "labels_template.csv")
         return pl.read_csv(path, schema_overrides={"image_id": pl.String}) if path.is_file() else None
 
     def bias_audit(self) -> tuple[pl.DataFrame | None, str]:
@@ -218,7 +219,7 @@ class Collection:
             return None, "the audit has not been made yet: `facestats run` makes it"
         if receipt.recipe.skipped:
             return None, receipt.recipe.skipped
-        return pl.read_parquet(self.store.base("bias_audit") / "reports" / "bias_audit.parquet"), ""
+        return pl.read_parquet(self.store.file("bias_audit", "reports/bias_audit.parquet")), ""
 
 
 def _in_order(column: str, counted: pl.DataFrame) -> pl.DataFrame:

@@ -50,6 +50,12 @@ def _file() -> Path:
     return collection().store.input_path("manual_labels_csv")
 
 
+def _append(label: Label, annotator: str) -> None:
+    path = _file()
+    append_labels(path, [label], annotator)
+    collection().store.publish(path)
+
+
 def _queue(queue: pl.DataFrame, attribute: str, annotator: str, labelled: set[str]) -> None:
     skipped: set[tuple[str, str]] = st.session_state.setdefault(SKIPPED, set())
     waiting = [row for row in queue.iter_rows(named=True) if row["image_id"] not in labelled]
@@ -111,7 +117,7 @@ def _give(image_id: str, attribute: str, value: str, annotator: str) -> None:
     try:
         mine = labels_by(_file(), annotator).filter(image_id=image_id, attribute=attribute)
         before = mine["value"].item() if mine.height else None
-        append_labels(_file(), [Label(image_id, attribute, value)], annotator)
+        _append(Label(image_id, attribute, value), annotator)
     except (ValueError, LabelsError) as problem:
         st.session_state[PROBLEM] = str(problem)
         return
@@ -122,7 +128,7 @@ def _undo() -> None:
     """Write again what stood there before the last label of this visit."""
     label, annotator = st.session_state[DONE].pop()
     try:
-        append_labels(_file(), [label], annotator)
+        _append(label, annotator)
     except (ValueError, LabelsError) as problem:
         st.session_state[PROBLEM] = str(problem)
 

@@ -26,14 +26,14 @@ DAGSTER_NOT_SQLITE = (
 
 def alone(settings: Settings) -> AbstractContextManager[None]:
     """The lock of the whole folder, or an error that says who has it: an erasure does not wait unseen behind a long run."""
-    from facestats_pipeline.io.locks import FolderLocks
+    from facestats_pipeline.io.locations import open_locks
 
     def refuse(holder: str) -> None:
         raise ExpectedError(
             f"{settings.data_dir} is in use by {holder}; nothing was erased. Try again when it has ended"
         )
 
-    return FolderLocks(settings.data_dir).hold(what="facestats erase", on_wait=refuse)
+    return open_locks(settings).hold(what="facestats erase", on_wait=refuse)
 
 
 def target_of(pipeline: "Pipeline", settings: Settings, wanted: list[str]) -> "Target":
@@ -44,7 +44,7 @@ def target_of(pipeline: "Pipeline", settings: Settings, wanted: list[str]) -> "T
 
     inventory = pipeline.book.store.read_table(ROOT)
     try:
-        return find_target(inventory, settings.raw, wanted, Ledger(settings.data_dir).erased())
+        return find_target(inventory, settings.raw, wanted, Ledger.of(pipeline.book.store).erased())
     except UnknownImage as unknown:
         raise ExpectedError(f"{unknown}. Nothing was erased") from None
 

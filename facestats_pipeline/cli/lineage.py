@@ -72,7 +72,7 @@ def look_up(pipeline: "Pipeline", image: str) -> tuple["Target", list["Holding"]
 
     book, settings = pipeline.book, pipeline.settings
     try:
-        target = find_target(book.store.read_table(ROOT), settings.raw, [image], Ledger(settings.data_dir).erased())
+        target = find_target(book.store.read_table(ROOT), settings.raw, [image], Ledger.of(book.store).erased())
     except UnknownImage as unknown:
         raise ExpectedError(str(unknown)) from None
     if not target.ids and not target.filenames:

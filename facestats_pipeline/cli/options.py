@@ -9,6 +9,7 @@ import typer
 from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.config import Settings, SettingsError, load_settings
+from facestats_pipeline.io.freshness import ROOT
 
 if TYPE_CHECKING:
     from facestats_pipeline.cli.pipeline import Pipeline
@@ -60,7 +61,9 @@ def open_pipeline(settings: Settings) -> "Pipeline":
 
 def require_run(settings: Settings) -> None:
     """Say what to do first in a folder where nothing has been made."""
-    if not (settings.data_dir / "processed" / "inventory.parquet").is_file():
+    from facestats_pipeline.io.locations import open_store
+
+    if not open_store(settings).path(ROOT).is_file():
         raise ExpectedError(
             f"nothing has been made in {settings.data_dir} yet. Begin with\n"
             f"  facestats run --raw YOUR_PHOTOS --data-dir {settings.data_dir}\n"

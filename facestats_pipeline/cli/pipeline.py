@@ -74,6 +74,7 @@ class Pipeline:
 
     def states(self) -> dict[tuple[str, str | None], State]:
         """State of every artifact, from the recipes in the files."""
+        self.project.store.refresh()
         return self.book.states(self.shards)
 
     def last_run(self, asset: str, shard: str | None = None) -> tuple[str, float] | None:
@@ -92,7 +93,7 @@ class Pipeline:
         While another run works in the folder it waits, and says so once by `on_wait`; what that one made is then not made again.
         """
         report = Report()
-        with FolderLocks(self.settings.data_dir).hold(what="facestats run", on_wait=on_wait):
+        with self.project.locks.hold(what="facestats run", on_wait=on_wait):
             close_dead_runs(self.instance)
             self.execute(Step((ROOT,)), report)
             for assets in phases(self.book.graph):

@@ -16,7 +16,7 @@ from facestats_pipeline.cli.console import ExpectedError, err, out, print_json, 
 from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, settings_for
 from facestats_pipeline.config import Settings, save_settings
 from facestats_pipeline.core.phases import PHASES
-from facestats_pipeline.io.store import Store
+from facestats_pipeline.io.locations import open_photos, open_store
 
 if TYPE_CHECKING:
     from facestats_pipeline.io.plan import Step
@@ -91,8 +91,9 @@ def prepare(
     if shard_size is not None:
         remembered["shard_size"] = shard_size
     settings = settings_for(data_dir, **remembered)
-    if not settings.raw.is_dir():
-        raise ExpectedError(f"there is no folder {settings.raw}; give your photos with --raw FOLDER")
+    photos = open_photos(settings)
+    if not photos.available():
+        raise ExpectedError(f"there is no folder {photos}; give your photos with --raw FOLDER")
     _check_labels(labels, ratings, sources)
     if encoder is not None:
         _check_encoder(settings)
@@ -103,7 +104,7 @@ def prepare(
             target = settings.data_dir / "labels" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists() or not target.samefile(file):
-                with Store(settings.data_dir, settings.models).replacing(target) as temporary:
+                with open_store(settings).replacing(target) as temporary:
                     shutil.copyfile(file, temporary)
     return settings
 

@@ -85,8 +85,5 @@ class Scorer:
 
     def _file(self, asset: str) -> Path | None:
         receipt = self.project.store.receipt(asset)
-        return (
-            self.project.store.base(asset) / next(iter(receipt.files))
-            if receipt is not None and receipt.files
-            else None
-        )
+        paths = [self.project.store.file(asset, name) for name in receipt.files] if receipt is not None else []
+        return next(iter(paths), None)

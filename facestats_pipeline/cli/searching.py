@@ -55,7 +55,7 @@ class Searcher:
         if receipt is None or INDEX not in receipt.files or not store.shards("master"):
             raise ExpectedError("there are no embeddings to search in yet: `facestats run` makes them")
         try:
-            return load_index(store.base("embedding_index") / INDEX, view=True)
+            return load_index(store.file("embedding_index", INDEX), view=True)
         except IndexUnreadable as problem:
             raise ExpectedError(str(problem)) from None
 

@@ -13,7 +13,7 @@ from itertools import islice
 import dagster as dg
 
 from facestats_pipeline.config import Settings
-from facestats_pipeline.core.ingest.inventory import scan_folder
+from facestats_pipeline.core.ingest.photo_source import PhotoSource
 from facestats_pipeline.defs.dead_runs import close_dead_runs
 from facestats_pipeline.defs.ingest.inputs import observed
 from facestats_pipeline.defs.partitions import ON_DEMAND
@@ -57,13 +57,13 @@ class Look:
         return json.dumps(asdict(self))
 
 
-def look_on(look: Look, settings: Settings, code: str) -> Look:
+def look_on(look: Look, photos: PhotoSource, code: str, max_bytes: int) -> Look:
     """The look after FILES_PER_TICK more files; at its end `changes` is one more if a file came, went, or has another size or time.
 
     `code` is the family of discovery: when discovery itself is changed, that counts as a change too.
     """
     sums = hashlib.sha256((look.digest or code).encode())
-    files = scan_folder(settings.raw, max_bytes=settings.ingest.max_bytes, after=look.after)
+    files = photos.scan(max_bytes=max_bytes, after=look.after)
     last, count = "", 0
     for file in islice(files, FILES_PER_TICK):
         sums.update(f"{file.filename}\0{file.bytes}\0{file.mtime_ns}\n".encode())
@@ -88,11 +88,11 @@ def automation(settings: Settings, project: Callable[[], Project]) -> list[dg.Se
     def raw_folder(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         close_dead_runs(context.instance)  # or their assets would count as being made for ever
         now = project()
-        if not now.settings.raw.is_dir():
-            yield dg.SkipReason(f"there is no folder {now.settings.raw}")
+        if not now.photos.available():
+            yield dg.SkipReason(f"there is no folder {now.photos}")
             return
         before = Look.from_cursor(context.cursor)
-        look = look_on(before, now.settings, now.book.family(ROOT))
+        look = look_on(before, now.photos, now.book.family(ROOT), now.settings.ingest.max_bytes)
         context.update_cursor(look.cursor)
         if look.after:
             yield dg.SkipReason(f"looked at {FILES_PER_TICK} more files; the next tick goes on")

@@ -14,7 +14,6 @@ import dagster as dg
 from facestats_pipeline.defs.partitions import SHARDS
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.freshness import ROOT, RecipeBook, State
-from facestats_pipeline.io.locks import FolderLocks
 
 if TYPE_CHECKING:
     from dagster._core.asset_graph_view.entity_subset import EntitySubset
@@ -38,8 +37,9 @@ class Tick:
         """The states as of the evaluation that `context` belongs to."""
         if self._at != context.evaluation_time:
             project = self._project()
+            project.store.refresh()
             self.book = project.book
-            self.busy = FolderLocks(project.settings.data_dir).holder() is not None
+            self.busy = project.locks.holder() is not None
             self.states = {}  # of a folder that is being worked in they would be out of date themselves
             if not self.busy and project.store.recipe(ROOT) is not None:
                 shards = sorted(context.asset_graph_view.instance.get_dynamic_partitions(str(SHARDS.name)))

@@ -9,7 +9,7 @@ import polars as pl
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.ingest.usage import usable
 from facestats_pipeline.io.freshness import Node, RecipeBook
-from facestats_pipeline.io.store import Store
+from facestats_pipeline.io.locations import open_locks, open_photos, open_store
 
 if TYPE_CHECKING:
     from facestats_pipeline.core.attributes.attributes import AttributeModels
@@ -26,7 +26,9 @@ class Project:
 
     def __init__(self, settings: Settings, load_graph: Callable[[], Iterable[Node]]) -> None:
         self.settings = settings
-        self.store = Store(settings.data_dir, settings.models)
+        self.store = open_store(settings)
+        self.photos = open_photos(settings)
+        self.locks = open_locks(settings)
         self.book = RecipeBook(self.store, load_graph, settings.refit_growth)
         self._shipped: dict[str, AttributeModels] = {}
         self._zeroshots: dict[str, ZeroShot | None] = {}

@@ -7,7 +7,6 @@ import dagster as dg
 from facestats_pipeline.defs.dead_runs import PROCESS, this_process
 from facestats_pipeline.defs.partitions import SHARDS
 from facestats_pipeline.defs.project import Project
-from facestats_pipeline.io.locks import FolderLocks
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START
 
 TURN = "turn"
@@ -35,10 +34,12 @@ def turns(project: Project) -> dg.ResourceDefinition:
 
         sharded = bool(names) and all(project.book.graph[name].sharded for name in names)
         shards = shards_of(run.tags, instance) if sharded else None
-        with FolderLocks(project.settings.data_dir).hold(shards, what=f"Dagster run {run.run_id}", on_wait=say):
+        with project.locks.hold(shards, what=f"Dagster run {run.run_id}", on_wait=say):
+            project.store.refresh()
             if shards is None:  # nobody else writes here now
                 project.store.clear_temporary()
             yield
+            project.store.drop_pictures(shards or ())
 
     return turn
 

@@ -17,7 +17,7 @@ def label_input(store: Store, sources: Sources, asset: str) -> list[CardInput]:
     path = store.input_path(asset)
     if not path.is_file():
         return []
-    kind = "known truth of drawn faces" if (store.labels / DEMO_TRUTH).is_file() else "given by people"
+    kind = "known truth of drawn faces" if store.label_file(DEMO_TRUTH).is_file() else "given by people"
     said = sources.of_label_file(INPUTS[asset])
     from_where = f"{said['source']}; " if said.get("source") else ""
     origin = f"{from_where}{kind}, sha256 {store.input_fingerprint(asset)}"

@@ -74,7 +74,7 @@ class RecordedIOManager(dg.IOManager):
             raise FileNotFoundError(
                 f"{asset} has not been made yet; materialize it, or `facestats run` makes what is missing"
             )
-        return None if receipt.recipe.skipped else {name: self.store.base(asset) / name for name in receipt.files}
+        return None if receipt.recipe.skipped else {name: self.store.file(asset, name) for name in receipt.files}
 
 
 class ShardTableIOManager(RecordedIOManager):
@@ -164,6 +164,13 @@ class JpegShardIOManager(ShardTableIOManager):
         asset = _name(context.asset_key)
 
         def write(shard: str) -> pl.DataFrame:
+            try:
+                return attempt(shard)
+            except BaseException:
+                self.store.drop_pictures([shard])  # copies on this machine that were never put
+                raise
+
+        def attempt(shard: str) -> pl.DataFrame:
             result = obj[shard]
             before = self.store.recipe(asset, shard)
             if before is not None and before.family != self.book.family(asset):
@@ -174,7 +181,8 @@ class JpegShardIOManager(ShardTableIOManager):
                 with current().timing("write"):
                     self.store.write_jpeg(shard, image_id, jpeg)
             table: pl.DataFrame = result.table()
-            self.store.keep_jpegs(shard, set(table.filter(pl.col("status").is_in(PICTURED))["image_id"]))
+            pictured = set(table.filter(pl.col("status").is_in(PICTURED))["image_id"])
+            self.store.keep_jpegs(shard, pictured, self.recipe(context, shard))
             return table
 
         super().handle_output(context, LazyShards(list(obj), write))
@@ -322,7 +330,7 @@ class ProbeIOManager(RecordedIOManager):
         """The probe, or None."""
         from facestats_pipeline.core.attributes.probe_store import load_probe
 
-        if self.receipt_paths(context) is None:
+        if self.receipt_paths(context) is None:  # else, every file is here now
             return None
         asset = _name(context.asset_key)
         return load_probe(self.store.base(asset), self.STEMS[asset])

@@ -15,6 +15,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from facestats_pipeline.io.leases import Leases
+
 POLL_SECONDS = 0.2
 FOLDER = "folder"
 _held: dict[tuple[Path, int], frozenset[str] | None] = {}
@@ -22,10 +24,11 @@ _held: dict[tuple[Path, int], frozenset[str] | None] = {}
 
 
 class FolderLocks:
-    """The locks of one data folder, in `.locks` there."""
+    """The locks of one data folder, in `.locks` there; with `leases`, runs on other machines wait too."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, leases: Leases | None = None) -> None:
         self.folder = data_dir.resolve() / ".locks"
+        self.leases = leases
 
     @contextmanager
     def hold(
@@ -54,6 +57,8 @@ class FolderLocks:
             stack.enter_context(self._one(FOLDER, mode, what, on_wait))
             for shard in sorted(wanted or ()):  # in one order, so that no two runs wait for each other
                 stack.enter_context(self._one(shard, fcntl.LOCK_EX, what, on_wait))
+            if self.leases is not None:
+                stack.enter_context(self.leases.hold(shards, what, on_wait))
             _held[key] = wanted
             try:
                 yield
@@ -63,10 +68,11 @@ class FolderLocks:
     def holder(self) -> str | None:
         """Who works in the folder now, as text for people; None when nobody does."""
         path = self.folder / FOLDER
-        if not path.exists():
-            return None
-        with path.open("rb") as file:
-            return None if _try(file.fileno(), fcntl.LOCK_EX) else _read(file.fileno())
+        if path.exists():
+            with path.open("rb") as file:
+                if not _try(file.fileno(), fcntl.LOCK_EX):
+                    return _read(file.fileno())
+        return self.leases.holder() if self.leases is not None else None
 
     @contextmanager
     def _one(self, name: str, mode: int, what: str, on_wait: Callable[[str], None]) -> Iterator[None]:

@@ -35,7 +35,7 @@ def labels_of(store: Store, filenames: Sequence[str], *, in_names: str = "none")
 
 def _as_drawn(read: Read, store: Store) -> Read:
     """In the demo's folder nobody labelled anything: the truth is what the faces were drawn from, and cards must say so."""
-    if not (store.labels / DEMO_TRUTH).is_file():
+    if not store.label_file(DEMO_TRUTH).is_file():
         return read
     return replace(read, provenance=replace(read.provenance, kind="synthetic", note="drawn faces with known truth"))
 

@@ -69,7 +69,7 @@ def make(book: RecipeBook, name: str, shard: str | None = None, *, skipped: str 
         if name == PICTURES and shard is not None:
             for image_id in rows["image_id"]:
                 book.store.write_jpeg(shard, image_id, b"jpeg")
-            book.store.keep_jpegs(shard, set(rows["image_id"]))
+            book.store.keep_jpegs(shard, set(rows["image_id"]), made)
         book.store.write_table(name, shard, rows, made)
     else:
         book.store.write_files(name, {} if skipped else {f"{name}.bin": b"content"}, made)

@@ -147,8 +147,8 @@ def test_only_the_named_jpegs_are_kept(store: Store) -> None:
     for image_id in ("a", "b", "c"):
         store.write_jpeg("shard-00000", image_id, b"jpeg")
     store.write_jpeg("shard-00001", "d", b"jpeg")
-    assert store.keep_jpegs("shard-00000", {"b", "not there"}) == 2
-    assert store.keep_jpegs("shard-00009", set()) == 0
+    assert store.keep_jpegs("shard-00000", {"b", "not there"}, recipe()) == 2
+    assert store.keep_jpegs("shard-00009", set(), recipe()) == 0
     assert {path.stem for path in (store.processed / "preproc").rglob("*.jpg")} == {"b", "d"}
 
 

@@ -17,7 +17,7 @@ import torch
 from facestats_pipeline.core.embeddings.encoder_input import Photo
 from facestats_pipeline.core.images.images import ImageProblem
 from facestats_pipeline.core.ingest.identity import decode_filename, encode_filename
-from facestats_pipeline.core.ingest.inventory import scan_folder
+from facestats_pipeline.core.ingest.photo_source import scan_folder
 from facestats_pipeline.core.phases import Phases, current
 from facestats_pipeline.core.progress import report
 from facestats_pipeline.core.single_thread import torch_threads

@@ -4,8 +4,6 @@ The inventory has one row per file ever seen, in order of arrival; a file's row 
 arrival, change and removal are decided: everything else follows from it shard by shard.
 """
 
-import os
-import stat
 from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,38 +12,20 @@ from pathlib import Path
 
 import polars as pl
 
-from facestats_pipeline.core.ingest.identity import (
-    PhotosUnavailable,
-    decode_filename,
-    encode_filename,
-    image_id,
-    read_photo,
-)
+from facestats_pipeline.core.ingest.identity import PhotosUnavailable, image_id
+from facestats_pipeline.core.ingest.photo_source import Found, PhotoFolder, PhotoSource
 from facestats_pipeline.core.progress import track
 
 INVENTORY_SCHEMA: dict[str, pl.DataType] = {
     "filename": pl.String(),
     "image_id": pl.String(),  # null when the bytes could not or should not be read
     "bytes": pl.Int64(),
-    "mtime_ns": pl.Int64(),
+    "mtime_ns": pl.Int64(),  # of an object in a bucket: a number that changes with its ETag
     "state": pl.String(),  # ok · duplicate · removed · corrupt · too_large · unsupported
     "reason": pl.String(),
     "added_at": pl.Datetime("us", "UTC"),
     "shard": pl.String(),
 }
-_IGNORED = {"thumbs.db", "desktop.ini"}
-_PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-
-
-@dataclass(frozen=True)
-class Found:
-    """A directory entry: its stored name, size and time, or why it is not a readable regular file."""
-
-    filename: str
-    bytes: int
-    mtime_ns: int
-    state: str = "ok"
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,75 +44,14 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}"
 
 
-def scan_folder(root: Path, *, max_bytes: int, after: str = "") -> Iterator[Found]:
-    """Every file below `root`, sorted by name; hidden clutter is passed over, links are followed only within `root`.
-
-    With `after`, the stored name of a file, only what comes after it: a long look may be taken in parts. Raises OSError when `root`
-    itself cannot be listed; a folder inside that cannot be listed becomes a row.
-    """
-    inside = os.path.realpath(root)
-    seen = decode_filename(after).split("/") if after else []
-    yield from _scan(os.fspath(root), "", inside, max_bytes, seen, top=True)
-
-
-def _scan(
-    folder: str, prefix: str, inside: str, max_bytes: int, seen: list[str], *, top: bool = False
-) -> Iterator[Found]:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        if top:
-            raise
-        yield Found(
-            encode_filename(prefix.rstrip("/")), 0, 0, "corrupt", f"the folder cannot be listed: {error.strerror}"
-        )
-        return
-    for entry in entries:
-        if _is_clutter(entry.name) or (seen and (entry.name < seen[0] or [entry.name] == seen)):
-            continue
-        name = prefix + entry.name
-        try:
-            info = entry.stat()
-        except OSError as error:
-            yield Found(encode_filename(name), 0, 0, "unsupported", f"a link that leads nowhere: {error.strerror}")
-            continue
-        if entry.is_symlink():
-            target = os.path.realpath(entry.path)
-            if os.path.commonpath([target, inside]) != inside:
-                yield Found(encode_filename(name), 0, 0, "unsupported", "a link that leaves the photo folder")
-                continue
-            if stat.S_ISDIR(info.st_mode):
-                yield Found(
-                    encode_filename(name), 0, 0, "unsupported", "a link to a folder of photos that is read already"
-                )
-                continue
-        if stat.S_ISDIR(info.st_mode):
-            yield from _scan(entry.path, name + "/", inside, max_bytes, seen[1:] if seen[:1] == [entry.name] else [])
-        elif not stat.S_ISREG(info.st_mode):
-            yield Found(encode_filename(name), 0, 0, "unsupported", "not a regular file")
-        elif info.st_size == 0:
-            yield Found(encode_filename(name), 0, info.st_mtime_ns, "corrupt", "the file is empty")
-        elif info.st_size > max_bytes:
-            reason = f"{info.st_size} bytes are more than ingest.max_bytes ({max_bytes})"
-            yield Found(encode_filename(name), info.st_size, info.st_mtime_ns, "too_large", reason)
-        else:
-            yield Found(encode_filename(name), info.st_size, info.st_mtime_ns)
-
-
-def _is_clutter(name: str) -> bool:
-    """Names that programs leave behind. A photo may begin with a dot, but not with macOS's `._`."""
-    hidden = name.startswith(".") and (name.startswith("._") or not name.lower().endswith(_PHOTO_ENDINGS))
-    return hidden or name.lower() in _IGNORED
-
-
-def identify(root: Path, found: Iterable[Found], *, workers: int = 2) -> list[tuple[Found, str | None]]:
+def identify(photos: PhotoSource, found: Iterable[Found], *, workers: int = 2) -> list[tuple[Found, str | None]]:
     """Each file with its image id; a file that cannot be read gets None and a state that says why."""
 
     def one(file: Found) -> tuple[Found, str | None]:
         if file.state != "ok":
             return file, None
         try:
-            return file, image_id(read_photo(root, file.filename))
+            return file, image_id(photos.read(file.filename, size=file.bytes))
         except OSError as error:
             reason = f"cannot be read: {error.strerror}"
             return Found(file.filename, file.bytes, file.mtime_ns, "corrupt", reason), None
@@ -144,7 +63,7 @@ def identify(root: Path, found: Iterable[Found], *, workers: int = 2) -> list[tu
 
 def update_inventory(
     previous: pl.DataFrame | None,
-    root: Path,
+    root: Path | PhotoSource,
     *,
     shard_size: int,
     max_bytes: int,
@@ -152,7 +71,7 @@ def update_inventory(
     workers: int = 2,
     erased: Container[object] = (),
 ) -> tuple[pl.DataFrame, Changes]:
-    """The inventory after looking at `root` once more; only files that are new or changed are read.
+    """The inventory after looking at `root`, a folder or another source of photos, once more; only files that are new or changed are read.
 
     A changed file is a new photo: its old row becomes `removed`, its new one is appended. Rows keep their shard for ever; new rows
     fill the last shard up to `shard_size` and then open new ones. A photo whose id is in `erased` gets no row, under whatever name it
@@ -160,11 +79,12 @@ def update_inventory(
     where photos were: a disk that is not mounted is an empty folder.
     """
     old = empty_inventory() if previous is None else previous
-    listed = list(scan_folder(root, max_bytes=max_bytes))
+    photos = PhotoFolder(root) if isinstance(root, Path) else root
+    listed = photos.listed(max_bytes=max_bytes)
     before = old.filter(pl.col("state") != "removed").height
     if before and not listed:
         raise PhotosUnavailable(
-            f"the photo folder {root} is empty, and {before} files were in it: if its disk is not mounted, mount it; "
+            f"the photo folder {photos} is empty, and {before} files were in it: if its disk is not mounted, mount it; "
             "if they are meant to be gone, delete `processed` in the data folder too"
         )
     current = {
@@ -180,7 +100,7 @@ def update_inventory(
     rows = old.to_dicts()
     new: list[tuple[Found, str | None]] = []
     changed = refused = displaced = 0
-    for file, identity in identify(root, (f for f in listed if f.filename not in known), workers=workers):
+    for file, identity in identify(photos, (f for f in listed if f.filename not in known), workers=workers):
         if identity in erased:
             refused += 1
             if file.filename in current:

@@ -128,13 +128,13 @@ def photo_loader(project: Project, rows: pl.DataFrame) -> Any:
 
 def raw_loader(project: Project, rows: pl.DataFrame) -> Any:
     """image id → bytes of the photo as it was taken, for rows with image_id and filename; OSError where it is gone or has changed."""
-    from facestats_pipeline.core.ingest.identity import PhotoChanged, read_photo
+    from facestats_pipeline.core.ingest.identity import PhotoChanged
 
     names: dict[str, str] = dict(rows.select("image_id", "filename").iter_rows())
 
     def load(image_id: str) -> bytes:
         try:
-            return read_photo(project.settings.raw, names[image_id], image_id)
+            return project.photos.read(names[image_id], image_id)
         except PhotoChanged as change:
             raise OSError(str(change)) from None
 

@@ -69,7 +69,7 @@ def _earlier_index(project: Project, live: pl.Series) -> Any:
     if recipe is None or recipe.skipped or recipe.family != project.book.family("embedding_index"):
         return None
     try:
-        index = load_index(project.store.base("embedding_index") / INDEX)
+        index = load_index(project.store.file("embedding_index", INDEX))
     except IndexUnreadable:
         return None
     return index if set(live).issuperset(index.ids) else None

@@ -8,7 +8,6 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.ingest.identity import read_photo
 from facestats_pipeline.core.ingest.inventory import update_inventory
 from facestats_pipeline.defs.ingest.inputs import observed
 from facestats_pipeline.defs.partitions import SHARDS, depends_on, shard_table
@@ -48,12 +47,12 @@ def raw_photos(context: dg.AssetExecutionContext, project: dg.ResourceParam[Proj
     previous = store.read_table("raw_photos") if store.path("raw_photos").is_file() else None
     inventory, changes = update_inventory(
         previous,
-        settings.raw,
+        project.photos,
         shard_size=settings.shard_size,
         max_bytes=settings.ingest.max_bytes,
         now=datetime.now(UTC),
         workers=settings.preproc.workers,
-        erased=Ledger(settings.data_dir).erased(),
+        erased=Ledger.of(store).erased(),
     )
     context.instance.add_dynamic_partitions(str(SHARDS.name), inventory["shard"].unique().sort().to_list())
     context.add_output_metadata({what: n for what, n in asdict(changes).items() if n or what != "refused"})
@@ -79,7 +78,7 @@ def manifest(
     settings = project.settings
     build = partial(
         build_manifest,
-        read=partial(read_photo, settings.raw),
+        read=project.photos.read,
         sources=project.sources,
         max_pixels=settings.ingest.max_pixels,
         workers=settings.preproc.workers,

@@ -5,7 +5,6 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.ingest.identity import read_photo
 from facestats_pipeline.core.reuse import with_reuse
 from facestats_pipeline.defs.partitions import depends_on, shard_table
 from facestats_pipeline.defs.project import Project
@@ -28,7 +27,7 @@ def preproc(context: dg.AssetExecutionContext, manifest: ShardFrames, project: d
         context.log.warning("no face model: photos are fitted, not aligned, and `detector` is `none` in every row")
     make = partial(
         PreprocessedShard,
-        read=partial(read_photo, project.settings.raw),
+        read=project.photos.read,
         settings=project.preproc_settings,
         detector=project.detector,
         workers=project.settings.preproc.workers,

@@ -14,7 +14,7 @@ def groups_are_served_alike(project: dg.ResourceParam[Project]) -> dg.AssetCheck
     """Warns of groups that differ from the rest by the configured gap (`audit.max_gap`, `audit.max_gap_sd`), and significantly."""
     from facestats_pipeline.core.reports.bias import describe_gap, large_gaps
 
-    path = project.store.base("bias_audit") / BIAS_TABLE
+    path = project.store.file("bias_audit", BIAS_TABLE)
     if not path.is_file():
         return dg.AssetCheckResult(passed=True, description="no audit: nothing to compare groups by")
     table, limits = pl.read_parquet(path), project.settings.audit

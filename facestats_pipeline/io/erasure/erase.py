@@ -18,12 +18,13 @@ from facestats_pipeline.core.erasure.log_text import scrubber
 from facestats_pipeline.core.erasure.model_files import without_images
 from facestats_pipeline.core.erasure.tombstones import with_tombstones
 from facestats_pipeline.core.metadata.manual_label_writer import writing
+from facestats_pipeline.core.preproc.faces import PICTURED
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.io.erasure import places
 from facestats_pipeline.io.erasure.dagster_logs import scrub_logs
 from facestats_pipeline.io.erasure.ledger import Journal, Ledger
 from facestats_pipeline.io.erasure.targets import Target
-from facestats_pipeline.io.freshness import ROOT, RecipeBook, inventory_inputs
+from facestats_pipeline.io.freshness import PICTURES, ROOT, RecipeBook, inventory_inputs
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.store import Store
 
@@ -43,7 +44,7 @@ class Eraser:
     @property
     def ledger(self) -> Ledger:
         """Where erasures are remembered."""
-        return Ledger(self.book.store.data_dir)
+        return Ledger.of(self.book.store)
 
     def begin(self, target: Target, *, raw: bool) -> Journal:
         """Write down what is to be erased, before anything is changed."""
@@ -107,6 +108,10 @@ class Eraser:
             elif without_rows(path.read_bytes(), erasing)[1]:
                 with writing(path):  # somebody may be labelling in the dashboard
                     journal.count(f"rows of labels/{path.name}", _rewrite(path, erasing))
+                if path.exists():
+                    self.book.store.publish(path)
+                else:
+                    self.book.store.remove(path)
 
     def _inventory(self, journal: Journal, erased: ErasedIds) -> None:
         store = self.book.store
@@ -129,7 +134,7 @@ class Eraser:
                 after = before.filter(~pl.col("image_id").is_in(journal.ids))
             recipe = store.recipe(name, shard)
             if recipe is None:  # not ours, or damaged: made again rather than repaired
-                store.path(name, shard).unlink()
+                store.forget_table(name, shard)
                 continue
             rebased = self._rebased(recipe, shard, journal)
             kept = before["filename"].is_in(after["filename"].implode()).sum()
@@ -157,8 +162,13 @@ class Eraser:
 
     def _pictures(self, journal: Journal, erased: ErasedIds) -> None:
         store, ids = self.book.store, frozenset(journal.ids)
-        for _, path in places.pictures(store, ids, journal.shards):
-            path.unlink(missing_ok=True)
+        for shard in journal.shards:
+            if (recipe := store.recipe(PICTURES, shard)) is not None:
+                rows = store.read_table(PICTURES, shard, ["image_id", "status"])
+                left = set(rows.filter(pl.col("status").is_in(PICTURED))["image_id"])
+                journal.count("preprocessed photos", store.keep_jpegs(shard, left, recipe))
+        for _, path in places.pictures(store, ids, journal.shards):  # of shards whose table is damaged or gone
+            store.remove(path)
             journal.count("preprocessed photos", 1)
         for path in places.named_after(store.data_dir, ids, but_not=self.raw):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from facestats_pipeline.core.erasure.erased_ids import KEY_BYTES, NOTHING_ERASED, ErasedIds, new_key
+from facestats_pipeline.io.store import Store
 
 FOLDER = "erasure"
 
@@ -53,10 +54,16 @@ class Journal:
 
 
 class Ledger:
-    """The erasures of one data folder."""
+    """The erasures of one data folder; of one that lies under a URI, `store` must be given."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, store: Store | None = None) -> None:
         self.folder = data_dir / FOLDER
+        self._store = store
+
+    @classmethod
+    def of(cls, store: Store) -> "Ledger":
+        """The erasures of a store's data folder."""
+        return cls(store.data_dir, store)
 
     def erased(self) -> ErasedIds:
         """The erased images; nothing where none ever was. Raises ValueError when the key is gone and digests are there."""
@@ -102,14 +109,22 @@ class Ledger:
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         name = f"receipts/{moment}-{uuid.uuid4().hex[:6]}.json"
         self._write(name, json.dumps(receipt, indent=1, ensure_ascii=False) + "\n")
-        (self.folder / "under-way.json").unlink(missing_ok=True)
+        self._remove("under-way.json")
         return self.folder / name
 
     def _read(self, name: str) -> str:
         try:
-            return (self.folder / name).read_text(encoding="utf-8").strip()
+            path = self.folder / name
+            return (self._store.current(path) if self._store else path).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return ""
+
+    def _remove(self, name: str) -> None:
+        path = self.folder / name
+        if self._store is not None:
+            self._store.remove(path)
+        else:
+            path.unlink(missing_ok=True)
 
     def _write(self, name: str, text: str) -> None:
         """Whole or not at all, on the disk before anything that relies on it; readable by the owner alone."""
@@ -122,3 +137,5 @@ class Ledger:
             file.flush()
             os.fsync(descriptor)
         temporary.replace(target)
+        if self._store is not None:
+            self._store.publish(target)

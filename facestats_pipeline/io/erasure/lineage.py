@@ -109,7 +109,7 @@ def _part(book: RecipeBook, place: Place, target: Target) -> str:
     if place.artifact == "embedding_index":
         from facestats_pipeline.core.embeddings.index import load_index
 
-        index = load_index(book.store.base(place.artifact) / INDEX, view=True)
+        index = load_index(book.store.file(place.artifact, INDEX), view=True)
         return "an entry" if any(image_id in index for image_id in target.ids) else "no entry"
     if place.artifact == "composites":
         names = composite_names(book, target)
@@ -124,7 +124,7 @@ def _part(book: RecipeBook, place: Place, target: Target) -> str:
 
 def composite_names(book: RecipeBook, target: Target) -> list[str]:
     """The composites that the image is part of."""
-    path = book.store.base("composites") / COMPOSITES
+    path = book.store.file("composites", COMPOSITES)
     shards = [shard for shard in target.shards if shard in book.store.shards("master")]
     if not path.is_file() or not shards:
         return []

@@ -87,7 +87,7 @@ def collection_names(store: Store) -> tuple[str, ...]:
 
 def label_files(store: Store) -> list[Path]:
     """Everything that people provide: any file in `labels/`."""
-    return sorted(path for path in store.labels.rglob("*") if path.is_file()) if store.labels.is_dir() else []
+    return store.files_below(store.labels)
 
 
 def shard_tables(store: Store, graph: Mapping[str, Node], shards: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -166,8 +166,8 @@ def models(store: Store, graph: Mapping[str, Node], target: Target) -> dict[str,
 
 def files_with_rows(store: Store) -> list[Path]:
     """Every file of the models folder that may list the images behind a model, also one that no receipt names any more."""
-    found = [path for path in store.models.glob("*") if path.name.endswith((".json", ".pt", "_oof.parquet"))]
-    return sorted(path for path in found if path.is_file())
+    names = sorted(name for name in store.names(store.models) if name.endswith((".json", ".pt", "_oof.parquet")))
+    return [store.current(store.models / name) for name in names]
 
 
 def remembers_rows(name: str) -> bool:
@@ -180,4 +180,4 @@ def files_of(store: Store, asset: str) -> list[Path]:
     if asset in TABLES:
         return [store.path(asset)] if store.path(asset).is_file() else []
     receipt = store.receipt(asset)
-    return [store.base(asset) / name for name in receipt.files] if receipt is not None else []
+    return [store.file(asset, name) for name in receipt.files] if receipt is not None else []

@@ -1,0 +1,47 @@
+"""Where the settings say that data, models and photos are: folders of this machine, or URIs with copies on this machine."""
+
+from facestats_pipeline.config import Settings
+from facestats_pipeline.core.ingest.photo_source import PhotoFolder, PhotoSource
+from facestats_pipeline.io.leases import Leases
+from facestats_pipeline.io.locks import FolderLocks
+from facestats_pipeline.io.mirror import Mirror
+from facestats_pipeline.io.photo_objects import PhotoObjects
+from facestats_pipeline.io.remote import Remote
+from facestats_pipeline.io.store import Store
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of the data and models folders. Asks nothing of a network yet."""
+    data_dir = settings.data_dir.resolve() if settings.data_uri is not None else settings.data_dir
+    models = settings.models.resolve() if mirrored_models(settings) else settings.models
+    mirrors = [
+        Mirror(_remote(settings, uri), folder)  # the models' first: their folder may lie inside the data's
+        for uri, folder in ((settings.models_uri, models), (settings.data_uri, data_dir))
+        if uri is not None
+    ]
+    return Store(data_dir, models, mirrors=mirrors, pack_pictures=settings.storage.pictures == "parquet")
+
+
+def mirrored_models(settings: Settings) -> bool:
+    """Whether the models folder holds copies."""
+    inside = settings.models.resolve().is_relative_to(settings.data_dir.resolve())
+    return settings.models_uri is not None or (settings.data_uri is not None and inside)
+
+
+def open_photos(settings: Settings) -> PhotoSource:
+    """The photos: below `raw_uri`, in `raw_dir`, in `raw/` below `data_uri`, or in `raw/` of the data folder."""
+    if settings.raw_uri is not None:
+        return PhotoObjects(_remote(settings, settings.raw_uri))
+    if settings.raw_dir is None and settings.data_uri is not None:
+        return PhotoObjects(_remote(settings, f"{settings.data_uri}/raw"))
+    return PhotoFolder(settings.raw)
+
+
+def open_locks(settings: Settings) -> FolderLocks:
+    """The locks of the data folder; under a URI, leases besides, that other machines see."""
+    leases = Leases(_remote(settings, f"{settings.data_uri}/.locks")) if settings.data_uri is not None else None
+    return FolderLocks(settings.data_dir, leases)
+
+
+def _remote(settings: Settings, uri: str) -> Remote:
+    return Remote(uri, attempts=settings.storage.attempts, timeout=settings.storage.timeout)

@@ -1,0 +1,120 @@
+"""Preprocessed photos on an object store: one Parquet file of JPEG bytes for each shard, instead of one object for each photo.
+
+A store asks for milliseconds and money per object, not per byte. On this machine a shard is unpacked into the folder of JPEGs that it would
+be on a disk, so that whoever reads a photo opens a file either way.
+"""
+
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facestats_pipeline.io.mirror import Mirror
+
+SCHEMA = pa.schema([("image_id", pa.string()), ("jpeg", pa.binary())])
+_ROWS = 64  # photos a row group: about 3 MB in memory, whatever the shard's size
+
+
+class PictureShards:
+    """The JPEGs below `folder` (a name below the mirror's URI), packed as `<folder>/<shard>.parquet`.
+
+    `read_recipe(mirror, name)` reads the recipe in a Parquet file's footer.
+    """
+
+    def __init__(self, mirror: Mirror, folder: str, read_recipe: Callable[[Mirror, str], str]) -> None:
+        self._mirror = mirror
+        self._folder = folder
+        self._read_recipe = read_recipe
+        self._writing: set[str] = set()
+
+    def recipe(self, shard: str) -> str | None:
+        """The recipe that the shard's JPEGs were made by; None where there are none."""
+        try:
+            return self._read_recipe(self._mirror, self._name(shard))
+        except (FileNotFoundError, KeyError, ValueError, pa.ArrowException):
+            return None
+
+    def begin(self, shard: str) -> None:
+        """Until `put`, the folder on this machine is what is being made: it is not replaced by what was put before."""
+        if shard not in self._writing:
+            self._mirror.forget_note(self._note(shard))  # after a crash, its files are not those of any pack
+            self._writing.add(shard)
+
+    def put(self, shard: str, image_ids: set[str], metadata: Mapping[str, str]) -> int:
+        """Pack the JPEGs of these images, and put them; the others on this machine are removed: how many."""
+        self.unpack(shard)
+        self.begin(shard)
+        gone = [path for path in self._here(shard).glob("*.jpg") if path.stem not in image_ids]
+        for path in gone:
+            path.unlink()
+        packed = self._temporary()
+        try:
+            with pq.ParquetWriter(packed, SCHEMA.with_metadata(metadata), compression="none") as writer:
+                ordered = sorted(image_ids)
+                for start in range(0, len(ordered), _ROWS):
+                    ids = ordered[start : start + _ROWS]
+                    jpegs = [(self._here(shard) / f"{image_id}.jpg").read_bytes() for image_id in ids]
+                    writer.write_table(pa.table([ids, jpegs], SCHEMA.with_metadata(metadata)))
+            entry = self._mirror.put_file(packed, self._name(shard))
+        finally:
+            packed.unlink(missing_ok=True)
+        self._mirror.keep_note(self._note(shard), entry.etag, "unpacked")
+        self._writing.discard(shard)
+        return len(gone)
+
+    def unpack(self, shard: str) -> None:
+        """Have the shard's JPEGs on this machine, and no others."""
+        if shard in self._writing:
+            return
+        entry = self._mirror.entry(self._name(shard))
+        if entry is None:
+            return
+        known = self._mirror.note_of(self._note(shard))
+        if known is not None and known[0] == entry.etag:
+            return
+        packed = self._temporary()
+        try:
+            entry = self._mirror.download(self._name(shard), packed)
+            self._unpack(packed, self._here(shard))
+        finally:
+            packed.unlink(missing_ok=True)
+        self._mirror.keep_note(self._note(shard), entry.etag, "unpacked")
+
+    def drop(self, shard: str) -> None:
+        """Remove the unpacked JPEGs from this machine."""
+        self._writing.discard(shard)
+        self._mirror.forget_note(self._note(shard))
+        shutil.rmtree(self._here(shard), ignore_errors=True)
+
+    def _unpack(self, packed: Path, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted = set()
+        with pq.ParquetFile(packed) as file:
+            for batch in file.iter_batches(_ROWS):
+                for image_id, jpeg in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    if PurePath(image_id).name != image_id:  # it becomes a file name
+                        raise ValueError(f"a file of JPEGs in {self._folder} names an image {image_id[:40]!r}")
+                    temporary = self._temporary()  # renamed, as another process may be reading
+                    temporary.write_bytes(jpeg)
+                    temporary.replace(folder / f"{image_id}.jpg")
+                    wanted.add(f"{image_id}.jpg")
+        for path in folder.iterdir():
+            if path.name not in wanted:
+                path.unlink(missing_ok=True)
+
+    def _name(self, shard: str) -> str:
+        return f"{self._folder}/{shard}.parquet"
+
+    def _note(self, shard: str) -> str:
+        return f"{self._folder}/{shard}/"
+
+    def _here(self, shard: str) -> Path:
+        return self._mirror.path(self._folder) / shard
+
+    def _temporary(self) -> Path:
+        folder = self._mirror.folder / ".fetching"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / uuid.uuid4().hex
