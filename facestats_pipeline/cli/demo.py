@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli.console import ExpectedError, err, out, print_json, progress
-from facestats_pipeline.cli.options import Json
+from facestats_pipeline.cli.options import Json, require_folder, settings_for
 from facestats_pipeline.cli.run import execute, prepare, show
 from facestats_pipeline.config import PROJECT_ROOT
 
@@ -38,6 +38,7 @@ def demo(
     from facestats_pipeline.core.demo.demo_faces import generate_demo
 
     folder = data_dir or PROJECT_ROOT / "data" / "demo"
+    require_folder(settings_for(folder), "facestats demo")
     try:
         with progress(quiet=json_):
             generate_demo(images, folder / "raw", folder / "labels", seed=seed)

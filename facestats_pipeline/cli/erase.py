@@ -75,6 +75,10 @@ def erase(
     wanted = [*(images or []), *_listed(file)]
     from facestats_pipeline.io.erasure.erase import Eraser
 
+    if raw and (settings.data_uri or settings.raw_uri):
+        raise ExpectedError(
+            "--raw removes photos of a folder; remove those under the address yourself, then erase without --raw"
+        )
     pipeline = open_pipeline(settings)
     eraser = Eraser(pipeline.book, settings.raw.absolute(), dagster_home(settings))
     if dry_run:

@@ -24,7 +24,7 @@ from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.card_inputs import LABELS, label_input, weight_inputs
 from facestats_pipeline.io.erasure.ledger import Ledger
 from facestats_pipeline.io.exports import MARKER, ExportFolderTaken, check_folder, new_export
-from facestats_pipeline.io.locks import FolderLocks
+from facestats_pipeline.io.locations import open_locks
 from facestats_pipeline.io.provided import labels_of, ratings_of
 
 
@@ -51,7 +51,7 @@ def export_to(
     started = time.monotonic()
     try:
         check_folder(wanted.folder.absolute(), settings.data_dir, settings.raw, replace=wanted.replace)
-        with FolderLocks(settings.data_dir).hold(what="facestats export", on_wait=on_wait):
+        with open_locks(settings).hold(what="facestats export", on_wait=on_wait):
             done = _export(project, wanted)
     except (ExportFolderTaken, ExportRefused, LabelsError) as refusal:
         raise ExpectedError(str(refusal)) from None

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
-from facestats_pipeline.cli.options import DataDir, Json, settings_for
+from facestats_pipeline.cli.options import DataDir, Json, require_folder, settings_for
 from facestats_pipeline.cli.run import execute, show
 from facestats_pipeline.config import Settings, save_settings
 from facestats_pipeline.io.store import Store
@@ -134,6 +134,7 @@ def _take_in(settings: Settings, images: Path, tables: Mapping[str, str]) -> Non
         raise ExpectedError(
             f"{labels / other[0]} is there already and says something else; give a data folder of its own with --data-dir"
         )
+    require_folder(settings, "facestats import")
     if settings.raw_dir is not None and settings.raw.resolve() != images.resolve():
         raise ExpectedError(
             f"{settings.data_dir} holds the photos of {settings.raw}; give another folder with --data-dir"

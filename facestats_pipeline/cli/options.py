@@ -9,6 +9,7 @@ import typer
 from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.config import Settings, SettingsError, load_settings
+from facestats_pipeline.core.uris import shown
 from facestats_pipeline.io.freshness import ROOT
 
 if TYPE_CHECKING:
@@ -59,13 +60,22 @@ def open_pipeline(settings: Settings) -> "Pipeline":
     return Pipeline(settings, open_instance(dagster_home(settings)))
 
 
+def require_folder(settings: Settings, command: str) -> None:
+    """An error for a command that writes into the data folder beside the store, where that folder only holds copies."""
+    if settings.data_uri is not None:
+        raise ExpectedError(
+            f"{command} works in a folder of this machine, and FACESTATS_DATA_URI names {shown(settings.data_uri)}; "
+            "put photos into raw/ and label files into labels/ there, or unset it"
+        )
+
+
 def require_run(settings: Settings) -> None:
     """Say what to do first in a folder where nothing has been made."""
     from facestats_pipeline.io.locations import open_store
 
     if not open_store(settings).path(ROOT).is_file():
         raise ExpectedError(
-            f"nothing has been made in {settings.data_dir} yet. Begin with\n"
+            f"nothing has been made in {shown(settings.data_uri) if settings.data_uri else settings.data_dir} yet. Begin with\n"
             f"  facestats run --raw YOUR_PHOTOS --data-dir {settings.data_dir}\n"
             "or, to see what it does, with\n  facestats demo"
         )

@@ -16,6 +16,7 @@ from facestats_pipeline.cli.console import ExpectedError, err, out, print_json, 
 from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, settings_for
 from facestats_pipeline.config import Settings, save_settings
 from facestats_pipeline.core.phases import PHASES
+from facestats_pipeline.core.uris import shown
 from facestats_pipeline.io.locations import open_photos, open_store
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def execute(settings: Settings, *, quiet: bool = False) -> dict[str, Any]:
         except UpdateFailed as failure:
             error, report = str(failure), failure.report
     return {
-        "data_dir": str(settings.data_dir),
+        "data_dir": shown(settings.data_uri) if settings.data_uri else str(settings.data_dir),
         "encoder": settings.encoder.name,
         "discovered": dict(report.discovered),
         "photos": photo_counts(pipeline.project.store),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
-from facestats_pipeline.cli.options import DataDir, Json, settings_for
+from facestats_pipeline.cli.options import DataDir, Json, require_folder, settings_for
 from facestats_pipeline.config import Settings
 from facestats_pipeline.io.weights import MINI
 
@@ -47,6 +47,8 @@ def train_encoder(
     """Train a small image and text encoder on labelled faces, then its probes. Hours on a processor; resumable at any time."""
     given = {"encoder_training.data": data, "encoder_training.epochs": epochs, "encoder_training.probes": probes}
     settings = settings_for(data_dir, **given)
+    if out_folder is None:
+        require_folder(settings, "facestats train-encoder without --out")
     folder = out_folder or settings.models / MINI
     _check(settings, folder, replace=replace, probes_only=probes_only)
     from facestats_pipeline.core.embeddings.encoder_training import EncoderTrainingRefused

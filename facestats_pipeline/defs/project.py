@@ -9,7 +9,7 @@ import polars as pl
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.ingest.usage import usable
 from facestats_pipeline.io.freshness import Node, RecipeBook
-from facestats_pipeline.io.locations import open_locks, open_photos, open_store
+from facestats_pipeline.io.locations import bring_weights, open_locks, open_photos, open_store
 
 if TYPE_CHECKING:
     from facestats_pipeline.core.attributes.attributes import AttributeModels
@@ -27,6 +27,7 @@ class Project:
     def __init__(self, settings: Settings, load_graph: Callable[[], Iterable[Node]]) -> None:
         self.settings = settings
         self.store = open_store(settings)
+        bring_weights(settings, self.store)
         self.photos = open_photos(settings)
         self.locks = open_locks(settings)
         self.book = RecipeBook(self.store, load_graph, settings.refit_growth)

@@ -85,13 +85,15 @@ class ShardTableIOManager(RecordedIOManager):
         asset = _name(context.asset_key)
         written: pl.DataFrame | None = None
         for shard in obj:
+            # As the inputs are before they are read: should somebody replace one meanwhile, the result is stale and not wrongly current.
+            recipe = self.recipe(context, shard)
             started = time.perf_counter()
             with measuring() as phases:
                 written = obj[shard]
                 if "compute" not in phases.seconds:  # tables: all that was neither reading nor writing
                     phases.add("compute", time.perf_counter() - started - sum(phases.seconds.values()))
                 with phases.timing("write"):
-                    path = self.store.write_table(asset, shard, written, self.recipe(context, shard))
+                    path = self.store.write_table(asset, shard, written, recipe)
             self.add_shard_facts(context, shard, written, path, phases, time.perf_counter() - started)
         if written is not None:
             context.add_output_metadata({"dagster/column_schema": column_schema(asset, written), **lineage_of(asset)})
@@ -171,6 +173,7 @@ class JpegShardIOManager(ShardTableIOManager):
                 raise
 
         def attempt(shard: str) -> pl.DataFrame:
+            recipe = self.recipe(context, shard)
             result = obj[shard]
             before = self.store.recipe(asset, shard)
             if before is not None and before.family != self.book.family(asset):
@@ -182,7 +185,7 @@ class JpegShardIOManager(ShardTableIOManager):
                     self.store.write_jpeg(shard, image_id, jpeg)
             table: pl.DataFrame = result.table()
             pictured = set(table.filter(pl.col("status").is_in(PICTURED))["image_id"])
-            self.store.keep_jpegs(shard, pictured, self.recipe(context, shard))
+            self.store.keep_jpegs(shard, pictured, recipe)
             return table
 
         super().handle_output(context, LazyShards(list(obj), write))
@@ -192,7 +195,12 @@ class JpegShardIOManager(ShardTableIOManager):
         loaded = super().load_input(context)
         if isinstance(loaded, pl.LazyFrame | AllShards):
             return loaded
-        return LazyShards(list(loaded), lambda shard: ShardImages(shard, loaded[shard], self.store))
+
+        def images(shard: str) -> ShardImages:
+            self.store.check_packed(shard)
+            return ShardImages(shard, loaded[shard], self.store)
+
+        return LazyShards(list(loaded), images)
 
 
 class TableIOManager(RecordedIOManager):

@@ -1,5 +1,7 @@
 """Where the settings say that data, models and photos are: folders of this machine, or URIs with copies on this machine."""
 
+from fnmatch import fnmatch
+
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.ingest.photo_source import PhotoFolder, PhotoSource
 from facestats_pipeline.io.leases import Leases
@@ -8,6 +10,7 @@ from facestats_pipeline.io.mirror import Mirror
 from facestats_pipeline.io.photo_objects import PhotoObjects
 from facestats_pipeline.io.remote import Remote
 from facestats_pipeline.io.store import Store
+from facestats_pipeline.io.weights import DETECTOR_PATTERN, LANDMARKER, MINI
 
 
 def open_store(settings: Settings) -> Store:
@@ -20,6 +23,16 @@ def open_store(settings: Settings) -> Store:
         if uri is not None
     ]
     return Store(data_dir, models, mirrors=mirrors, pack_pictures=settings.storage.pictures == "parquet")
+
+
+def bring_weights(settings: Settings, store: Store) -> None:
+    """Have the weights that lie in a models folder under a URI on this machine, so that each machine of a cluster works with the same."""
+    if not mirrored_models(settings):
+        return
+    for name in store.names(store.models):
+        if fnmatch(name, DETECTOR_PATTERN) or name == LANDMARKER:
+            store.current(store.models / name)
+    store.files_below(store.models / MINI)
 
 
 def mirrored_models(settings: Settings) -> bool:

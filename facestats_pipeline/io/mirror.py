@@ -4,6 +4,7 @@ The objects are the truth. A folder is listed once and the list kept until `refr
 is current while the ETag that it was fetched with is the listed one. Several processes may share the copies of a machine.
 """
 
+import hashlib
 import os
 import sqlite3
 import threading
@@ -156,11 +157,11 @@ class Mirror:
             now = _stamp(self.path(name))
         except FileNotFoundError:
             return False
-        row = self._notes.execute("SELECT etag, stamp FROM copies WHERE name = ?", (name,)).fetchone()
+        row = self._notes.execute("SELECT etag, stamp FROM copies WHERE name = ?", (_hidden(name),)).fetchone()
         return row is not None and (row[0], row[1]) == (entry.etag, now)
 
     def _note(self, name: str, etag: str, path: Path) -> None:
-        self._notes.execute("INSERT OR REPLACE INTO copies VALUES (?, ?, ?)", (name, etag, _stamp(path)))
+        self._notes.execute("INSERT OR REPLACE INTO copies VALUES (?, ?, ?)", (_hidden(name), etag, _stamp(path)))
 
     @property
     def _notes(self) -> sqlite3.Connection:
@@ -180,6 +181,11 @@ class Mirror:
         folder = self.folder / ".fetching"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{os.getpid()}-{uuid.uuid4().hex}{target.suffix}"
+
+
+def _hidden(name: str) -> str:
+    """Names of JPEGs are image ids, which must not stay in the notes when an image is erased."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def _stamp(path: Path) -> str:

@@ -345,6 +345,14 @@ class Store:
             self._pictures[shard] = stamp, self._names_agree(shard)
         return self._pictures[shard][1]
 
+    def check_packed(self, shard: str) -> None:
+        """Raises RuntimeError when the shard's JPEGs in one file are of another run than its table, so that nothing is made from both."""
+        if self.packs is not None and not self.pictures_are_there(shard):
+            raise RuntimeError(
+                f"the preprocessed photos of {shard} are not those that its table speaks of: another run is replacing "
+                "them, or ended half way; `facestats run` makes them again"
+            )
+
     def _names_agree(self, shard: str) -> bool:
         table = self.path("preproc", shard)
         if not table.is_file():
