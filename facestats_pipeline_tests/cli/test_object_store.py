@@ -15,7 +15,7 @@ from facestats_pipeline.io.remote import Remote
 from facestats_pipeline_tests.cli.conftest import QUICK, opened
 from facestats_pipeline_tests.s3_server import BUCKET, FAULTS, KEYS, FaultyProxy, environment, s3_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(3000)]
 pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 URI = f"s3://{BUCKET}/collection"
 OF_THE_MOMENT = ["added_at", "mtime_ns"]  # when a photo was seen, and what tells a change of it
