@@ -50,8 +50,6 @@ class PhotoObjects:
                     "the photo was replaced while it was read; the next run takes it as a new one"
                 ) from None
             raise PhotosUnavailable(str(error)) from None
-        except PermissionError as error:
-            raise PhotosUnavailable(str(error)) from None
         if image_id(again) == expected_id:
             return again
         if again != data:
@@ -59,7 +57,10 @@ class PhotoObjects:
         raise PhotoChanged("the file changed after it was listed; the next run takes it as a new photo")
 
     def _has_other_size(self, name: str, size: int) -> bool:
-        entry = self.remote.entry(name)
+        try:
+            entry = self.remote.entry(name)
+        except StorageUnavailable:
+            return False
         return entry is not None and entry.size != size
 
 

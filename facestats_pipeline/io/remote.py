@@ -32,6 +32,10 @@ class StorageUnavailable(OSError):
     """The store did not answer, or not with the whole answer, however often it was asked."""
 
 
+class StorageRefused(StorageUnavailable, PermissionError):
+    """The store answers, and lets this machine not do what it asked for."""
+
+
 class CutOff(OSError):
     """Fewer bytes came than were listed."""
 
@@ -250,7 +254,7 @@ class Remote:
             except FileExistsError:
                 raise FileExistsError(f"{self._named(name)} is there already") from None
             except PermissionError:
-                raise PermissionError(
+                raise StorageRefused(
                     f"no permission to {verb} {self._named(name)}; give this machine access to it"
                 ) from None
             except _FINAL:
@@ -258,7 +262,7 @@ class Remote:
             except Exception as error:  # each SDK has its own classes for a network that fails
                 kind = type(error).__name__
                 if "Credentials" in kind:
-                    raise PermissionError(
+                    raise StorageRefused(
                         f"no credentials for {self.uri}: set them where the SDK looks for them (environment, profile, role)"
                     ) from None
                 if attempt == self.attempts:

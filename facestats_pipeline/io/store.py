@@ -10,6 +10,7 @@ is put when it is whole.
 
 import hashlib
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from facestats_pipeline.io.mirror import Mirror
 from facestats_pipeline.io.parquet_footer import FOOTER_KEY, footer_recipe, remote_footer
 from facestats_pipeline.io.picture_shards import PictureShards
 from facestats_pipeline.io.recipes import Recipe, digest
+from facestats_pipeline.io.remote import StorageUnavailable
 
 TEMPORARY, RECEIPTS = ".tmp", ".receipts"
 DAMAGED = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -95,14 +97,23 @@ class Store:
         else:
             mirror.remove([mirror.name_of(path)])
 
-    def names(self, folder: Path) -> dict[str, int]:
-        """Files in a folder, without those below it → bytes."""
+    def names(self, folder: Path) -> set[str]:
+        """Names of the files in a folder, without those below it."""
         mirror = self._mirror(folder)
         if mirror is not None:
-            return {name: entry.size for name, entry in mirror.listing(mirror.name_of(folder)).items()}
-        return (
-            {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()} if folder.is_dir() else {}
-        )
+            return set(mirror.listing(mirror.name_of(folder)))
+        if not folder.is_dir():
+            return set()
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+
+    def size(self, path: Path) -> int | None:
+        """Bytes of a file; None where there is none."""
+        mirror = self._mirror(path)
+        if mirror is not None:
+            entry = mirror.entry(mirror.name_of(path))
+            return entry.size if entry is not None else None
+        return path.stat().st_size if path.is_file() else None
 
     def files_below(self, folder: Path) -> list[Path]:
         """Every file in a folder and below it, each current."""
@@ -176,6 +187,8 @@ class Store:
         if asset in SHARD_TABLES or asset in TABLES:
             try:
                 return Recipe.from_json(self._read_recipe(self._place(asset, shard)))
+            except StorageUnavailable:  # that nobody answers says nothing of what there is
+                raise
             except (OSError, KeyError, ValueError, TypeError):
                 return None
         receipt = self.receipt(asset)
@@ -222,9 +235,8 @@ class Store:
         receipt = self.last_receipt(asset)
         if receipt is None:
             return None
-        paths = {self.base(asset) / name: size for name, size in receipt.files.items()}
-        listed = {folder: self.names(folder) for folder in {path.parent for path in paths}}
-        return receipt if all(listed[path.parent].get(path.name) == size for path, size in paths.items()) else None
+        base = self.base(asset)
+        return receipt if all(self.size(base / name) == size for name, size in receipt.files.items()) else None
 
     def file(self, asset: str, name: str) -> Path:
         """A file of an artifact that is no table."""
@@ -279,7 +291,7 @@ class Store:
         receipt = None if asset in TABLES else self.last_receipt(asset)
         names = receipt.files if receipt is not None else ()
         paths = [self._place(asset, None)] if asset in TABLES else [self.base(asset) / name for name in names]
-        there = [path for path in paths if path.name in self.names(path.parent)]
+        there = [path for path in paths if self.size(path) is not None]
         for path in there:
             self.remove(path)
         self.remove(self._receipt_path(asset))
