@@ -107,7 +107,9 @@ def automation(settings: Settings, project: Callable[[], Project]) -> list[dg.Se
         default_status=status,
     )
     def provided_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        found = observed(project().store, context.instance)
+        store = project().store
+        store.refresh()
+        found = observed(store, context.instance)
         return dg.SensorResult(asset_events=found) if found else dg.SkipReason("no labels and no ratings changed")
 
     bring_up_to_date = dg.AutomationConditionSensorDefinition(

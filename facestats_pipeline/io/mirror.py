@@ -5,9 +5,9 @@ is current while the ETag that it was fetched with is the listed one. Several pr
 """
 
 import hashlib
-import os
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +17,8 @@ from facestats_pipeline.io.remote import Entry, Remote, StorageUnavailable
 
 NOTES = ".mirror.db"
 """Which content each copy has. Lost, everything is fetched again."""
+FETCHING = ".fetching"
+A_DAY = 86_400  # seconds
 AT_A_TIME = 16
 """Objects that are fetched side by side: an answer takes tens of milliseconds, whatever its size."""
 
@@ -64,7 +66,7 @@ class Mirror:
             return absent
         target = self.path(name)
         if not self._is_current(name, entry):
-            temporary = self._temporary(target)
+            temporary = self.temporary(target.suffix)
             try:
                 self._note(name, self.download(name, temporary).etag, temporary)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -177,10 +179,19 @@ class Mirror:
             self._of_thread.notes = notes
         return notes
 
-    def _temporary(self, target: Path) -> Path:
-        folder = self.folder / ".fetching"
+    def tidy(self) -> int:
+        """Remove what processes that were killed had begun to fetch, a day ago or earlier; how many files."""
+        before = time.time() - A_DAY
+        left = [path for path in (self.folder / FETCHING).glob("*") if path.stat().st_mtime < before]
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
+
+    def temporary(self, suffix: str = "") -> Path:
+        """A new name among the copies, outside every dataset."""
+        folder = self.folder / FETCHING
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{os.getpid()}-{uuid.uuid4().hex}{target.suffix}"
+        return folder / f"{uuid.uuid4().hex}{suffix}"
 
 
 def _hidden(name: str) -> str:

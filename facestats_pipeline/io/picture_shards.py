@@ -5,7 +5,6 @@ be on a disk, so that whoever reads a photo opens a file either way.
 """
 
 import shutil
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 
@@ -50,7 +49,7 @@ class PictureShards:
         gone = [path for path in self._here(shard).glob("*.jpg") if path.stem not in image_ids]
         for path in gone:
             path.unlink()
-        packed = self._temporary()
+        packed = self._mirror.temporary()
         try:
             with pq.ParquetWriter(packed, SCHEMA.with_metadata(metadata), compression="none") as writer:
                 ordered = sorted(image_ids)
@@ -75,7 +74,7 @@ class PictureShards:
         known = self._mirror.note_of(self._note(shard))
         if known is not None and known[0] == entry.etag:
             return
-        packed = self._temporary()
+        packed = self._mirror.temporary()
         try:
             entry = self._mirror.download(self._name(shard), packed)
             self._unpack(packed, self._here(shard))
@@ -97,7 +96,7 @@ class PictureShards:
                 for image_id, jpeg in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     if PurePath(image_id).name != image_id:  # it becomes a file name
                         raise ValueError(f"a file of JPEGs in {self._folder} names an image {image_id[:40]!r}")
-                    temporary = self._temporary()  # renamed, as another process may be reading
+                    temporary = self._mirror.temporary()  # renamed, as another process may be reading
                     temporary.write_bytes(jpeg)
                     temporary.replace(folder / f"{image_id}.jpg")
                     wanted.add(f"{image_id}.jpg")
@@ -113,8 +112,3 @@ class PictureShards:
 
     def _here(self, shard: str) -> Path:
         return self._mirror.path(self._folder) / shard
-
-    def _temporary(self) -> Path:
-        folder = self._mirror.folder / ".fetching"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / uuid.uuid4().hex

@@ -413,7 +413,7 @@ class Store:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-        return len(left)
+        return len(left) + sum(mirror.tidy() for mirror in self._mirrors)
 
     def _make_folder(self, folder: Path) -> None:
         if folder not in self._made:  # once a folder, not once a photo
