@@ -64,3 +64,24 @@ def test_every_setting_has_a_meaning_and_a_variable_of_its_own() -> None:
 
 def test_models_of_another_data_folder_stay_in_it(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).models == tmp_path / "models"
+
+
+def test_an_address_with_a_password_is_refused_without_repeating_it() -> None:
+    with pytest.raises(SettingsError, match="credentials belong into the environment") as raised:
+        load_settings(environ={"FACESTATS_DATA_URI": "s3://key:secret@bucket/faces"})
+    assert "secret" not in str(raised.value)
+
+
+def test_data_under_an_address_have_their_copies_in_the_cache_unless_a_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    one, other = (load_settings(environ={"FACESTATS_DATA_URI": f"s3://bucket/{name}/"}) for name in ("one", "other"))
+    assert one.data_uri == "s3://bucket/one"
+    assert one.data_dir.parent == tmp_path / "facestats" and one.data_dir != other.data_dir
+    assert one.models == one.data_dir / "models"
+    named = load_settings(environ={"FACESTATS_DATA_URI": "s3://bucket/one", "FACESTATS_DATA_DIR": "/scratch"})
+    assert named.data_dir == Path("/scratch")
+    (tmp_path / "facestats.yaml").write_text("data_uri: s3://bucket/one\n")
+    assert load_settings(environ={}).data_dir == one.data_dir
