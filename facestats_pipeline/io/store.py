@@ -252,8 +252,8 @@ class Store:
 
     def receipts(self) -> list[str]:
         """Artifacts that are no tables and have a receipt."""
-        folder = self.processed / RECEIPTS
-        return sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
+        listed = self.names(self.processed / RECEIPTS)
+        return sorted(name.removesuffix(".json") for name in listed if name.endswith(".json"))
 
     def write_files(
         self, asset: str, files: Mapping[str, bytes | Path], recipe: Recipe, facts: Mapping[str, object] | None = None

@@ -204,7 +204,7 @@ def contact_sheet(master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> A
     files: dict[str, Any] = {SHEET: shard_sheet(everyone, load, title=title, mark=mark_of(everyone, made_by))}
     for (shard, of), shown in rows.group_by("shard", "of", maintain_order=True):
         name, mark = f"reports/contact_sheets/{shard}.jpg", mark_of(shown, made_by)
-        kept = project.store.base("contact_sheet") / name
+        kept = project.store.file("contact_sheet", name)
         title = f"{shard}: {shown.height} of {of:,} photos"
         files[name] = kept if has_mark(kept, mark) else shard_sheet(shown, load, title=title, mark=mark)
     kept_pages = sum(isinstance(content, Path) for content in files.values())

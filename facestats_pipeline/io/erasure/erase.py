@@ -179,7 +179,7 @@ class Eraser:
         for name in places.aggregates(self.book.graph):
             journal.count("files made from many images", self.book.store.forget(name))
         for path in places.orphans(self.book.store):
-            path.unlink()
+            self.book.store.remove(path)
             journal.count("files made from many images", 1)
 
     def _models(self, journal: Journal, erased: ErasedIds) -> None:

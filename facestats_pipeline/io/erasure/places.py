@@ -140,8 +140,8 @@ def aggregates(graph: Mapping[str, Node]) -> list[str]:
 def orphans(store: Store) -> list[Path]:
     """Pictures and tables made from many images that no receipt names, as a run that was killed while it wrote them leaves behind."""
     named = {path for asset in store.receipts() for path in files_of(store, asset)}
-    found = (path for folder in (COMPOSITES, REPORTS) for path in sorted((store.processed / folder).rglob("*")))
-    return [path for path in found if path.is_file() and path not in named]
+    found = (path for folder in (COMPOSITES, REPORTS) for path in store.files_below(store.processed / folder))
+    return [path for path in found if path not in named]
 
 
 def models(store: Store, graph: Mapping[str, Node], target: Target) -> dict[str, str]:
