@@ -268,7 +268,7 @@ class Remote:
                 if attempt == self.attempts:
                     why = f"{kind}{f', {error}' if isinstance(error, CutOff) else ''}"
                     raise StorageUnavailable(
-                        f"could not {verb} {self._named(name)} in {attempt} attempts (the last: {why})"
+                        f"could not {verb} {self._named(name)} in {attempt} attempt{'s' if attempt > 1 else ''} (the last: {why})"
                     ) from None
                 time.sleep(min(_FIRST_WAIT * 2 ** (attempt - 1), _LONGEST_WAIT) * random.uniform(0.5, 1))
         raise AssertionError("attempts is at least 1")
