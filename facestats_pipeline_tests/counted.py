@@ -64,6 +64,12 @@ def counting() -> Iterator[Counter[str]]:
         add(f"decoded by {_asking()}")
         return before_load(*args)
 
+    def load_turbo(*args: Any) -> Any:
+        loaded = before_turbo(*args)
+        if loaded is not None:  # else the photo goes to `_load`
+            add(f"decoded by {_asking()}")
+        return loaded
+
     def luma(*args: Any) -> Any:
         add("decoded by quality")
         return before_luma(*args)
@@ -72,9 +78,11 @@ def counting() -> Iterator[Counter[str]]:
         add("encoded", len(pixels))
         return before_encode(self, pixels)
 
-    before_load, before_luma, before_encode = images._load, quality.luma_of, Encoder.encode_pixels
+    before_load, before_turbo = images._load, images._load_turbo
+    before_luma, before_encode = quality.luma_of, Encoder.encode_pixels
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(images, "_load", load)
+        patch.setattr(images, "_load_turbo", load_turbo)
         patch.setattr(quality, "luma_of", luma)
         patch.setattr(Encoder, "encode_pixels", encode)
         yield counts
