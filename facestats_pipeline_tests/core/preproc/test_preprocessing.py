@@ -148,15 +148,17 @@ def test_stored_landmarks_are_the_photos_own_through_the_transform(align: bool, 
 
 
 def test_real_landmarks_are_exact_through_the_transform(shared_data: Path, detector: FaceDetector) -> None:
-    photo = sorted((shared_data / "london" / "images").glob("*.jpg"))[0]
-    done = next(run_preprocessing([("id", photo.name, photo)], PreprocSettings(), detector))
-    face = detector.detect(np.asarray(decode_image(photo.read_bytes())))[0]
-    transform = np.array(done.row["transform"]).reshape(2, 3)
-    mapped = face.landmarks @ transform[:, :2].T + transform[:, 2]
-    assert np.array(done.row["landmarks"]).reshape(5, 2) == pytest.approx(mapped, abs=1e-3)
-    # And the face is really there in the picture. YuNet's landmarks of one face differ between two pictures of it: by 5% (median of 30).
-    again = detector.detect(np.asarray(decode_image(done.jpeg)))[0]
-    assert np.linalg.norm(again.landmarks - mapped, axis=1).mean() < 0.12 * np.linalg.norm(mapped[1] - mapped[0])
+    photos = [(path.stem, path.name, path) for path in sorted((shared_data / "london" / "images").glob("*.jpg"))[:20:2]]
+    off = []
+    for (_, _, path), done in zip(photos, run_preprocessing(photos, PreprocSettings(), detector), strict=True):
+        face = detector.detect(np.asarray(decode_image(path.read_bytes())))[0]
+        transform = np.array(done.row["transform"]).reshape(2, 3)
+        mapped = face.landmarks @ transform[:, :2].T + transform[:, 2]
+        assert np.array(done.row["landmarks"]).reshape(5, 2) == pytest.approx(mapped, abs=1e-3)
+        again = detector.detect(np.asarray(decode_image(done.jpeg)))[0]
+        off.append(np.linalg.norm(again.landmarks - mapped, axis=1).mean() / np.linalg.norm(mapped[1] - mapped[0]))
+    # And the faces are really there in the pictures: YuNet sees them where they were put, one time with another within 8%.
+    assert np.median(off) < 0.08, off
 
 
 def test_a_small_face_in_a_large_photo_is_cut_from_full_resolution() -> None:
