@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from facestats_pipeline.core.embeddings.checksums import SUMS_FILE, sha256_file
 from facestats_pipeline.core.mini.tokenizer import MERGES_FILE
@@ -29,6 +29,19 @@ def half(tensor: torch.Tensor) -> torch.Tensor:
     if not torch.isfinite(small).all():
         raise ValueError("a weight is too large for fp16")
     return small
+
+
+def save_file(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Write safetensors whose bytes follow from their content: the library writes metadata of several keys in random order."""
+    data = save(tensors, metadata)
+    begin = 8  # a little-endian u64 says how many bytes of JSON follow, padded with spaces
+    end = begin + int.from_bytes(data[:begin], "little")
+    header = json.loads(data[begin:end])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(end - begin)
+    if len(text) != end - begin:
+        raise ValueError(f"{path}: the header of safetensors has another form than expected")
+    path.write_bytes(data[:begin] + text + data[end:])
 
 
 def export(run: Path, folder: Path, *, image_size: int = IMAGE_SIZE) -> dict[str, int]:
@@ -61,8 +74,6 @@ def export(run: Path, folder: Path, *, image_size: int = IMAGE_SIZE) -> dict[str
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
     (folder / MERGES_FILE).write_bytes((run / MERGES_FILE).read_bytes())
     (folder / "training_settings.json").write_text(json.dumps(settings, indent=1) + "\n")
-    for name in (WEIGHTS_FILE, HEADS_FILE):
-        (folder / name).chmod(0o644)  # safetensors writes for its owner alone
     names = (CONFIG_FILE, WEIGHTS_FILE, HEADS_FILE, MERGES_FILE, "training_settings.json")
     (folder / SUMS_FILE).write_text("".join(f"{sha256_file(folder / name)}  {name}\n" for name in names))
     return sizes
