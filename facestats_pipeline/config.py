@@ -198,7 +198,7 @@ class Composites(Section):
         "aligned", description="how the default composites are averaged; warped is sharpest and takes three passes"
     )
     strict: bool = Field(False, description="refuse rather than relax filters that leave fewer than min_n faces")
-    max_images: int = Field(5000, ge=2, description="most faces in one composite; a seeded sample of them beyond")
+    max_images: int = Field(5000, ge=2, description="most faces in one composite; beyond that those with the smallest ids, a random sample")
 
 
 class Automation(Section):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -23,8 +24,8 @@ PER_PHOTO = (
     "decoded by encoder_input",
     "encoded",
 )
-"""The work on each photo. The contact sheet reads 60 preprocessed photos whenever the collection changes. Composites and eigenfaces, into
-which no photo of this collection goes (they have no face), read all preprocessed photos with a face, at most `composites.max_images`."""
+"""The work on each photo. Composites and eigenfaces read a photo when it joins or leaves one of their groups. Contact sheets (60 photos of
+the collection and of each shard that changed) and pictures of clusters are drawn again whenever the collection changes."""
 
 
 def write_small_photos(folder: Path, first: int, n: int, side: int = 48) -> None:
@@ -38,6 +39,16 @@ def write_small_photos(folder: Path, first: int, n: int, side: int = 48) -> None
         colour = rng.uniform(40, 200, 3)
         pixels = np.clip(colour + 50 * wave[..., None] + rng.normal(0, 4, (side, side, 3)), 0, 255)
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i:06d}.jpg", quality=90)
+
+
+def write_faces(folder: Path, first: int, n: int, faces: Path) -> None:
+    """The photos from number `first` on in the column `jpeg` of a folder of Parquet files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pl.scan_parquet(faces / "*.parquet").select("jpeg").slice(first, n).collect()
+    if table.height < n:
+        raise ValueError(f"{faces}: has no {first + n} photos")
+    for number, data in enumerate(table["jpeg"], start=first):
+        (folder / f"{number:06d}.jpg").write_bytes(data)
 
 
 def files_of_shards(data: Path, shards: Collection[str]) -> dict[str, tuple[int, int]]:

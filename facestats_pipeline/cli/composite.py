@@ -228,7 +228,6 @@ def composites_of(
         size=size,
         landmark_size=size,
         max_images=most or settings.composites.max_images,
-        seed=settings.seed,
     )
 
 

@@ -1,6 +1,7 @@
 """What 1% more photos cost, counted in photos decoded and encoded; and what a changed setting costs, said before anything runs."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 from facestats_pipeline.cli.main import app
 from facestats_pipeline.cli.pipeline import Pipeline
 from facestats_pipeline.config import save_settings
+from facestats_pipeline.core.composites import groups
+from facestats_pipeline.core.demo.demo_faces import generate_demo
 from facestats_pipeline.io.layout import SHARD_TABLES
 from facestats_pipeline_tests.cli.conftest import QUICK, opened
 from facestats_pipeline_tests.counted import PER_PHOTO, counting, files_of_shards, write_small_photos
@@ -54,6 +57,39 @@ def test_one_percent_more_photos_cost_one_percent_and_no_sealed_shard_is_written
         "decoded by contact_sheet",
         "decoded by cluster_faces",
     }
+
+
+def test_composites_read_the_photos_that_joined_and_come_out_as_if_they_had_read_all(
+    copy_of_collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "FEWEST_KEPT", 2)  # of so few photos nothing would be kept
+    data = copy_of_collection
+    again(data)  # by this process, with the patch
+    generate_demo(4, tmp_path / "new", tmp_path / "new labels", seed=77)
+    new = sorted((tmp_path / "new").rglob("*.jpg"))[:3]
+    for path in new:
+        shutil.copyfile(path, data / "raw" / f"new-{path.name}")
+    with counting() as counts:
+        opened(data).update()
+    assert 0 < counts["decoded by small_photos"] <= len(new)
+    kept = sorted(path for path in (data / "processed" / "composites").rglob("*") if path.is_file())
+    made = [path.read_bytes() for path in kept]
+    with counting() as anew:
+        again(data)
+    # Groups of ten, of which one photo is a large part, may just have become large enough, or have read all ten.
+    assert 0 < counts["decoded by composites"] < anew["decoded by composites"] / 2
+    assert [path.name for path, content in zip(kept, made, strict=True) if path.read_bytes() != content] == []
+
+
+def again(data: Path) -> None:
+    """Make composites and eigenfaces anew, of everything."""
+    pipeline = opened(data)
+    for name in ("composites", "eigenfaces"):
+        receipt = pipeline.project.store.receipt(name)
+        assert receipt is not None
+        for file in receipt.files:
+            pipeline.project.store.file(name, file).unlink()
+    assert set(pipeline.update().made) >= {"composites", "eigenfaces"}
 
 
 def waiting(pipeline: Pipeline) -> dict[str, set[str | None]]:

@@ -1,5 +1,8 @@
 """A running average of photos, each moved first: the memory it needs does not depend on the number of photos.
 
+What is added up is a sum over photos, so that parts of the photos can be added up apart, in other threads, on other machines or in an
+earlier run, and joined: `Average.part`, `Average.join`, `Average.begin_with`.
+
 Photos are averaged in sRGB values, not in linear light. Both were compared on 102 studio portraits: linear light is right for
 overlaid light sources, but here it lets single bright backgrounds and highlights outweigh dark hair and pupils, so faces come out
 paler (mean level 193 instead of 189 of 255) with grey hair lines; sRGB is close to how people judge lightness, and it is what the
@@ -14,6 +17,8 @@ from PIL import Image
 
 from facestats_pipeline.core.composites.composite_specs import CompositeRefused
 from facestats_pipeline.core.composites.movers import Mover, Plain, mover
+
+Rgb = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -35,36 +40,90 @@ class Composite:
     n_effective: float
 
 
+class Part:
+    """What is added up over some of an average's photos in one pass.
+
+    Without weights these are whole numbers: exact and the same in any order and division, up to 16 million photos.
+    """
+
+    def __init__(
+        self, size: int, moving: Mover, rows: NDArray[np.intp] | None, weights: NDArray[np.float64] | None
+    ) -> None:
+        self.total = np.zeros((size, size, 3), dtype=np.uint32 if weights is None else np.float64)
+        self.n, self.weight, self.square = 0, 0.0, 0.0
+        self.skipped: dict[int, str] = {}
+        self.mover = moving
+        self._rows, self._weights = rows, weights
+
+    def add(self, photo: Rgb, index: int) -> None:
+        """One photo (size, size, 3)."""
+        weight = 1.0
+        if self._weights is None:
+            np.add(self.total, self._moved(photo, index), out=self.total)
+        else:
+            weight = float(self._weights[index])
+            self.total += weight * self._moved(photo, index)
+        self.n += 1
+        self.weight += weight
+        self.square += weight * weight
+
+    def take(self, photo: Rgb, index: int) -> None:
+        """Take out one photo of an earlier sum without weights."""
+        np.subtract(
+            self.total, self._moved(photo, index), out=self.total
+        )  # may wrap around here; the joined sum does not
+        self.n -= 1
+        self.weight -= 1
+        self.square -= 1
+
+    def join(self, other: "Part") -> None:
+        """Add what another part has added up."""
+        self.total += other.total
+        self.n += other.n
+        self.weight += other.weight
+        self.square += other.square
+        self.skipped = other.skipped | self.skipped
+        self.mover.join(other.mover)
+
+    def _moved(self, photo: Rgb, index: int) -> Rgb:
+        return self.mover.move(photo, index if self._rows is None else int(self._rows[index]))
+
+
 class Average:
-    """Add all photos, `end_pass`, and again while `passes` asks for it; then `result`.
+    """In each pass add all photos to `part`s and `join` those, then `end_pass`, as long as `passes` asks for it; then `result`.
 
     Args:
         method: one of `composite_specs.METHODS`.
         size: side of the photos in pixels.
         points: (n, k, 2) landmarks in pixels, a row of NaN where there are none; not for `mean`.
         weights: (n,) of 0 or more; NaN or 0 leaves the photo out.
+        members: rows of `points` from here on are of photos that only leave an earlier sum; they do not shape the average.
     """
 
     def __init__(
-        self, method: str, size: int, points: NDArray[np.float64] | None = None, weights: ArrayLike | None = None
+        self,
+        method: str,
+        size: int,
+        points: NDArray[np.float64] | None = None,
+        weights: ArrayLike | None = None,
+        members: int | None = None,
     ) -> None:
-        self.method, self.n, self.passed = method, 0, 0
-        self._skipped: dict[int, str] = {}
+        self.method, self.passed = method, 0
+        self._size = size
         self._weights = None if weights is None else np.asarray(weights, dtype=np.float64)
         if self._weights is not None and ((self._weights < 0) | np.isinf(self._weights)).any():
             raise ValueError("a weight is negative or infinite; use numbers of 0 or more")
-        # Whole numbers where there are no weights: exact and the same in any order, up to 16 million photos.
-        kind = np.uint32 if self._weights is None else np.float64
-        self._sum = np.zeros((size, size, 3), dtype=kind)
-        self._weight = self._square = 0.0
         self._known: NDArray[np.bool_] | None = None
         self._rows: NDArray[np.intp] | None = None
+        shaping = None
         if points is not None:
             # Rows without a face must not enter the mean shape; they keep their index.
             self._known = np.asarray(np.isfinite(points).all(axis=(1, 2)))
             self._rows = np.cumsum(self._known) - 1
+            shaping = int(self._known[:members].sum())
             points = points[self._known]
-        self._mover: Mover = Plain() if points is not None and not len(points) else mover(method, points, size)
+        self._mover: Mover = Plain() if shaping == 0 else mover(method, points, size, shaping)
+        self._sums = self.part()
 
     @property
     def passes(self) -> int:
@@ -72,54 +131,66 @@ class Average:
         return self._mover.passes
 
     @property
+    def way(self) -> bytes:
+        """What decides how a photo enters the sums, beside the photo and its landmarks."""
+        return f"{self.method} {self._size} ".encode() + self._mover.way
+
+    @property
+    def n(self) -> int:
+        """Photos added in this pass."""
+        return self._sums.n
+
+    @property
+    def total(self) -> NDArray[np.uint32] | NDArray[np.float64]:
+        """The sum of the photos added in this pass (size, size, 3)."""
+        return self._sums.total
+
+    @property
     def skipped(self) -> list[tuple[int, str]]:
         """(index, reason) of photos left out, by index."""
-        return sorted(self._skipped.items())
-
-    def skip(self, index: int, reason: str) -> None:
-        """Leave a photo out, in this pass and in those that follow."""
-        self._skipped.setdefault(index, reason)
+        return sorted(self._sums.skipped.items())
 
     def wants(self, index: int) -> bool:
         """Whether the photo can be used; when it cannot, that is noted."""
         if self._known is not None and not self._known[index]:
-            self.skip(index, "no landmarks")
+            self._sums.skipped.setdefault(index, "no landmarks")
         if self._weights is not None and not self._weights[index] > 0:
-            self.skip(index, "no weight")
-        return index not in self._skipped
+            self._sums.skipped.setdefault(index, "no weight")
+        return index not in self._sums.skipped
 
-    def add(self, photo: NDArray[np.uint8], index: int) -> None:
-        """One photo (size, size, 3)."""
-        moved = self._mover.move(photo, int(self._rows[index]) if self._rows is not None else index)
-        weight = 1.0
-        if self._weights is None:
-            np.add(self._sum, moved, out=self._sum)
-        else:
-            weight = float(self._weights[index])
-            self._sum += weight * moved
-        self.n += 1
-        self._weight += weight
-        self._square += weight * weight
+    def part(self) -> Part:
+        """An empty part of the current pass, for some of the photos; parts may be filled at once, each by one thread."""
+        return Part(self._size, self._mover.part(), self._rows, self._weights)
+
+    def join(self, part: Part) -> None:
+        """Add a part; in one order, so that weighted sums are the same every time."""
+        self._sums.join(part)
+
+    def begin_with(self, total: NDArray[np.uint32], n: int) -> None:
+        """Start from the sum of `n` photos that were added in the same `way` before. For averages of one pass without weights."""
+        self._sums.total[:] = total
+        self._sums.n, self._sums.weight, self._sums.square = n, float(n), float(n)
 
     def end_pass(self) -> None:
         """All photos have been added once more."""
         self.passed += 1
         if self.passed < self.passes and self.n:
+            self._mover.join(self._sums.mover)
             self._mover.learn(self._pixels())
-            self._sum[:] = 0
-            self.n, self._weight, self._square = 0, 0.0, 0.0
+            skipped, self._sums = self._sums.skipped, self.part()
+            self._sums.skipped = skipped
 
     def result(self, floor: int) -> Composite:
         """The average. Raises CompositeRefused where it is of fewer than `floor` photos, or the weights make it one of fewer."""
         if self.n < floor:
-            left_out = f" ({len(self._skipped)} were skipped)" if self._skipped else ""
+            left_out = f" ({len(self._sums.skipped)} were skipped)" if self._sums.skipped else ""
             raise CompositeRefused(f"{self.n} photos could be used{left_out}; at least {floor} are needed")
-        effective = self._weight**2 / self._square
+        effective = self._sums.weight**2 / self._sums.square
         if effective < floor * (1 - 1e-9):
             raise CompositeRefused(
                 f"the weights make {self.n} photos count as {effective:.1f} equal ones; at least {floor} are needed"
             )
         return Composite(Image.fromarray(self._pixels(), "RGB"), self.n, self.skipped, self.method, effective)
 
-    def _pixels(self) -> NDArray[np.uint8]:
-        return np.asarray(np.clip(np.rint(self._sum / self._weight), 0, 255), dtype=np.uint8)
+    def _pixels(self) -> Rgb:
+        return np.asarray(np.clip(np.rint(self._sums.total / self._sums.weight), 0, 255), dtype=np.uint8)

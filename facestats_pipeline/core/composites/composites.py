@@ -1,6 +1,7 @@
 """Average faces of groups: photos are read one at a time, however many there are."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from facestats_pipeline.core.composites.averaging import Average, Composite
+from facestats_pipeline.core.composites.averaging import Average, Composite, Part
 from facestats_pipeline.core.composites.composite_filters import FilterResult, filter_faces, filter_images
 from facestats_pipeline.core.composites.composite_specs import (
     DEFAULT_FLOOR,
@@ -26,8 +27,11 @@ from facestats_pipeline.core.composites.groups import (
     Group,
     points_of,
 )
+from facestats_pipeline.core.composites.kept_sums import KeptSum
 from facestats_pipeline.core.images.images import ImageProblem, preprocess_image
-from facestats_pipeline.core.progress import track
+from facestats_pipeline.core.in_order import in_order
+from facestats_pipeline.core.preproc.detection import single_threaded_opencv
+from facestats_pipeline.core.progress import report, track
 
 __all__ = [
     "COMPOSITES_SCHEMA",
@@ -44,6 +48,11 @@ __all__ = [
     "make_composite",
     "specs_by",
 ]
+
+PHOTOS_A_PART = 128
+"""Photos in a part of a sum. The same whatever the number of threads, so that weighted sums, which are no whole numbers, are too."""
+MOST_IN_PARTS = 1_000_000_000
+"""Bytes that parts may take together; where there are many groups, fewer threads work."""
 
 Source = Image.Image | Path | bytes
 Load = Callable[[str], Source]
@@ -84,6 +93,7 @@ def make_composite(
     rows = {"landmarks": points, "weights": None if weights is None else np.asarray(weights)}
     known = {what: len(given) for what, given in rows.items() if given is not None}
     for _ in range(average.passes):
+        part = average.part()
         for index, source in enumerate(track(images, "Averaging", min(known.values(), default=None))):
             for what, given in known.items():
                 if index >= given:
@@ -92,9 +102,10 @@ def make_composite(
                     )
             if average.wants(index):
                 try:
-                    average.add(_read(source, size), index)
+                    part.add(_read(source, size), index)
                 except (ImageProblem, OSError) as problem:
-                    average.skip(index, _reason(problem))
+                    part.skipped[index] = _reason(problem)
+        average.join(part)
         average.end_pass()
     return average.result(min_n)
 
@@ -110,7 +121,6 @@ def generate_composite(
     size: int = 512,
     landmark_size: int = 512,
     max_images: int | None = None,
-    seed: int = 0,
     out: Path | None = None,
 ) -> GeneratedComposite:
     """Filter, average and describe one composite; written to `out` (JPEG or PNG by its suffix) when given.
@@ -128,7 +138,6 @@ def generate_composite(
         size=size,
         landmark_size=landmark_size,
         max_images=max_images,
-        seed=seed,
     )
     if made.image is None:
         raise CompositeRefused(f"composite {spec.name!r}: {made.row['reason']}")
@@ -149,9 +158,15 @@ def generate_composites(
     size: int = 512,
     landmark_size: int = 512,
     max_images: int | None = None,
-    seed: int = 0,
+    earlier: Mapping[str, KeptSum] | None = None,
+    version: str = "",
+    threads: int | None = None,
 ) -> list[GeneratedComposite]:
     """Many composites together: in each pass a photo is read once, however many of the groups it is in.
+
+    Photos are added up in parts of `PHOTOS_A_PART`, each by one thread, and the parts are joined. With `earlier` sums (`kept` of a
+    composite of the same name) only photos that joined or left a group are read; the pictures are the same bit for bit. `warped` and
+    weighted composites are made of all photos each time: what a photo becomes there depends on the others.
 
     `mean` and `aligned` need one pass, `warped` three. Beside one photo, memory holds for each spec a sum of size × size × 3 × 4 bytes
     (`warped`: about ten times that) and the landmarks of its photos: 80 bytes a photo, 7.6 kB with 478 points.
@@ -168,50 +183,80 @@ def generate_composites(
         plain: image_id → the photo as it was taken, for `mean`, which would otherwise average what preprocessing has aligned.
         size: side of the pictures.
         landmark_size: side of the preprocessed photos, in whose pixels the landmarks are.
-        max_images: average a random sample of this many photos where a group has more, and say so in `reason`.
-        seed: of that sample.
+        max_images: average a random sample of this many photos where a group has more (those with the smallest image ids, which are
+            digests), and say so in `reason`.
+        earlier: name → sum of an earlier call; those that were added up in another way are passed over.
+        version: of preprocessing; sums of another version are passed over.
+        threads: that read and move photos; as many as there are processors by default. Each holds a sum for each spec.
 
     Raises:
         ValueError: when two specs have one name, or for a weight that is no column of numbers.
     """
     names_are_unique(specs)
     weights = [spec.weight for spec in specs if spec.weight is not None]
-    collection = Collection.of(master, landmarks, mesh, landmark_size, weights)
-    groups = [Group.plan(collection, spec, size, max_images, seed) for spec in specs]
+    collection = Collection.of(master, landmarks, mesh, landmark_size, weights, version)
+    groups = [Group.plan(collection, spec, size, max_images, (earlier or {}).get(spec.name)) for spec in specs]
     order = collection.rows["image_id"].to_list()  # so that photos of one shard are read together
-    averaged = [group for group in groups if group.average is not None]
-    _average([group for group in averaged if group.row["method"] == "mean"], order, plain or load, size)
-    _average([group for group in averaged if group.row["method"] != "mean"], order, load, size)
+    threads = threads or os.cpu_count() or 1
+
+    def average(chosen: list[Group]) -> None:
+        plain_ones = [group for group in chosen if group.row["method"] == "mean"]
+        _average(plain_ones, order, plain or load, size, threads)
+        _average([group for group in chosen if group.row["method"] != "mean"], order, load, size, threads)
+
+    average([group for group in groups if group.average is not None])
+    again = [group for group in groups if group.in_vain]
+    for group in again:
+        group.begin_anew()
+    average(again)
     return [group.finish() for group in groups]
 
 
-def _average(groups: list[Group], order: list[str], load: Load, size: int) -> None:
+def _average(groups: list[Group], order: list[str], load: Load, size: int, threads: int) -> None:
     """Add all photos of these groups to their averages, as often as those ask for it."""
     passes = max((group.average.passes for group in groups if group.average), default=0)
     for number in range(passes):
         stage = f"Averaging, pass {number + 1} of {passes}" if passes > 1 else "Averaging faces"
-        _one_pass(
-            [group for group in groups if group.average and group.average.passes > number], order, load, size, stage
-        )
+        chosen = [group for group in groups if group.average and group.average.passes > number]
+        with single_threaded_opencv():
+            _one_pass(chosen, order, load, size, threads, stage)
 
 
-def _one_pass(groups: list[Group], order: list[str], load: Load, size: int, stage: str) -> None:
+def _one_pass(groups: list[Group], order: list[str], load: Load, size: int, threads: int, stage: str) -> None:
     """Add every photo of these groups to their averages, each read once."""
-    wanted: dict[str, list[tuple[Average, int]]] = {}
+    wanted: dict[str, list[tuple[int, int]]] = {}
+    for number, group in enumerate(groups):
+        for image_id, index in group.reads():
+            wanted.setdefault(image_id, []).append((number, index))
+    ids = [one for one in order if one in wanted]
     averages = [group.average for group in groups if group.average is not None]
-    for group, average in zip(groups, averages, strict=True):
-        for index, image_id in enumerate(group.image_ids):
-            if average.wants(index):
-                wanted.setdefault(image_id, []).append((average, index))
-    for image_id in track([one for one in order if one in wanted], stage):
-        try:
-            photo = _read(load(image_id), size)
-        except (ImageProblem, OSError, KeyError) as problem:
-            for average, index in wanted[image_id]:
-                average.skip(index, _reason(problem))
-            continue
-        for average, index in wanted[image_id]:
-            average.add(photo, index)
+
+    def add_up(some: Sequence[str]) -> dict[int, Part]:
+        parts: dict[int, Part] = {}
+        for image_id in some:
+            try:
+                photo, reason = _read(load(image_id), size), ""
+            except (ImageProblem, OSError, KeyError) as problem:
+                photo, reason = None, _reason(problem)
+            for number, index in wanted[image_id]:
+                if number not in parts:
+                    parts[number] = averages[number].part()
+                if photo is None:
+                    parts[number].skipped[index] = reason
+                else:
+                    groups[number].add(parts[number], photo, index)
+        return parts
+
+    held = 2 * sum(
+        average.total.nbytes for average in averages
+    )  # by each thread: a part that it fills, and one that waits
+    threads = max(1, min(threads, MOST_IN_PARTS // max(held, 1)))
+    chunks = [ids[start : start + PHOTOS_A_PART] for start in range(0, len(ids), PHOTOS_A_PART)]
+    report(stage, done := 0, len(ids))
+    for some, parts in zip(chunks, in_order(add_up, chunks, threads, name="composites"), strict=True):
+        for number in sorted(parts):
+            averages[number].join(parts[number])
+        report(stage, done := done + len(some), len(ids))
     for average in averages:
         average.end_pass()
 

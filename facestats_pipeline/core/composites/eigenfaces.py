@@ -1,10 +1,11 @@
-"""Eigenfaces: the mean face and the directions in which faces differ most, learned batch by batch.
+"""Eigenfaces: the mean face and the directions in which faces differ most.
 
-Source: Turk & Pentland 1991; the streaming fit is scikit-learn's IncrementalPCA (Ross et al. 2008). Nothing is random: the same
-photos in the same order give the same pictures.
+Source: Turk & Pentland 1991; the directions are found by block Krylov iteration (Musco & Musco 2015, arXiv:1504.05477). It needs products
+of the covariance with a few vectors only, and such a product is a sum over photos: parts of the photos may lie anywhere, each adds its
+own share, and the covariance, 6 GB of numbers at 96 px, is never there. Nothing is random: the same photos give the same pictures.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,13 @@ from facestats_pipeline.core.single_thread import single_threaded
 
 Source = Image.Image | Path | bytes
 Float = NDArray[np.float32]
+Matrix = NDArray[np.float64]
+
+EXTRA = 8
+"""Directions followed beyond those that are asked for: the last ones asked for are then found as quickly as the first."""
+EXACT = 1e-7
+"""The iteration ends when what it still gets wrong is this share of each component's variance."""
+MOST_ROUNDS = 24
 
 PHOTOS_PER_COMPONENT = 10
 """With fewer photos than this for each component, later components are outlines of single people, not of a population: at 5 a
@@ -52,47 +60,96 @@ class Eigenfaces:
         return _picture(face)
 
 
-@single_threaded
 def fit_eigenfaces(
-    images: Iterable[Source],
-    *,
-    size: int = 96,
-    components: int = 16,
-    batch: int = 256,
-    min_n: int = DEFAULT_FLOOR,
+    images: Iterable[Source], *, size: int = 96, components: int = 16, min_n: int = DEFAULT_FLOOR
 ) -> Eigenfaces:
-    """Fit on square photos of `size` pixels; at most two batches of them are held at a time.
+    """Fit on photos brought to size × size pixels, which are held in memory as bytes: 28 kB each at 96 px.
 
     Fewer than `components` come out where there are fewer than `PHOTOS_PER_COMPONENT` photos for each.
 
     Raises:
         CompositeRefused: when fewer than `min_n` photos could be used.
-        ValueError: when `batch` is smaller than `components`.
     """
-    from sklearn.decomposition import IncrementalPCA
-
-    if batch < components:
-        raise ValueError(f"batch={batch} is smaller than components={components}; use a batch of at least {components}")
     skipped: list[tuple[int, str]] = []
-    batches = _batches(_rows(images, size, skipped), batch)
-    first = next(batches, np.empty((0, size * size * 3), np.float32))
-    if len(first) < max(min_n, PHOTOS_PER_COMPONENT):
-        raise CompositeRefused(f"{len(first)} photos could be used for eigenfaces; at least {min_n} are needed")
-    kept = min(components, len(first) // PHOTOS_PER_COMPONENT)
-    model = IncrementalPCA(n_components=kept)
-    model.partial_fit(first)
-    for rows in batches:
-        model.partial_fit(rows)
-    vectors = np.asarray(model.components_, dtype=np.float32).reshape(kept, size, size, 3)
-    vectors *= _signs(vectors)[:, None, None, None]
+    rows = list(_rows(images, size, skipped))
+    return fit_rows([np.stack(rows)] if rows else [], components=components, min_n=min_n, skipped=skipped)
+
+
+@single_threaded
+def fit_rows(
+    parts: Sequence[NDArray[np.uint8]],
+    *,
+    components: int = 16,
+    min_n: int = DEFAULT_FLOOR,
+    skipped: list[tuple[int, str]] | None = None,
+) -> Eigenfaces:
+    """Fit on photos in parts of (m, size, size, 3) u8. How they are divided changes nothing beyond rounding.
+
+    Raises CompositeRefused as `fit_eigenfaces` does.
+    """
+    n = sum(len(part) for part in parts)
+    if n < max(min_n, PHOTOS_PER_COMPONENT):
+        raise CompositeRefused(f"{n} photos could be used for eigenfaces; at least {min_n} are needed")
+    kept = min(components, n // PHOTOS_PER_COMPONENT)
+    size = parts[0].shape[1]
+    faces = _Faces([part.reshape(len(part), -1) for part in parts])
+    values, vectors = _leading(faces, kept)
+    rows = np.asarray(vectors.T, dtype=np.float32).reshape(kept, size, size, 3)
+    rows *= _signs(rows)[:, None, None, None]
     return Eigenfaces(
-        mean=np.asarray(model.mean_, dtype=np.float32).reshape(size, size, 3),
-        components=vectors,
-        deviation=np.sqrt(np.asarray(model.explained_variance_, dtype=np.float32)),
-        explained=np.asarray(model.explained_variance_ratio_, dtype=np.float32),
-        n_used=int(model.n_samples_seen_),
-        skipped=skipped,
+        mean=np.asarray(faces.mean, dtype=np.float32).reshape(size, size, 3),
+        components=rows,
+        deviation=np.sqrt(values / (n - 1)).astype(np.float32),
+        explained=(values / max(faces.spread, np.finfo(np.float64).tiny)).astype(np.float32),
+        n_used=n,
+        skipped=skipped or [],
     )
+
+
+class _Faces:
+    """Sums over all parts: what is known of the photos without having them together.
+
+    Attributes:
+        mean: (d,) of values 0–1.
+        spread: sum of squared distances from the mean.
+    """
+
+    def __init__(self, parts: list[NDArray[np.uint8]]) -> None:
+        self._parts = parts
+        n = sum(len(part) for part in parts)
+        self.mean: Matrix = sum(part.sum(axis=0, dtype=np.uint64) for part in parts) / (255.0 * n)
+        self.spread = float(sum((rows**2).sum() for rows in self._centred()))
+
+    def times(self, vectors: Matrix) -> Matrix:
+        """The covariance (times n - 1) times vectors (d, b): the sum over parts of Xᵀ (X v)."""
+        found = np.zeros_like(vectors)
+        for rows in self._centred():
+            found += rows.T @ (rows @ vectors)
+        return found
+
+    def _centred(self) -> Iterator[Matrix]:
+        for part in self._parts:
+            for start in range(0, len(part), 256):
+                yield part[start : start + 256] / 255.0 - self.mean
+
+
+def _leading(faces: _Faces, k: int) -> tuple[Matrix, Matrix]:
+    """The k largest eigenvalues (k,) of the covariance (times n - 1), largest first, and their unit vectors (d, k)."""
+    start = np.random.default_rng(0).standard_normal((len(faces.mean), k + EXTRA))
+    block = np.linalg.qr(faces.times(start))[0]
+    space, images = np.empty((len(faces.mean), 0)), np.empty((len(faces.mean), 0))
+    for _ in track(range(MOST_ROUNDS), "Eigenfaces"):
+        image = faces.times(block)
+        space, images = np.hstack([space, block]), np.hstack([images, image])
+        values, turns = np.linalg.eigh(space.T @ images)
+        values, turns = values[::-1][:k], turns[:, ::-1][:, :k]
+        wrong = np.linalg.norm(images @ turns - (space @ turns) * values, axis=0)
+        if len(values) == k and (wrong <= EXACT * values + 1e-13 * values[0]).all():
+            break
+        image -= space @ (space.T @ image)
+        image -= space @ (space.T @ image)  # twice is enough to be orthogonal to the last digit (Kahan and Parlett)
+        block = np.linalg.qr(image)[0]
+    return np.maximum(values, 0.0), space @ turns
 
 
 def eigenface_sheet(faces: Eigenfaces, *, thumb: int = 180) -> Image.Image:
@@ -118,28 +175,14 @@ def eigenface_walk(faces: Eigenfaces, *, count: int = 6, deviations: float = 2.0
     return contact_sheet(tiles, columns=6, thumb=thumb, title=title)
 
 
-def _rows(images: Iterable[Source], size: int, skipped: list[tuple[int, str]]) -> Iterator[Float]:
-    for index, source in enumerate(track(images, "Eigenfaces")):
+def _rows(images: Iterable[Source], size: int, skipped: list[tuple[int, str]]) -> Iterator[NDArray[np.uint8]]:
+    for index, source in enumerate(track(images, "Reading faces for eigenfaces")):
         try:
-            picture = preprocess_image(source, size=size)
+            yield np.asarray(preprocess_image(source, size=size), dtype=np.uint8)
         except ImageProblem as problem:
             skipped.append((index, problem.reason))
         except OSError:
             skipped.append((index, "the photo cannot be read"))
-        else:
-            yield np.asarray(picture, dtype=np.float32).reshape(-1) / 255.0
-
-
-def _batches(rows: Iterator[Float], batch: int) -> Iterator[Float]:
-    """Batches of `batch` rows; what is left at the end joins the last one, since a small batch alone cannot be fitted."""
-    held: list[Float] = []
-    for row in rows:
-        held.append(row)
-        if len(held) == 2 * batch:
-            yield np.stack(held[:batch])
-            held = held[batch:]
-    if held:
-        yield np.stack(held)
 
 
 def _signs(vectors: Float) -> Float:

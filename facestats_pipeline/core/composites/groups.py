@@ -1,7 +1,7 @@
 """From a spec to the photos of a group: which rows of the master are used, which are left out and why, and their landmarks."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,10 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from facestats_pipeline.core.composites.averaging import Average
+from facestats_pipeline.core.composites.averaging import Average, Part
 from facestats_pipeline.core.composites.composite_filters import filter_faces, filter_images
 from facestats_pipeline.core.composites.composite_specs import CompositeRefused, CompositeSpec, describe_filters
+from facestats_pipeline.core.composites.kept_sums import FEWEST_KEPT, KeptSum, way_of
 
 Table = pl.DataFrame | pl.LazyFrame
 
@@ -36,10 +37,12 @@ BY_FLOW = "warped by optical flow, for want of the 478 landmarks"
 
 @dataclass(frozen=True)
 class GeneratedComposite:
-    """One row of `composites.parquet` (`COMPOSITES_SCHEMA`) and its picture, None when it was refused."""
+    """One row of `composites.parquet` (`COMPOSITES_SCHEMA`), its picture, None when it was refused, and its sum where that is worth
+    keeping."""
 
     image: Image.Image | None
     row: dict[str, Any]
+    kept: KeptSum | None = None
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,24 @@ class Collection:
         landmarks: image_id and landmarks of 5 points; None where no face model was there.
         mesh: image_id and landmarks of 478 points; None where there are none.
         landmark_size: side in pixels of the square that the landmarks were measured in.
+        version: another one means that the photo of an image id may have become another.
     """
 
     rows: pl.DataFrame
     landmarks: Table | None
     mesh: Table | None
     landmark_size: int
+    version: str = ""
 
     @classmethod
     def of(
-        cls, master: Table, landmarks: Table | None, mesh: Table | None, landmark_size: int, weights: Iterable[str]
+        cls,
+        master: Table,
+        landmarks: Table | None,
+        mesh: Table | None,
+        landmark_size: int,
+        weights: Iterable[str],
+        version: str = "",
     ) -> "Collection":
         """Rows of `master` with what speaks against them. A model that abstains says nothing against a photo: `*_unknown` is no reason.
 
@@ -85,22 +96,42 @@ class Collection:
         for ids in has:
             rows = rows.join(ids, on="image_id", how="left", maintain_order="left")
         rows = rows.with_columns(pl.col("has_landmarks", "has_mesh").fill_null(False))
-        return cls(rows, landmarks, mesh, landmark_size)
+        return cls(rows, landmarks, mesh, landmark_size, version)
 
 
 @dataclass
 class Group:
-    """One spec on its way to a composite: its row of the table so far, its photos and their average."""
+    """One spec on its way to a composite: its row of the table so far, its photos and their average.
+
+    Attributes:
+        image_ids: its photos, then those that are only taken out of the sum that it begins with.
+        members: how many are its photos.
+        begins_with: the sum of an earlier run from which it goes on.
+    """
 
     row: dict[str, Any]
     floor: int
     average: Average | None = None
     image_ids: list[str] = field(default_factory=list)
+    members: int = 0
     notes: list[str] = field(default_factory=list)
+    way: str = ""
+    begins_with: KeptSum | None = None
 
     @classmethod
-    def plan(cls, collection: Collection, spec: CompositeSpec, size: int, max_images: int | None, seed: int) -> "Group":
-        """Choose the photos; a group that is refused has no average, and its row says why."""
+    def plan(
+        cls,
+        collection: Collection,
+        spec: CompositeSpec,
+        size: int,
+        max_images: int | None,
+        earlier: KeptSum | None = None,
+    ) -> "Group":
+        """Choose the photos; a group that is refused has no average, and its row says why.
+
+        `earlier`: what the same spec added up before. It is the beginning where photos are still moved in the same way and those that
+        left are still there to be taken out.
+        """
         kind, rows = _judged(collection, spec)
         usable = rows.filter(pl.col("unusable").is_null())
         row: dict[str, Any] = {
@@ -125,25 +156,64 @@ class Group:
         filters, frame = found.filters, found.frame
         notes = _left_out(filter_images(rows, **filters))
         if max_images is not None and found.n > max_images:
-            frame = frame.sample(max(max_images, spec.floor), seed=seed)
+            # Ids are digests: the smallest are a uniform sample, of which few change as photos arrive.
+            frame = frame.sort("image_id").head(max(max_images, spec.floor))
             notes.append(f"a random sample of {frame.height:,} of {found.n:,} photos")
         if kind == "flow":
             notes.append(BY_FLOW)
+        row |= {"applied": found.applied, "relaxed": found.relaxed}
+        left = frame.head(0)
+        if earlier is not None and spec.weight is None:
+            left = rows.filter(pl.col("image_id").is_in(list(earlier.ids - set(frame["image_id"]))))
         weights = None if spec.weight is None else frame[spec.weight].cast(pl.Float64).to_numpy()
         table = {"mesh": collection.mesh, "flow": collection.landmarks, "aligned": collection.landmarks}.get(kind)
-        points = None if table is None else _chosen(table, frame, size / collection.landmark_size)
-        row |= {"applied": found.applied, "relaxed": found.relaxed}
+        both = pl.concat([frame.select("image_id"), left.select("image_id")])
+        points = None if table is None else _chosen(table, both, size / collection.landmark_size)
         try:
-            average = Average(spec.method, size, points, weights)
+            average = Average(spec.method, size, points, weights, frame.height)
         except ValueError as problem:
             return cls(row | {"reason": str(problem)}, spec.floor)
-        return cls(row, spec.floor, average, frame["image_id"].to_list(), notes)
+        group = cls(row, spec.floor, average, both["image_id"].to_list(), frame.height, notes)
+        if average.passes == 1 and weights is None:
+            group.way = way_of(average.way, collection.version)
+            group._go_on_from(earlier)
+        return group
+
+    def reads(self) -> Iterator[tuple[str, int]]:
+        """(image id, index) of every photo to be read in the current pass."""
+        known = self.begins_with.ids if self.begins_with is not None else frozenset()
+        last = len(self.image_ids) if self.begins_with is not None else self.members
+        for index, image_id in enumerate(self.image_ids[:last]):
+            if (
+                self.average is not None
+                and (index >= self.members or image_id not in known)
+                and self.average.wants(index)
+            ):
+                yield image_id, index
+
+    def add(self, part: Part, photo: NDArray[np.uint8], index: int) -> None:
+        """Bring one photo into the group's sum, or out of it."""
+        if index < self.members:
+            part.add(photo, index)
+        else:
+            part.take(photo, index)
+
+    def begin_anew(self) -> None:
+        """Forget the earlier sum: a photo that left cannot be read any more, so it cannot be taken out."""
+        self.begins_with = None
+        if self.average is not None:
+            self.average.begin_with(np.zeros_like(self.average.total), 0)
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether a photo that left could not be read."""
+        return self.average is not None and any(index >= self.members for index, _ in self.average.skipped)
 
     def finish(self) -> GeneratedComposite:
         """The composite, or its row alone when it is refused."""
         if self.average is None:
             return GeneratedComposite(None, self.row)
-        skipped = self.average.skipped
+        skipped = [(index, reason) for index, reason in self.average.skipped if index < self.members]
         row = self.row | {"n_used": self.average.n, "n_skipped": len(skipped)}
         counts = [f"{n} skipped: {reason}" for reason, n in sorted(Counter(reason for _, reason in skipped).items())]
         try:
@@ -153,7 +223,26 @@ class Group:
         if made.n_effective < made.n_used - 0.05:
             counts.append(f"weighted, as much as {made.n_effective:.1f} equal photos")
         row |= {"status": "made", "reason": "; ".join([*self.notes, *counts])}
-        return GeneratedComposite(made.image, row)
+        left_out = {index for index, _ in skipped}
+        ids = frozenset(one for index, one in enumerate(self.image_ids[: self.members]) if index not in left_out)
+        kept = KeptSum(self.way, ids, self.average.total) if self.way and len(ids) >= FEWEST_KEPT else None
+        return GeneratedComposite(made.image, row, kept)
+
+    def _go_on_from(self, earlier: KeptSum | None) -> None:
+        """Begin with `earlier` where that is right, and cheaper than reading all."""
+        if earlier is None or earlier.way != self.way or self.average is None:
+            return
+        members, leaving = self.image_ids[: self.members], self.image_ids[self.members :]
+        gone = earlier.ids - set(members) - set(leaving)  # no longer in the collection, or without landmarks
+        changed = len(leaving) + len(set(members) - earlier.ids)
+        if (
+            gone
+            or changed >= self.members
+            or not all(map(self.average.wants, range(self.members, len(self.image_ids))))
+        ):
+            return
+        self.average.begin_with(earlier.total, len(earlier.ids))
+        self.begins_with = earlier
 
 
 def points_of(landmarks: ArrayLike | None, scale: float) -> NDArray[np.float64]:

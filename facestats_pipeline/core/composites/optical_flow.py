@@ -4,7 +4,8 @@ The flow is OpenCV's DIS (Kroeger et al. 2016, arXiv:1603.03590). Alone it may f
 no longer than a head's difference, and smoothed further wherever it would still fold. What remains can stretch a face, never tear it.
 """
 
-from typing import Protocol
+from copy import copy
+from typing import Protocol, Self
 
 import cv2
 import numpy as np
@@ -47,6 +48,7 @@ class FlowToTemplate:
     """
 
     passes = PASSES
+    way = b"by the average before"
 
     def __init__(self, first: First, size: int, eyes: float, where: NDArray[np.float32] | None = None) -> None:
         self._first, self._eyes = first, eyes
@@ -64,6 +66,17 @@ class FlowToTemplate:
         self._drift += field
         self._moved += 1
         return sampled(placed, field)
+
+    def part(self) -> Self:
+        """One with the same template that notes by itself how far it moved photos."""
+        part = copy(self)
+        part._drift, part._moved = np.zeros_like(self._drift), 0
+        return part
+
+    def join(self, part: Self) -> None:
+        """Add how far the part moved its photos."""
+        self._drift += part._drift
+        self._moved += part._moved
 
     def learn(self, average: Rgb) -> None:
         """Take the average as the template, moved to where its parts lie on average in the photos."""

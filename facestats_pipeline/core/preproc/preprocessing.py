@@ -7,9 +7,7 @@ import hashlib
 import json
 import math
 import stat
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from facestats_pipeline.core.images.images import (
     fit_square,
     invert,
 )
+from facestats_pipeline.core.in_order import in_order
 from facestats_pipeline.core.ingest.identity import PhotosUnavailable
 from facestats_pipeline.core.phases import Phases, current
 from facestats_pipeline.core.preproc.alignment import TEMPLATE, face_transform, warp
@@ -105,29 +104,21 @@ def run_preprocessing(
 ) -> Iterator[Preprocessed]:
     """Preprocess photos on `workers` threads, in order. At most 2 × workers photos are in memory, whatever their number."""
     total = len(photos) if isinstance(photos, Sized) else None
-    return track(_in_order(photos, settings, detector, workers), "Preprocessing", total=total)
+    return track(_in_threads(photos, settings, detector, workers), "Preprocessing", total=total)
 
 
-def _in_order(
+def _in_threads(
     photos: Iterable[Photo], settings: PreprocSettings, detector: FaceDetector | None, workers: int
 ) -> Iterator[Preprocessed]:
-    waiting: deque[Future[Preprocessed]] = deque()
     phases = current()
-    with (
-        single_threaded_opencv(),
-        torch_threads(1) as limit,
-        ThreadPoolExecutor(max(1, workers), thread_name_prefix="preproc", initializer=limit) as pool,
-    ):
-        try:
-            for photo in photos:
-                waiting.append(pool.submit(preprocess_photo, photo, settings, detector, phases))
-                if len(waiting) >= 2 * max(1, workers):
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:  # the caller stopped early
-                future.cancel()
+    with single_threaded_opencv(), torch_threads(1) as limit:
+        yield from in_order(
+            lambda photo: preprocess_photo(photo, settings, detector, phases),
+            photos,
+            workers,
+            name="preproc",
+            begin=limit,
+        )
 
 
 def preprocess_photo(

@@ -1,8 +1,9 @@
 """Average faces and eigenfaces."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 import polars as pl
@@ -10,6 +11,8 @@ import polars as pl
 from facestats_pipeline.defs.partitions import depends_on
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.io_managers import Files, Skipped
+
+T = TypeVar("T")
 
 
 def jpeg_bytes(picture: Any, quality: int = 92) -> bytes:
@@ -30,8 +33,8 @@ def parquet_bytes(frame: pl.DataFrame) -> bytes:
     group_name="composites",
     io_manager_key="files",
     kinds={"jpeg", "parquet"},
-    code_version="2",
-    metadata=depends_on("composites", "preproc.size", "seed", "use"),
+    code_version="3",
+    metadata=depends_on("composites", "preproc.size", "use"),
 )
 def composites(
     context: dg.AssetExecutionContext,
@@ -42,6 +45,7 @@ def composites(
 ) -> Any:
     """The average face of everyone and of each group that is large enough; a smaller group is refused with a reason."""
     from facestats_pipeline.core.composites.composites import COMPOSITES_SCHEMA, default_specs, generate_composites
+    from facestats_pipeline.core.composites.kept_sums import read_sums, write_sums
     from facestats_pipeline.core.reports.contact_sheet import composite_sheet
 
     wanted = project.settings.composites
@@ -54,6 +58,7 @@ def composites(
         context.log.warning("no face model, so no landmarks: composites are plain means")
     specs = default_specs(rows, method=method, floor=wanted.min_n)
     size = project.settings.preproc.size
+    earlier = earlier_file(context, project, SUMS, read_sums) or {}
     made = generate_composites(
         rows,
         photo_loader(project, rows),
@@ -64,15 +69,18 @@ def composites(
         size=size,
         landmark_size=size,
         max_images=wanted.max_images,
-        seed=project.settings.seed,
+        earlier=earlier,
+        version=project.book.family("preproc"),
     )
+    sums = project.store.temporary_path(project.store.processed / SUMS)
+    write_sums({one.row["name"]: one.kept for one in made if one.kept is not None}, sums)
     pictures = {f"composites/{one.row['name']}.jpg": jpeg_bytes(one.image) for one in made if one.image is not None}
     table = pl.DataFrame([one.row for one in made], schema=COMPOSITES_SCHEMA)
     if pictures:
         pictures["composites/all.jpg"] = jpeg_bytes(composite_sheet([one for one in made if one.image is not None]))
     refused = table.filter(pl.col("status") == "refused").height
     return Files(
-        {**pictures, "composites.parquet": parquet_bytes(table)},
+        {**pictures, "composites.parquet": parquet_bytes(table), SUMS: sums},
         {"made": table.height - refused, "refused": refused},
         previews=("composites/all.jpg",) if pictures else (),
     )
@@ -81,13 +89,14 @@ def composites(
 @dg.asset(
     group_name="composites",
     io_manager_key="files",
-    kinds={"jpeg"},
-    code_version="1",
-    metadata=depends_on("seed", "use"),
+    kinds={"jpeg", "parquet"},
+    code_version="2",
+    metadata=depends_on("use"),
 )
-def eigenfaces(master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
+def eigenfaces(context: dg.AssetExecutionContext, master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
     """The directions in which faces differ most: mean face, components, and the variance that each explains."""
-    from facestats_pipeline.core.composites.eigenfaces import eigenface_sheet, eigenface_walk, fit_eigenfaces
+    from facestats_pipeline.core.composites.eigenfaces import eigenface_sheet, eigenface_walk, fit_rows
+    from facestats_pipeline.core.composites.small_photos import SmallPhotos, add_small, read_small, write_small
 
     usable = (
         project.usable_rows(master)
@@ -99,22 +108,41 @@ def eigenfaces(master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
     )
     if usable.height < FEWEST_FOR_EIGENFACES:
         return Skipped(f"{usable.height} usable faces are fewer than {FEWEST_FOR_EIGENFACES}")
-    load = photo_loader(project, usable)
-    fitted = fit_eigenfaces(load(image_id) for image_id in usable["image_id"])
+    version = project.book.family("preproc")
+    earlier = earlier_file(context, project, SMALL_PHOTOS, read_small) or SmallPhotos.none(version)
+    photos = add_small(earlier, usable["image_id"].to_list(), photo_loader(project, usable), version)
+    fitted = fit_rows(photos.parts())
+    small = project.store.temporary_path(project.store.processed / SMALL_PHOTOS)
+    write_small(photos, small)
     pictures = {
         "composites/eigenfaces.jpg": jpeg_bytes(eigenface_sheet(fitted)),
         "composites/eigenface_walk.jpg": jpeg_bytes(eigenface_walk(fitted)),
     }
     return Files(
-        pictures,
+        {**pictures, SMALL_PHOTOS: small},
         {"faces": fitted.n_used, "explained_by_first_16": round(float(sum(fitted.explained[:16])), 3)},
         previews=("composites/eigenfaces.jpg",),
     )
 
 
+SUMS, SMALL_PHOTOS = "composites/sums.parquet", "composites/eigenfaces_photos.parquet"
+"""What the next run goes on from. They hold people's photos, so they are files of these assets: who erases a photo removes them."""
 FEWEST_FOR_EIGENFACES = 40
-MOST_FOR_EIGENFACES = 5000
-"""Ids are digests, so the smallest ones are a uniform sample that does not change as photos arrive."""
+MOST_FOR_EIGENFACES = 2000
+"""Ids are digests, so the smallest ones are a uniform sample of which few change as photos arrive."""
+
+
+def earlier_file(context: dg.AssetExecutionContext, project: Project, name: str, read: Callable[[Path], T]) -> T | None:
+    """A file that the asset wrote last time; None where there is none, or nothing that can be read."""
+    asset = context.asset_key.path[-1]
+    receipt = project.store.receipt(asset)
+    if receipt is None or name not in receipt.files:
+        return None
+    try:
+        return read(project.store.file(asset, name))
+    except (OSError, ValueError) as damage:
+        context.log.warning(f"all photos are read again: {damage}")
+        return None
 
 
 def photo_loader(project: Project, rows: pl.DataFrame) -> Any:

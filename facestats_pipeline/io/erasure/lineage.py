@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 
 from facestats_pipeline.core.composites.membership import composites_with
 from facestats_pipeline.io.erasure.erase import marked_models
@@ -117,9 +118,14 @@ def _part(book: RecipeBook, place: Place, target: Target) -> str:
     named = False
     for path in files_of(book.store, place.artifact):
         data = path.read_bytes() if path.suffix in (".parquet", ".json", ".csv", ".md") else b""
-        text = pl.read_parquet(data).write_json() if path.suffix == ".parquet" else data.decode(errors="replace")
+        text = _words(data) if path.suffix == ".parquet" else data.decode(errors="replace")
         named = named or any(word in text for word in (*target.ids, *target.filenames))
     return "named in it" if named else "made from the collection that it is in"
+
+
+def _words(parquet: bytes) -> str:
+    """What a table says in columns that can be read as text."""
+    return pl.read_parquet(parquet).select(cs.all() - cs.binary()).write_json()
 
 
 def composite_names(book: RecipeBook, target: Target) -> list[str]:

@@ -280,13 +280,13 @@ def test_a_sample_of_a_large_group_is_reported_and_repeatable() -> None:
     master = make_master()
     photos = {image_id: flat(5 * i) for i, image_id in enumerate(master["image_id"])}
     spec = [CompositeSpec("all", method="mean")]
-    one, same, other = (
-        generate_composites(master, photos.__getitem__, spec, size=64, max_images=12, seed=s)[0] for s in (0, 0, 1)
+    shuffled = master.sample(40, shuffle=True, seed=1)
+    one, same = (
+        generate_composites(rows, photos.__getitem__, spec, size=64, max_images=12)[0] for rows in (master, shuffled)
     )
     assert one.row["n_used"] == 12 and one.row["n_asked"] == 40
     assert one.row["reason"] == "a random sample of 12 of 40 photos"
     assert np.array_equal(np.asarray(one.image), np.asarray(same.image))
-    assert not np.array_equal(np.asarray(one.image), np.asarray(other.image))
 
 
 def test_flagged_photos_are_left_out_but_abstentions_are_not() -> None:

@@ -8,7 +8,8 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from facestats_pipeline.core.composites.composite_specs import CompositeRefused
-from facestats_pipeline.core.composites.eigenfaces import eigenface_sheet, eigenface_walk, fit_eigenfaces
+from facestats_pipeline.core.composites.eigenfaces import eigenface_sheet, eigenface_walk, fit_eigenfaces, fit_rows
+from facestats_pipeline.core.composites.small_photos import SmallPhotos, add_small, read_small, write_small
 
 SIZE = 24
 
@@ -24,16 +25,30 @@ def photos(n: int, seed: int = 0) -> list[Image.Image]:
     return made
 
 
-def test_batches_give_what_one_full_pca_gives() -> None:
+def test_components_are_those_of_a_full_pca() -> None:
     images = photos(130)
-    faces = fit_eigenfaces(images, size=SIZE, components=2, batch=40)
+    faces = fit_eigenfaces(images, size=SIZE, components=6)
     rows = np.stack([np.asarray(image, dtype=np.float64).reshape(-1) / 255 for image in images])
-    whole = PCA(2).fit(rows)
+    whole = PCA(6, svd_solver="full").fit(rows)
     assert faces.n_used == 130
-    assert np.allclose(faces.mean.reshape(-1), rows.mean(axis=0), atol=1e-5)
-    assert faces.explained == pytest.approx(whole.explained_variance_ratio_, rel=0.02)
-    cosine = np.abs((faces.components.reshape(2, -1) * whole.components_).sum(axis=1))
-    assert (cosine > 0.999).all()
+    assert np.allclose(faces.mean.reshape(-1), rows.mean(axis=0), atol=1e-6)
+    assert faces.explained == pytest.approx(whole.explained_variance_ratio_, rel=1e-5)
+    assert faces.deviation == pytest.approx(np.sqrt(whole.explained_variance_), rel=1e-5)
+    signs = np.sign((faces.components.reshape(6, -1) * whole.components_).sum(axis=1))
+    assert np.abs(faces.components.reshape(6, -1) - signs[:, None] * whole.components_).max() < 1e-4
+
+
+@pytest.mark.parametrize("cuts", [[1], [40, 41, 90], list(range(10, 130, 10))])
+def test_parts_give_what_the_whole_gives(cuts: list[int]) -> None:
+    rows = np.stack([np.asarray(image) for image in photos(130)])
+    whole, parts = fit_rows([rows], components=5), fit_rows(np.split(rows, cuts), components=5)
+    for found, expected in (
+        (parts.mean, whole.mean),
+        (parts.components, whole.components),
+        (parts.deviation, whole.deviation),
+        (parts.explained, whole.explained),
+    ):
+        assert np.abs(found - expected).max() <= 1e-6
 
 
 def test_components_are_what_was_put_in_and_signed_the_same_every_time() -> None:
@@ -56,12 +71,34 @@ def test_unreadable_photos_are_skipped_and_reported() -> None:
     assert faces.n_used == 40 and [index for index, _ in faces.skipped] == [0]
 
 
-def test_batch_must_hold_the_components() -> None:
-    with pytest.raises(ValueError, match="batch=4"):
-        fit_eigenfaces(photos(30), size=SIZE, components=8, batch=4)
-
-
 def test_sheets_have_a_tile_for_everything() -> None:
     faces = fit_eigenfaces(photos(60), size=SIZE, components=5)
     assert eigenface_sheet(faces, thumb=60).width == 2 * 24 + 6 * 60 + 5 * 14
     assert eigenface_walk(faces, count=2, thumb=60).width == 2 * 24 + 6 * 60 + 5 * 14
+
+
+def test_photos_without_any_difference_have_no_directions() -> None:
+    faces = fit_eigenfaces([Image.new("RGB", (SIZE, SIZE), (90, 80, 70))] * 40, size=SIZE, components=3)
+    assert (faces.deviation == 0).all() and np.isfinite(faces.components).all()
+    assert (faces.explained == 0).all()
+
+
+def test_small_photos_are_read_once(tmp_path: Path) -> None:
+    made = dict(zip("abcdefgh", photos(8), strict=True))
+    asked: list[str] = []
+
+    def load(image_id: str) -> Image.Image:
+        asked.append(image_id)
+        return made[image_id]
+
+    first = add_small(SmallPhotos.none("1"), "abc", load, "1")
+    write_small(first, tmp_path / "small.parquet")
+    again = add_small(read_small(tmp_path / "small.parquet"), "bcde", load, "1")
+    assert asked == list("abcde") and again.image_ids == list("bcde")
+    asked.clear()
+    anew = add_small(again, "bcde", load, "2")
+    assert asked == list("bcde") and np.array_equal(anew.pixels, again.pixels)
+    assert [part.shape for part in anew.parts()] == [(4, 96, 96, 3)]
+    (tmp_path / "small.parquet").write_bytes(b"x")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_small(tmp_path / "small.parquet")
