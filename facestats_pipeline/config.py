@@ -93,7 +93,7 @@ class Labels(Section):
 
 class Attributes(Section):
     classifier: Literal["auto", "logistic", "lightgbm"] = Field(
-        "auto", description="auto: the better by cross-validation"
+        "auto", description="auto: the best by cross-validation, also of the shipped probe adapted to the labels"
     )
     target_error_gender: float = Field(
         0.05, gt=0, lt=1, description="error aimed at among answered rows; the rest is `unknown`"
@@ -198,7 +198,9 @@ class Composites(Section):
         "aligned", description="how the default composites are averaged; warped is sharpest and takes three passes"
     )
     strict: bool = Field(False, description="refuse rather than relax filters that leave fewer than min_n faces")
-    max_images: int = Field(5000, ge=2, description="most faces in one composite; beyond that those with the smallest ids, a random sample")
+    max_images: int = Field(
+        5000, ge=2, description="most faces in one composite; beyond that those with the smallest ids, a random sample"
+    )
 
 
 class Automation(Section):

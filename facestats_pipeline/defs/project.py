@@ -115,9 +115,10 @@ class Project:
         """
         if encoder_id is None:
             return own
-        return own.completed(self._shipped_probes(encoder_id), lambda: self._zeroshot(encoder_id))
+        return own.completed(self.shipped_probes(encoder_id), lambda: self._zeroshot(encoder_id))
 
-    def _shipped_probes(self, encoder_id: str) -> "AttributeModels":
+    def shipped_probes(self, encoder_id: str) -> "AttributeModels":
+        """The probes that came with the encoder; none where it came without."""
         from facestats_pipeline.core.attributes.shipped_probes import load_shipped
         from facestats_pipeline.io.weights import shipped_probes
 

@@ -213,7 +213,7 @@ def show_measured(title: str, lines: Sequence[Sequence[object]], years: dict[str
 
 
 def halves(
-    rows: TrainingRows, groups: DuplicateGroups, labels: Labels, seed: int
+    rows: TrainingRows, groups: DuplicateGroups, labels: Labels, shipped: AttributeModels, seed: int
 ) -> list[tuple[AttributeModels, np.ndarray]]:
     """Models trained on each half, with the positions of the other half."""
     strata = [f"{g}{e}" for g, e in rows.table.select("gender", "ethnicity").iter_rows()]
@@ -233,12 +233,17 @@ def halves(
             try:
                 values = rows.table[attribute].gather(at).to_list()
                 made[attribute] = train_classifier(
-                    rows.x[at], values, CLASSES[attribute], attribute=attribute, **options
+                    rows.x[at],
+                    values,
+                    CLASSES[attribute],
+                    attribute=attribute,
+                    start=shipped.classifier(attribute),
+                    **options,
                 )
             except TrainingRefused as refusal:
                 print(f"\n{refusal}")
         known, bins = (rows.table[c].gather(at).to_list() for c in ("age", "age_bin"))
-        made["age"] = train_age(rows.x[at], known, bins, **options)
+        made["age"] = train_age(rows.x[at], known, bins, start=shipped.classifier("age"), **options)
         found.append((AttributeModels(**made), np.flatnonzero(half == held)))
     return found
 
@@ -266,11 +271,11 @@ def report(name: str, source: Path, folder: Path) -> None:
     print(f"\n## {name}\n\n{len(rows.x):,} labelled photos with an embedding of {rows.encoder_id}.")
     show_cross_validated(settings)
     show_duplicates(settings)
+    shipped = load_shipped(shipped_probes(settings), rows.encoder_id)
     show_measured(
         "Held out: halves, each measured by the probes of the other",
-        *measure(halves(rows, groups, labels, settings.seed), rows, groups),
+        *measure(halves(rows, groups, labels, shipped, settings.seed), rows, groups),
     )
-    shipped = load_shipped(shipped_probes(settings), rows.encoder_id)
     if shipped == AttributeModels():
         print("\nNo probes are shipped for this encoder.")
     else:

@@ -49,11 +49,15 @@ class AttributeModels:
             return replace(models, zeroshot=zeroshot())
         return models
 
+    def classifier(self, attribute: str) -> TrainedProbe | None:
+        """The probe of "gender", "ethnicity" or (of its bins) "age"; None where there is none."""
+        found = getattr(self, attribute)
+        return found.probe if isinstance(found, TrainedAge) else found
+
     def check(self, encoder_id: str) -> None:
         """Raise EncoderMismatch unless every model reads embeddings of the encoder `encoder_id`."""
-        age = self.age.probe if self.age is not None else None
-        for name, probe in (("gender", self.gender), ("ethnicity", self.ethnicity), ("age", age)):
-            if probe is not None:
+        for name in ("gender", "ethnicity", "age"):
+            if (probe := self.classifier(name)) is not None:
                 check_encoder(f"the {name} probe", probe.encoder_id, encoder_id)
         if self.zeroshot is not None:
             check_encoder("zero-shot", self.zeroshot.encoder_id, encoder_id)

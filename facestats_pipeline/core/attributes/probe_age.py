@@ -93,6 +93,7 @@ def train_age(
     target_error: float | None = None,
     coverage: float = 0.9,
     min_per_class: int = MIN_PER_CLASS,
+    start: TrainedProbe | None = None,
     threads: int = 1,
 ) -> TrainedAge:
     """Train age bins and years on embeddings (n, d).
@@ -121,6 +122,7 @@ def train_age(
         kind=kind,
         target_error=target_error,
         min_per_class=min_per_class,
+        start=start,
         threads=threads,
     )
     position = {image_id: i for i, image_id in enumerate(image_ids)}

@@ -14,7 +14,15 @@ from facestats_pipeline.core.attributes import calibration as cal
 from facestats_pipeline.core.attributes.bootstrap import classifier_figures, intervals, log_losses
 from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups
 from facestats_pipeline.core.attributes.folds import group_ids, make_folds
-from facestats_pipeline.core.attributes.probe_models import STRENGTHS, ProbeModel, TimeLimit, fit_boosted, fit_logistic
+from facestats_pipeline.core.attributes.probe_models import (
+    STRENGTHS,
+    STRENGTHS_FROM,
+    ProbeModel,
+    TimeLimit,
+    fit_adapted,
+    fit_boosted,
+    fit_logistic,
+)
 from facestats_pipeline.core.attributes.probe_report import Rollup, classifier_report, fit_rollup, log_loss
 from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused, check_provenance
 from facestats_pipeline.core.labels.vocabulary import UNKNOWN
@@ -122,6 +130,7 @@ def train_classifier(
     kind: Literal["auto", "logistic", "lightgbm"] = "auto",
     target_error: float | None = None,
     min_per_class: int = MIN_PER_CLASS,
+    start: TrainedProbe | None = None,
     threads: int = 1,
 ) -> TrainedProbe:
     """Train a calibrated, abstaining classifier of one attribute on embeddings.
@@ -132,8 +141,9 @@ def train_classifier(
 
     Classes are balanced in the fit, and their true frequencies come back in the calibration, so that probabilities hold for
     collections like the labelled one. "auto" compares logistic regression with LightGBM by out-of-fold log-likelihood (from
-    MIN_FOR_LIGHTGBM rows on, within LIGHTGBM_LIMIT_S seconds) and keeps the better; the report has both, with intervals from a
-    bootstrap over groups, or says why one is missing.
+    MIN_FOR_LIGHTGBM rows on, within LIGHTGBM_LIMIT_S seconds) and, where a probe of the same encoder is given as `start`, with that one
+    "adapted" to the labels; the best is kept, and the report has all, with intervals from a bootstrap over groups, or says why one
+    is missing.
 
     Raises TrainingRefused (no provenance, labels of a model, fewer than two classes with `min_per_class` independent examples) and
     ValueError for arguments that do not fit together.
@@ -177,7 +187,12 @@ def train_classifier(
     if duplicates is not None:
         alone = make_folds(target, folds, groups=duplicates.label_ids[at].tolist(), seed=seed)
         facts["duplicates"] = duplicates.report(at, fold, alone)
-    candidates, missing = _cross_validate(data, target, len(kept), fold, ids[at], kind, seed, threads, attribute)
+    if start is not None and (start.encoder_id != encoder_id or start.model.kind != "logistic"):
+        raise ValueError(
+            f"{attribute}: the probe to start from is {start.model.kind} on {start.encoder_id}, not logistic on {encoder_id}"
+        )
+    first = start.model if start is not None and kind == "auto" else None
+    candidates, missing = _cross_validate(data, target, len(kept), fold, ids[at], kind, first, seed, threads, attribute)
     return calibrated_probe(
         {name: (partial(fit, data, target, ids[at]), logits) for name, (fit, logits) in candidates.items()},
         target,
@@ -306,6 +321,7 @@ def _cross_validate(
     fold: Ints,
     ids: Ints,
     kind: str,
+    start: ProbeModel | None,
     seed: int,
     threads: int,
     attribute: str,
@@ -322,10 +338,14 @@ def _cross_validate(
     def logistic(strength: float) -> Fit:
         return lambda rows, target, _: fit_logistic(rows, target, k, strength=strength)
 
+    def adapted(strength: float, first: ProbeModel) -> Fit:
+        return lambda rows, target, _: fit_adapted(rows, target, k, start=first, strength=strength)
+
     def boosted(rows: Floats, target: Ints, groups: Ints) -> ProbeModel:
         return fit_boosted(rows, target, k, groups=groups, seed=seed, threads=threads, deadline=deadline)
 
     tried: list[tuple[str, Fit]] = [] if kind == "lightgbm" else [("logistic", logistic(s)) for s in STRENGTHS]
+    tried += [("adapted", adapted(s, start)) for s in STRENGTHS_FROM] if start is not None else []
     missing: dict[str, str] = {}
     if kind == "lightgbm" or (kind == "auto" and len(y) >= MIN_FOR_LIGHTGBM):
         tried.append(("lightgbm", boosted))
@@ -333,9 +353,9 @@ def _cross_validate(
         missing["lightgbm"] = f"{len(y)} labelled photos, fewer than {MIN_FOR_LIGHTGBM}"
     found: dict[str, tuple[Fit, Logits]] = {}
     losses: dict[str, float] = {}
-    passed = False
+    passed: set[str] = set()
     for name, how in track(tried, f"Training {attribute}"):
-        if name == "logistic" and passed:
+        if name in passed:
             continue  # along the path the loss falls and then rises, and the weakest settings are by far the slowest to fit
         logits = np.full((len(y), k), np.nan)
         try:
@@ -346,7 +366,8 @@ def _cross_validate(
             missing["lightgbm"] = f"it needs more than {LIGHTGBM_LIMIT_S:.0f} s here"
             continue
         loss = log_loss(cal.crossfit_calibration(logits, y, fold), y)
-        passed = loss > losses.get(name, np.inf)
-        if not passed:
+        if loss > losses.get(name, np.inf):
+            passed.add(name)
+        else:
             losses[name], found[name] = loss, (how, logits)
     return found, missing

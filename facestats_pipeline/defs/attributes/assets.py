@@ -24,10 +24,17 @@ probe_asset = partial(
     group_name="attributes",
     io_manager_key="probes",
     kinds={"scikitlearn", "lightgbm"},
-    code_version="2",
+    code_version="3",
     deps=["labels_csv", "sources_csv"],
     metadata=depends_on(
-        "attributes", "labels", "seed", "use", "metadata.duplicate_cosine", "metadata.duplicate_hamming", refits=True
+        "attributes",
+        "labels",
+        "seed",
+        "use",
+        "metadata.duplicate_cosine",
+        "metadata.duplicate_hamming",
+        "weights:shipped_probes",
+        refits=True,
     ),
 )
 
@@ -136,6 +143,7 @@ def _trained(
                 "folds": settings.attributes.folds,
                 "kind": settings.attributes.classifier,
                 "target_error": getattr(settings.attributes, f"target_error_{attribute}"),
+                "start": project.shipped_probes(rows.encoder_id).classifier(attribute),
             },
         )
     except TrainingRefused as refusal:
