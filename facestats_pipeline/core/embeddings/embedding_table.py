@@ -22,7 +22,7 @@ def embedding_schema(dim: int) -> dict[str, pl.DataType]:
 
 
 def embedding_table(
-    rows: pl.DataFrame, path_of: Callable[[str], Path], encoder: Encoder, *, batch_size: int
+    rows: pl.DataFrame, path_of: Callable[[str], Path], encoder: Encoder, *, batch_size: int | None
 ) -> pl.DataFrame:
     """Embeddings of `rows` (image_id, filename, preproc_id): unit L2 norm, float32. A JPEG that cannot be read has no row."""
     vectors = run_embedding([path_of(image_id) for image_id in rows["image_id"]], encoder, batch_size=batch_size)
