@@ -81,7 +81,10 @@ class Preproc(Section):
 class Encoder(Section):
     name: str = Field(DEFAULT_ENCODER, description="facestats-mini, ARCH/TAG (hub), ARCH/PATH (file) or ARCH/untrained")
     batch_size: int | None = Field(
-        None, ge=1, le=4096, description="photos per forward pass; default: on a CPU 16 in fp32 and 32 in bf16, on a GPU 256"
+        None,
+        ge=1,
+        le=4096,
+        description="photos per forward pass; default: on a CPU 16 in fp32 and 32 in bf16, on a GPU 256",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 where the hardware gains from it"
