@@ -81,7 +81,7 @@ operations = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(operations)
 def test_each_shard_is_made_once_whatever_is_launched(asked: list[tuple[str, int, str | None]]) -> None:
     with tempfile.TemporaryDirectory() as name:

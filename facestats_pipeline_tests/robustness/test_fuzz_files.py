@@ -76,7 +76,7 @@ CELLS = st.text(max_size=12) | st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rows=st.lists(st.lists(CELLS, min_size=1, max_size=5), max_size=4), sep=st.sampled_from(",;\t"))
 def test_label_tables_of_any_cells_are_read_or_refused(
     rows: list[list[str]], sep: str, tmp_path_factory: pytest.TempPathFactory

@@ -127,7 +127,7 @@ def test_strict_refuses_and_too_few_in_all_is_refused_too() -> None:
         filter_faces(MIXED, gender="Female", min_n=7)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.lists(
         st.tuples(

@@ -22,7 +22,7 @@ FACES = [drawn(points) for points in POINTS[:24]]
 SPECS = [CompositeSpec("all", strict=True), CompositeSpec("women", gender="Female", strict=True)]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     division=st.lists(st.integers(0, 4), min_size=24, max_size=24),
     order=st.permutations(range(5)),

@@ -341,7 +341,7 @@ SEEDS = [
 ]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.sampled_from(SEEDS), st.data())
 def test_damaged_bytes_raise_nothing_but_image_problem(seed: bytes, data: st.DataObject) -> None:
     damaged = bytearray(seed)
@@ -357,7 +357,7 @@ def test_damaged_bytes_raise_nothing_but_image_problem(seed: bytes, data: st.Dat
                 assert problem.status in ("corrupt", "too_large", "unsupported") and problem.reason
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.binary(max_size=300),
     st.sampled_from(
@@ -372,7 +372,7 @@ def test_random_bytes_raise_nothing_but_image_problem(data: bytes, magic: bytes)
 finite = st.floats(-1e3, 1e3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.tuples(st.floats(0.05, 20), st.floats(-3.2, 3.2), finite, finite), st.tuples(finite, finite))
 def test_a_transform_and_its_inverse_cancel(
     parameters: tuple[float, float, float, float], point: tuple[float, float]

@@ -135,7 +135,7 @@ def test_any_file_name_is_stored_reversibly(name: bytes) -> None:
     assert os.fsencode(decode_filename(text)) == name
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from("123"), max_size=8), min_size=1, max_size=5)
 )

@@ -176,7 +176,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=300), st.lists(FRAGMENTS, max_size=60).map(lambda p: "".join(p).encode())))
 @example(b"file,age\n" + b'"' * 200)
 @example(b"file,gender\r\x00.jpg,Male\r")

@@ -59,7 +59,7 @@ def test_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(max_size=200),

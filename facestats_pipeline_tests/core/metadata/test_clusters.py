@@ -99,7 +99,7 @@ def test_number_of_clusters(n: int, k: int) -> None:
     assert default_k(n) == k
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(n=st.integers(0, 9), d=st.integers(1, 6), distinct=st.integers(1, 3))
 def test_any_small_sample_gives_a_usable_model(n: int, d: int, distinct: int) -> None:
     x = np.arange(n * d, dtype=np.float32).reshape(n, d) % distinct
@@ -153,7 +153,7 @@ def test_impossible_settings_are_refused(bad: dict[str, Any]) -> None:
 # the sample
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data(), n=st.integers(0, 60), limit=st.integers(1, 20))
 def test_the_sample_depends_on_the_ids_alone(data: st.DataObject, n: int, limit: int) -> None:
     random = np.random.default_rng(n)

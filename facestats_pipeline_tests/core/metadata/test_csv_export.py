@@ -2,7 +2,7 @@ import csv
 import io
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.metadata.csv_export import FORMULA_STARTS, csv_bytes, csv_safe
@@ -34,7 +34,6 @@ def test_numbers_keep_their_sign_and_lists_become_text() -> None:
     assert safe.row(0) == (-3.5, "'=evil; dark", "'-x")
 
 
-@settings(deadline=None)  # a busy machine
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12), max_size=8))
 def test_every_cell_of_the_file_is_safe_and_nothing_else_changes(names: list[str]) -> None:
     frame = pl.DataFrame(

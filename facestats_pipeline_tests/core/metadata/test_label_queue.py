@@ -121,7 +121,7 @@ def test_the_schema_is_constant(n: int) -> None:
         assert queue.schema == pl.Schema(QUEUE_SCHEMA)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), n=st.integers(1, 12), size=st.integers(1, 12))
 def test_lazy_or_not_and_in_any_order_the_queue_is_the_same(data: st.DataObject, n: int, size: int) -> None:
     def column(values: st.SearchStrategy[Any]) -> list[Any]:

@@ -141,7 +141,7 @@ def face_at(landmarks: np.ndarray) -> Face:
 finite = st.floats(-400, 400)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0.05, 8), st.floats(-3.1, 3.1), finite, finite)
 def test_a_turned_and_scaled_template_is_brought_back_exactly(scale: float, angle: float, dx: float, dy: float) -> None:
     c, s = scale * np.cos(angle), scale * np.sin(angle)

@@ -117,7 +117,7 @@ def test_the_mirror_pairs_every_point_with_one_partner() -> None:
         assert mesh.MIRROR[right] == left
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(0.1, 10), st.floats(-3.1, 3.1), st.floats(-500, 500), st.floats(-500, 500), st.integers(0, 2**31))
 def test_ratios_do_not_change_when_a_face_is_moved_turned_or_enlarged(
     scale: float, angle: float, dx: float, dy: float, seed: int
