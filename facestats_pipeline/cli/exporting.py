@@ -18,7 +18,7 @@ from facestats_pipeline.core.export.given_labels import given_labels
 from facestats_pipeline.core.export.layouts import LAYOUTS
 from facestats_pipeline.core.export.photos import ExportRefused, export_schema, photos_of
 from facestats_pipeline.core.labels.label_table import LabelsError
-from facestats_pipeline.core.preproc.faces import PICTURED
+from facestats_pipeline.core.preproc.statuses import PICTURED
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.card_inputs import LABELS, label_input, weight_inputs

@@ -25,7 +25,7 @@ FILES_PER_TICK = 20_000
 
 discover_photos = dg.define_asset_job(
     "discover_photos",
-    selection=[ROOT],
+    selection=dg.AssetSelection.assets(ROOT),  # a string would load a parser of selections
     description="Look at the raw folder and register new shards. Run this first.",
 )
 update_shards = dg.define_asset_job(

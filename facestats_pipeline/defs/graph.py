@@ -1,4 +1,4 @@
-"""Dagster's asset graph as the plain nodes that freshness is decided on."""
+"""Dagster's assets as the plain nodes that freshness is decided on."""
 
 import dagster as dg
 
@@ -7,21 +7,24 @@ from facestats_pipeline.io.freshness import Node
 
 
 def nodes_of(definitions: dg.Definitions) -> list[Node]:
-    """One node per materializable asset."""
-    graph = definitions.resolve_asset_graph()
-    nodes = []
-    for key in graph.materializable_asset_keys:
-        node = graph.get(key)
-        parents = tuple(sorted(parent.path[-1] for parent in node.parent_keys))
-        nodes.append(
-            Node(
-                name=key.path[-1],
-                group=node.group_name or "",
-                sharded=node.partitions_def is not None,
-                code_version=node.code_version or "",
-                parents=parents,
-                refits=bool(node.metadata.get(REFIT_KEY)),
-                on_demand=ON_DEMAND.items() <= node.tags.items(),
-            )
+    """One node per materializable asset, by name.
+
+    From the specs, not from Dagster's asset graph: that would have Dagster resolve definitions that are about to be completed.
+    """
+    made = [
+        each for each in definitions.assets or () if isinstance(each, dg.AssetsDefinition) and each.is_materializable
+    ]
+    nodes = [
+        Node(
+            name=spec.key.path[-1],
+            group=spec.group_name or "",
+            sharded=spec.partitions_def is not None,
+            code_version=spec.code_version or "",
+            parents=tuple(sorted(parent.asset_key.path[-1] for parent in spec.deps)),
+            refits=bool(spec.metadata.get(REFIT_KEY)),
+            on_demand=ON_DEMAND.items() <= spec.tags.items(),
         )
+        for assets in made
+        for spec in assets.specs
+    ]
     return sorted(nodes, key=lambda node: node.name)

@@ -1,13 +1,15 @@
 """Embeddings out of their table, without a copy where Arrow allows it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-def vectors(frame: pl.DataFrame) -> npt.NDArray[np.float32]:
+
+def vectors(frame: pl.DataFrame) -> "npt.NDArray[np.float32]":
     """(n, d) float32 of the column `embedding`."""
     width: Any = getattr(frame.schema["embedding"], "size", None)
-    return frame["embedding"].to_numpy().reshape(frame.height, width).astype(np.float32, copy=False)
+    return frame["embedding"].to_numpy().reshape(frame.height, width).astype("float32", copy=False)

@@ -19,7 +19,7 @@ from facestats_pipeline.core.erasure.log_text import PREVIEW_START
 from facestats_pipeline.core.metadata.column_lineage import column_lineage, tables_with_lineage
 from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
 from facestats_pipeline.core.phases import PHASES, Phases, current, measuring
-from facestats_pipeline.core.preproc.faces import PICTURED
+from facestats_pipeline.core.preproc.statuses import PICTURED
 from facestats_pipeline.io.freshness import ROOT, RecipeBook, inventory_inputs
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.shard_frames import AllShards, LazyShards

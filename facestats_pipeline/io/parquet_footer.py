@@ -1,9 +1,8 @@
 """The recipe in the footer of a Parquet file, also of an object of which only the end is read."""
 
 import io
+from pathlib import Path
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from facestats_pipeline.io.remote import Remote
 
@@ -18,8 +17,17 @@ def footer_recipe(footer: Any) -> str:
     return text.decode()
 
 
+def local_footer(path: Path) -> Any:
+    """pyarrow's metadata of a Parquet file. Raises pyarrow's ArrowException for what is none, OSError where there is none."""
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(path)  # type: ignore[no-untyped-call]
+
+
 def remote_footer(remote: Remote, name: str, size: int) -> Any:
     """pyarrow's metadata of an object of `size` bytes. Raises ValueError for what is no Parquet file."""
+    import pyarrow.parquet as pq
+
     tail = remote.tail(name, _TAIL, size=size)
     length = int.from_bytes(tail[-_TRAILER:-4], "little") + _TRAILER
     if tail[-4:] != b"PAR1" or length > size:

@@ -9,18 +9,20 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 import polars as pl
-import pyarrow.parquet as pq
 
-from facestats_pipeline.core.preproc.faces import PICTURED
+from facestats_pipeline.core.preproc.statuses import PICTURED
 from facestats_pipeline.io.folders import Folders
 from facestats_pipeline.io.layout import INPUTS, JPEG_SHARDS, SHARD_TABLES, TABLES, table_path
 from facestats_pipeline.io.mirror import Mirror
-from facestats_pipeline.io.parquet_footer import FOOTER_KEY, footer_recipe, remote_footer
-from facestats_pipeline.io.picture_shards import PictureShards
+from facestats_pipeline.io.parquet_footer import FOOTER_KEY, footer_recipe, local_footer, remote_footer
 from facestats_pipeline.io.recipes import Recipe, digest
 from facestats_pipeline.io.remote import StorageUnavailable
+
+if TYPE_CHECKING:
+    from facestats_pipeline.io.picture_shards import PictureShards
 
 RECEIPTS = ".receipts"
 DAMAGED = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -45,10 +47,13 @@ class Store(Folders):
     ) -> None:
         super().__init__(data_dir, models_dir, mirrors=mirrors)
         home = self._mirror(self.processed)
-        self.packs = (
-            PictureShards(home, f"processed/{JPEG_SHARDS}", self._read_footer) if home and pack_pictures else None
-        )
+        self.packs = self._packs_of(home) if home and pack_pictures else None
         self._pictures: dict[str, tuple[tuple[int, int], bool]] = {}
+
+    def _packs_of(self, home: Mirror) -> "PictureShards":
+        from facestats_pipeline.io.picture_shards import PictureShards
+
+        return PictureShards(home, f"processed/{JPEG_SHARDS}", self._read_footer)
 
     # --- tables -----------------------------------------------------------------------------------------------------------------
 
@@ -139,7 +144,7 @@ class Store(Folders):
         """The recipe in a table's footer. Of an object, only the end is read, and once for each content."""
         mirror = self._mirror(path)
         if mirror is None:
-            return footer_recipe(pq.read_metadata(path))  # type: ignore[no-untyped-call]
+            return footer_recipe(local_footer(path))
         return self._read_footer(mirror, mirror.name_of(path))
 
     @staticmethod

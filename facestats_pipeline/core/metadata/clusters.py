@@ -12,13 +12,10 @@ import polars as pl
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from facestats_pipeline.core.metadata.table_inputs import ATTRIBUTES, Schema, conform, joined, left_join
+from facestats_pipeline.core.metadata.table_inputs import ATTRIBUTES, CLUSTERS, conform, left_join
 from facestats_pipeline.core.single_thread import single_threaded
 
 Matrix = npt.NDArray[np.float32]
-
-CLUSTERS: Schema = {"pca_x": pl.Float32(), "pca_y": pl.Float32(), "cluster": pl.Int32()}
-CLUSTERS_SCHEMA: Schema = joined(ATTRIBUTES, CLUSTERS)
 
 SAMPLE_ROWS = 100_000
 """Rows a fit looks at: 12 clusters in 50 dimensions gain nothing from more, and 100,000 × 512 float32 are 205 MB."""

@@ -4,12 +4,12 @@ A column that keeps its name through a join comes from the table that made it; o
 """
 
 from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES as ATTRIBUTE_NAMES
-from facestats_pipeline.core.metadata.clusters import CLUSTERS, CLUSTERS_SCHEMA
 from facestats_pipeline.core.metadata.flags import CLEAN_SCHEMA, FLAGS_SCHEMA
 from facestats_pipeline.core.metadata.manual_labels import MANUAL, MANUAL_SCHEMA
 from facestats_pipeline.core.metadata.merge import FACTS, MASTER_SCHEMA
 from facestats_pipeline.core.metadata.table_inputs import (
     ATTRIBUTES,
+    CLUSTERS,
     DETECTION,
     GEOMETRY,
     IDS,
@@ -21,6 +21,7 @@ from facestats_pipeline.core.metadata.table_inputs import (
     Schema,
 )
 from facestats_pipeline.core.metadata.tables import (
+    CLUSTERS_SCHEMA,
     FINAL,
     FINAL_SCHEMA,
     META_SCHEMA,

@@ -2,10 +2,10 @@
 
 import polars as pl
 
-from facestats_pipeline.core.metadata.clusters import CLUSTERS
 from facestats_pipeline.core.metadata.manual_labels import MANUAL
 from facestats_pipeline.core.metadata.table_inputs import (
     ATTRIBUTES,
+    CLUSTERS,
     DETECTION,
     GEOMETRY,
     IDS,

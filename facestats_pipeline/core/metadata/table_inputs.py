@@ -77,6 +77,9 @@ ATTRIBUTES: Schema = {
     "age_source": pl.String(),
 }
 
+CLUSTERS: Schema = {"pca_x": pl.Float32(), "pca_y": pl.Float32(), "cluster": pl.Int32()}
+"""What `core.metadata.clusters` adds; here, since its module loads numpy."""
+
 SCORES: Schema = {
     "attractiveness_raw": pl.Float32(),
     "attractiveness_lo": pl.Float32(),

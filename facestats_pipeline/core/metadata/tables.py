@@ -20,6 +20,7 @@ from facestats_pipeline.core.metadata.flags import (
 )
 from facestats_pipeline.core.metadata.table_inputs import (
     ATTRIBUTES,
+    CLUSTERS,
     DETECTION,
     GEOMETRY,
     IDS,
@@ -40,6 +41,7 @@ from facestats_pipeline.core.metadata.table_inputs import (
 
 __all__ = [
     "CLEAN_SCHEMA",
+    "CLUSTERS_SCHEMA",
     "FINAL_SCHEMA",
     "FLAGS_SCHEMA",
     "LABEL_STRUCTURE_SCHEMA",
@@ -58,6 +60,7 @@ __all__ = [
 ]
 
 META_SCHEMA: Schema = joined(ATTRIBUTES, DETECTION, PREPROC_STATUS, QUALITY, GEOMETRY)
+CLUSTERS_SCHEMA: Schema = joined(ATTRIBUTES, CLUSTERS)
 
 PREDICTIONS: Schema = {
     **{

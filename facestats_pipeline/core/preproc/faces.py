@@ -5,9 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-PICTURED = ("ok", "no_face")
-"""Statuses of preprocessed photos that have a JPEG."""
-
 
 @dataclass(frozen=True)
 class Face:

@@ -8,8 +8,8 @@ import polars as pl
 
 from facestats_pipeline.core.ingest.manifest import live
 from facestats_pipeline.core.preproc.detection import FaceDetector
-from facestats_pipeline.core.preproc.faces import PICTURED
 from facestats_pipeline.core.preproc.preprocessing import PREPROC_SCHEMA, PreprocSettings, run_preprocessing
+from facestats_pipeline.core.preproc.statuses import PICTURED
 
 
 @dataclass

@@ -3,22 +3,23 @@
 import io
 import json
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import numpy as np
 import polars as pl
 
-from facestats_pipeline.core.labels.provenance import TrainingRefused
-from facestats_pipeline.core.labels.ratings import Ratings
-from facestats_pipeline.core.labels.training_rows import TrainingRows, kinds_of_rows, training_rows, with_identity
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import Files, ShardPhotos, Skipped
-from facestats_pipeline.io.provided import labels_of, ratings_of, splits_of
 from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from facestats_pipeline.core.labels.ratings import Ratings
+    from facestats_pipeline.core.labels.training_rows import TrainingRows
 
 REFERENCE = "attractiveness_reference.npy"
 PUBLISHED = "reports/published_splits.json"
@@ -56,6 +57,8 @@ def attractiveness_regressor(
     project: dg.ResourceParam[Project],
 ) -> Any:
     """An MLP on embeddings, trained on ratings that people gave; without ratings there is none."""
+    from facestats_pipeline.io.provided import labels_of, ratings_of
+
     ratings = ratings_of(project.store)
     if ratings is None:
         return Skipped(NO_RATINGS)
@@ -63,6 +66,8 @@ def attractiveness_regressor(
         context.log.warning(warning)
     from facestats_pipeline.core.attractiveness.regressor import run_training
     from facestats_pipeline.core.attributes.duplicate_groups import groups_of_rows
+    from facestats_pipeline.core.labels.provenance import TrainingRefused
+    from facestats_pipeline.core.labels.training_rows import kinds_of_rows, with_identity
 
     near = project.settings.metadata
     try:
@@ -97,10 +102,13 @@ def published_splits(
     context: dg.AssetExecutionContext, embeddings_clip: AllShards, project: dg.ResourceParam[Project]
 ) -> Any:
     """The regressor trained and tested as splits.csv says, so that its figures can be laid beside published ones."""
+    from facestats_pipeline.io.provided import ratings_of, splits_of
+
     ratings, splits = ratings_of(project.store), splits_of(project.store)
     if ratings is None or splits is None:
         return Skipped("no published splits: labels/ needs ratings.csv and splits.csv (file, split, fold)")
     from facestats_pipeline.core.attractiveness.published_splits import split_figures
+    from facestats_pipeline.core.labels.provenance import TrainingRefused
 
     try:
         rows = _rated_rows(project, ratings, embeddings_clip)
@@ -111,11 +119,13 @@ def published_splits(
     return Files({PUBLISHED: json.dumps(about, indent=1).encode()}, {"splits": len(figures)})
 
 
-def _rated_rows(project: Project, ratings: Ratings, embeddings: AllShards) -> TrainingRows:
+def _rated_rows(project: Project, ratings: "Ratings", embeddings: AllShards) -> "TrainingRows":
+    from facestats_pipeline.core.labels.training_rows import training_rows
+
     return training_rows(ratings.frame, project.live_filenames, embeddings.values(), withheld=project.withheld)
 
 
-def _training_options(project: Project, ratings: Ratings) -> dict[str, Any]:
+def _training_options(project: Project, ratings: "Ratings") -> dict[str, Any]:
     """What every training on these ratings has in common."""
     from facestats_pipeline.core.attractiveness.regressor import RegressorConfig
 
@@ -141,6 +151,8 @@ def attractiveness_reference(
     """The distribution that percentiles are ranks in: scores of the collection as it was when the regressor was trained."""
     if attractiveness_regressor is None:
         return Skipped("no regressor was trained")
+    import numpy as np
+
     from facestats_pipeline.core.attractiveness.regressor import predict_scores
     from facestats_pipeline.core.attractiveness.scoring import build_reference
 
@@ -158,6 +170,8 @@ def attractiveness_scores(
     attractiveness_reference: Any,
 ) -> ShardFrames:
     """Score with its conformal interval, percentile and decile of each image with a face; no row without a regressor."""
+    import numpy as np
+
     from facestats_pipeline.core.attractiveness.score_table import score_table
 
     reference = np.load(attractiveness_reference[REFERENCE], allow_pickle=False) if attractiveness_reference else None
@@ -176,8 +190,10 @@ def attractiveness_scores_npy(attractiveness_scores: pl.LazyFrame) -> Any:
     return Files({"metadata/attractiveness_scores.npy": npy_bytes(scores.to_numpy())}, {"rows": scores.len()})
 
 
-def npy_bytes(array: np.ndarray[Any, Any]) -> bytes:
+def npy_bytes(array: "np.ndarray[Any, Any]") -> bytes:
     """An array as an .npy file."""
+    import numpy as np
+
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()

@@ -2,22 +2,21 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import numpy as np
 import polars as pl
 
-from facestats_pipeline.core.labels.provenance import TrainingRefused
-from facestats_pipeline.core.labels.training_rows import TrainingRows, training_rows
 from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import ShardPhotos, Skipped
-from facestats_pipeline.io.provided import labels_of
 from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
+
+if TYPE_CHECKING:
+    from facestats_pipeline.core.labels.training_rows import TrainingRows
 
 probe_asset = partial(
     dg.asset,
@@ -97,7 +96,7 @@ def age_model(
     )
 
 
-def _classifier(attribute: str, classes: tuple[str, ...], rows: TrainingRows, options: dict[str, Any]) -> Any:
+def _classifier(attribute: str, classes: tuple[str, ...], rows: "TrainingRows", options: dict[str, Any]) -> Any:
     from facestats_pipeline.core.attributes.probes import train_classifier
 
     return train_classifier(rows.x, rows.table[attribute].to_list(), classes, attribute=attribute, **options)
@@ -110,9 +109,12 @@ def _trained(
     embeddings: AllShards,
     quality: AllShards,
     attribute: str,
-    train: Callable[[TrainingRows, dict[str, Any]], Any],
+    train: "Callable[[TrainingRows, dict[str, Any]], Any]",
 ) -> Any:
     from facestats_pipeline.core.attributes.duplicate_groups import groups_of_rows
+    from facestats_pipeline.core.labels.provenance import TrainingRefused
+    from facestats_pipeline.core.labels.training_rows import training_rows
+    from facestats_pipeline.io.provided import labels_of
 
     filenames = project.live_filenames
     labels = labels_of(project.store, filenames, in_names=project.settings.labels.in_names)
@@ -163,6 +165,8 @@ def attributes(
 
     By the probe trained here from labels, else the shipped one, else zero-shot.
     """
+    import numpy as np
+
     from facestats_pipeline.core.attributes.attributes import AttributeModels, infer_attributes
 
     own = AttributeModels(gender_classifier, ethnicity_classifier, age_model)

@@ -9,8 +9,6 @@ import polars as pl
 
 from facestats_pipeline.core.labels.label_table import LabelsError
 from facestats_pipeline.core.metadata import tables
-from facestats_pipeline.core.metadata.clusters import ClusterModel, fit_clusters, sample_embeddings
-from facestats_pipeline.core.metadata.clusters import attributes_with_clusters as place
 from facestats_pipeline.core.metadata.flags import FlagThresholds
 from facestats_pipeline.core.metadata.flags import attributes_clean as without_flagged
 from facestats_pipeline.core.metadata.flags import attributes_flags as flag
@@ -21,7 +19,6 @@ from facestats_pipeline.defs.partitions import depends_on, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import Files, ShardPhotos, Skipped
-from facestats_pipeline.io.provided import manual_labels_of
 from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
 
 FEATURE_INDEX = "metadata/feature_index.json"
@@ -75,6 +72,8 @@ def attributes_with_meta(
 )
 def cluster_model(embeddings_clip: AllShards, project: dg.ResourceParam[Project]) -> Any:
     """PCA and KMeans, fitted on a sample of the collection; fitted anew when the collection has grown by a tenth."""
+    from facestats_pipeline.core.metadata.clusters import fit_clusters, sample_embeddings
+
     frames = [frame for frame in project.learnable(embeddings_clip.values()) if not frame.is_empty()]
     if not frames:
         return Skipped("there is no embedding to fit clusters on")
@@ -87,6 +86,9 @@ def cluster_model(embeddings_clip: AllShards, project: dg.ResourceParam[Project]
 @metadata_table(metadata=depends_on())
 def attributes_with_clusters(attributes: ShardFrames, embeddings_clip: ShardFrames, cluster_model: Any) -> ShardFrames:
     """Attributes beside each image's place on the first two principal axes and its cluster."""
+    from facestats_pipeline.core.metadata.clusters import ClusterModel
+    from facestats_pipeline.core.metadata.clusters import attributes_with_clusters as place
+
     model = ClusterModel.from_bytes(cluster_model["cluster_model.safetensors"].read_bytes()) if cluster_model else None
     return attributes.map(
         lambda rows, embedded: place(rows, embedded.select("image_id"), vectors(embedded), model), embeddings_clip
@@ -99,6 +101,8 @@ def attributes_with_manual(attributes: ShardFrames, project: dg.ResourceParam[Pr
 
     A file that cannot be read is none; `manual_label_report` is then skipped and says why.
     """
+    from facestats_pipeline.io.provided import manual_labels_of
+
     try:
         manual = manual_labels_of(project.store)
     except LabelsError:
@@ -118,6 +122,7 @@ def attributes_with_manual(attributes: ShardFrames, project: dg.ResourceParam[Pr
 def manual_label_report(manifest: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
     """How far annotators agree (Krippendorff's alpha) and which lines of manual_labels.csv could not be used, each with its reason."""
     from facestats_pipeline.core.metadata.csv_export import csv_bytes
+    from facestats_pipeline.io.provided import manual_labels_of
 
     known = manifest.filter(pl.col("status") == "ok").select("image_id").collect()["image_id"]
     manual = manual_labels_of(project.store, frozenset(known))

@@ -10,13 +10,12 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.preproc.faces import PICTURED
+from facestats_pipeline.core.preproc.statuses import PICTURED
 from facestats_pipeline.defs.composites.assets import parquet_bytes, photo_loader
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.io_managers import Files, Skipped
-from facestats_pipeline.io.provided import labels_of
 
 report = partial(dg.asset, group_name="reports", io_manager_key="files", code_version="1")
 NAMES = {"gender_classifier": "Gender", "ethnicity_classifier": "Ethnicity", "age_model": "Age"}
@@ -49,6 +48,7 @@ def bias_audit(
     from facestats_pipeline.core.reports.audit_frame import audit_frame, audits_for, rated_frame
     from facestats_pipeline.core.reports.bias import bias_audit as audit
     from facestats_pipeline.core.reports.bias_plot import plot_bias, plot_bias_overview
+    from facestats_pipeline.io.provided import labels_of
 
     rows = master.collect()
     labels = labels_of(project.store, rows["filename"].to_list(), in_names=project.settings.labels.in_names)

@@ -10,13 +10,13 @@ from safetensors.numpy import save
 
 from facestats_pipeline.core.metadata import clusters
 from facestats_pipeline.core.metadata.clusters import (
-    CLUSTERS_SCHEMA,
     ClusterModel,
     attributes_with_clusters,
     default_k,
     fit_clusters,
     sample_embeddings,
 )
+from facestats_pipeline.core.metadata.tables import CLUSTERS_SCHEMA
 from facestats_pipeline_tests.core import small_shards as shard
 
 Matrix = npt.NDArray[np.float32]

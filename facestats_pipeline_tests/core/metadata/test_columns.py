@@ -23,7 +23,7 @@ SCHEMAS = {
     "attributes_flags": ("metadata.flags", "FLAGS_SCHEMA"),
     "attributes_clean": ("metadata.flags", "CLEAN_SCHEMA"),
     "attributes_with_meta": ("metadata.tables", "META_SCHEMA"),
-    "attributes_with_clusters": ("metadata.clusters", "CLUSTERS_SCHEMA"),
+    "attributes_with_clusters": ("metadata.tables", "CLUSTERS_SCHEMA"),
     "attributes_with_manual": ("metadata.manual_labels", "MANUAL_SCHEMA"),
     "attributes_with_predictions": ("metadata.tables", "PREDICTIONS_SCHEMA"),
     "attributes_final": ("metadata.tables", "FINAL_SCHEMA"),
