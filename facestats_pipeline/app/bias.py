@@ -50,7 +50,7 @@ def show() -> None:
             intervals(rows, title=shown(str(metric))), alt=f"{metric} of {attribute} by group, with intervals"
         )
         st.caption(
-            "Dots with 95% intervals; the dashed line is everyone. Red: differs from the rest after correction for the number of "
+            "Dots with 95% intervals; the dashed line is everyone. Orange: differs from the rest after correction for the number of "
             "groups (Holm). Groups are by people's labels."
         )
     else:

@@ -17,12 +17,9 @@ def gallery(rows: Sequence[dict[str, Any]], captions: Sequence[str], *, side: in
         (jpeg, row, text) for jpeg, row, text in zip(faces(list(rows), 2 * side), rows, captions, strict=True) if jpeg
     ]
     if found:
-        st.image(
-            [jpeg for jpeg, _, _ in found],
-            caption=[plain(text) for _, _, text in found],
-            width=side,
-            alt=[f"face from {row['filename']}" for _, row, _ in found],
-        )
+        with st.container(horizontal=True, gap="small"):
+            for jpeg, row, text in found:
+                st.image(jpeg, caption=plain(text), width=side, alt=f"face from {row['filename']}")
     if missing := len(rows) - len(found):
         st.caption(
             f"{missing} preprocessed photos are not there any more; `facestats run` brings the folder up to date."

@@ -55,13 +55,17 @@ def _found(image: str) -> None:
     for stage in dict.fromkeys(one.stage for one in holdings):
         of_it = [one for one in holdings if one.stage == stage]
         st.subheader(stage.capitalize())
-        st.dataframe([{name: str(getattr(one, name) or "") for name in COLUMNS} for one in of_it], hide_index=True)
-        for one in of_it:
-            if one.values:
-                with st.expander(f"What {plain(one.artifact)} says"):
-                    st.dataframe(
-                        [{"column": name, "value": str(value)} for name, value in one.values.items()], hide_index=True
-                    )
+        said = [name for name in COLUMNS if any(getattr(one, name) for one in of_it)]
+        places = [{name: str(getattr(one, name) or "") for name in said} for one in of_it]
+        st.dataframe(places, hide_index=True, height="content")
+        rows = [
+            {"artifact": one.artifact, "column": name, "value": str(value)}
+            for one in of_it
+            for name, value in (one.values or {}).items()
+        ]
+        if rows:
+            with st.expander(f"What they say: {len(rows)} values"):
+                st.dataframe(rows, hide_index=True)
     _erase(sorted(target.ids), image)
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from facestats_pipeline.app.charts import bars
+from facestats_pipeline.app.charts import bars, histogram
 from facestats_pipeline.app.data import Collection, Overview
+from facestats_pipeline.app.filters import EVERYTHING
 from facestats_pipeline.app.state import ask, collection
 from facestats_pipeline.app.words import plain, shown
 
@@ -54,7 +55,10 @@ def _distributions(about: Overview) -> None:
     columns = st.columns(2)
     for i, (column, counts) in enumerate(about.counts.items()):
         with columns[i % 2]:
-            if counts.height:
+            if column == "attractiveness" and counts.height:  # deciles of everyone are alike by definition
+                scores = ask(Collection.histogram, EVERYTHING, "attractiveness_raw")
+                st.altair_chart(histogram(scores, title="Predicted mean rating"), alt="scores: photos by value")
+            elif counts.height:
                 st.altair_chart(bars(counts, title=TITLES[column]), alt=f"{TITLES[column]}: photos by value")
             else:
                 st.caption(f"{TITLES[column]}: there is none in this collection.")

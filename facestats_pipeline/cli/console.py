@@ -18,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
 from facestats_pipeline.core.progress import listening
 
@@ -31,8 +32,7 @@ class ExpectedError(Exception):
 
 def show_error(error: Exception) -> None:
     """The message in red on standard error."""
-    err.print("[bold red]error:[/] ", end="")
-    err.print(str(error), markup=False)
+    err.print(Text.assemble(("error: ", "bold red"), str(error)))
 
 
 def print_json(value: Any) -> None:

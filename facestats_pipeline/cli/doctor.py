@@ -28,8 +28,8 @@ PACKAGES = (
     "usearch",
 )
 EXTRAS = {
-    "mediapipe": "face_geometry and warped composites: pip install 'facestats-pipeline[landmarks]'",
-    "streamlit": "`facestats dashboard`: pip install 'facestats-pipeline[app]'",
+    "mediapipe": "face_geometry and warped composites: pip install -c constraints.txt -e '.[landmarks]'",
+    "streamlit": "`facestats dashboard`: pip install -c constraints.txt -e '.[app]'",
 }
 COLOURS = {"ok": "green", "missing": "yellow", "wrong": "red"}
 

@@ -1,5 +1,6 @@
 """`facestats erase`: an image leaves everything that was made of it, and its bytes are refused from then on."""
 
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -151,20 +152,29 @@ def _show_places(pipeline: "Pipeline", settings: Settings, wanted: list[str], js
             }
         )
         return
-    table = Table(title=f"{len(target.ids)} images; nothing was changed", title_justify="left", header_style="bold")
-    for column in ("what", "where", "held"):
-        table.add_column(column, overflow="fold")
-    for place in places:
-        path = place.path.relative_to(settings.data_dir) if place.path.is_relative_to(settings.data_dir) else place.path
-        table.add_row(place.kind, escape(str(path)), escape(place.note or str(place.rows)))
-    out.print(table)
+    out.print(f"{_images(len(target.ids))}; nothing was changed. Held by:")
+    for kind, held in groupby(places, key=lambda place: place.kind):
+        out.print(f"[bold]{kind}[/]")
+        for place in held:
+            path = place.path
+            path = path.relative_to(settings.data_dir) if path.is_relative_to(settings.data_dir) else path
+            what = "the first of {} files" if kind in ("aggregate", "picture", "photo") else "{} rows"
+            how = place.note or (what.format(place.rows) if place.rows > 1 else "")
+            out.print(f"  {escape(str(path))}{f'  [dim]{escape(how)}[/]' if how else ''}", soft_wrap=True)
+    out.print(
+        "`facestats erase` takes out all of it but the photo, which goes with --raw, and the models' weights, which are marked."
+    )
     for copy in copies:
         out.print(f"[yellow]Note[/] {escape(copy)}", soft_wrap=True)
 
 
+def _images(n: int) -> str:
+    return "1 image" if n == 1 else f"{n} images"
+
+
 def _show(result: dict[str, Any]) -> None:
     for receipt in result["erasures"]:
-        table = Table(title=f"Erased: {len(receipt['erased'])} images", title_justify="left", show_header=False)
+        table = Table(title=f"Erased: {_images(len(receipt['erased']))}", title_justify="left", show_header=False)
         table.add_column("what", overflow="fold")
         table.add_column("count", justify="right")
         for what, count in receipt["changes"].items():

@@ -69,7 +69,7 @@ class Remote:
         try:
             self._fs, root = url_to_fs(uri, **options)
         except ImportError as error:
-            extra = f"pip install 'facestats-pipeline[{EXTRAS[scheme]}]'"
+            extra = f"pip install -c constraints.txt -e '.[{EXTRAS[scheme]}]'"
             raise ImportError(f"{self.uri} needs an extra of FaceStats: {extra} ({error})") from None
         self._root = str(root).rstrip("/")
         self._on_disk = scheme == "file"

@@ -25,6 +25,8 @@ ARGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",  # a camera that shows a green field, where the machine has none
+    "--use-fake-ui-for-media-stream",
 )
 PATIENCE = 90_000
 """Milliseconds for anything a page must show: machines that run tests may be busy."""
@@ -108,6 +110,7 @@ class Visitor:
         """Wait until the script has run to its end and nothing failed in it."""
         self.page.wait_for_timeout(300)
         self.page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
+        self.page.wait_for_function("!document.querySelector('[data-testid=stSpinner]')")
         self.page.wait_for_function("!document.querySelector('[data-stale=true]')")
         assert self.page.locator("[data-testid=stException]").count() == 0, self.page.locator(
             "[data-testid=stException]"

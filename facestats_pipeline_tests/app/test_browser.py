@@ -13,6 +13,7 @@ from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline.core.demo.demo_faces import generate_demo
 from facestats_pipeline.core.metadata.manual_labels import read_manual_labels
 from facestats_pipeline_tests.app.browser import Visitor, dashboard
+from facestats_pipeline_tests.app.made_up import SIDE, write_collection
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
 FACES = 60
@@ -169,6 +170,20 @@ def test_files_that_are_no_photo_and_photos_without_a_face(visitor: Visitor, tmp
     visitor.picture("score-no-face")
 
 
+def test_a_photo_from_the_camera(visitor: Visitor, data: Path, yunet_model: Path) -> None:
+    """Chromium's made-up camera shows a green field with a clock: no face."""
+    page = visitor.page
+    before = {path for path in data.rglob("*") if path.is_file()}
+    visitor.go("score", "Score a photo")
+    page.get_by_text("the camera", exact=True).click()
+    page.get_by_role("button", name="Take Photo").click()
+    page.get_by_text("Nothing is said of this photo: no face").wait_for()
+    visitor.settle()
+    page.get_by_alt_text("the photo with the face that was found").wait_for()
+    visitor.picture("score-camera")
+    assert {path for path in data.rglob("*") if path.is_file()} == before, "no file is written"
+
+
 def test_labelling_five_by_keyboard_and_undoing_one(visitor: Visitor, data: Path) -> None:
     page = visitor.page
     visitor.go("label", "Label")
@@ -212,6 +227,35 @@ def test_folders_without_results(chromium: Any, artifacts: Path, tmp_path: Path)
         visitor.picture("empty")
         visitor.page.context.close()
     assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_half_a_run_is_said_on_every_page(chromium: Any, artifacts: Path, tmp_path: Path) -> None:
+    data, aside = tmp_path / "data", tmp_path / "master"
+    store = write_collection(data, rows=20)
+    save_settings(data, {"preproc.size": SIDE})
+    store.path("master").rename(aside)
+    with dashboard(data, tmp_path / "log") as address:
+        visitor = Visitor(chromium, address, artifacts)
+        page = visitor.page
+        for path in PAGES:
+            visitor.go(path, "The first run is not finished")
+            page.get_by_text("Tables joined: 0 of 2 shards").wait_for()
+            page.get_by_text(f"facestats run --data-dir {data}").first.wait_for()
+        visitor.picture("half-begun")
+        next(aside.glob("*-00001.parquet")).unlink()
+        aside.rename(store.path("master"))
+        for name in ("metadata/labels_template.csv", "reports/bias_audit.parquet"):
+            (store.processed / name).unlink()
+        for path, title in PAGES.items():
+            visitor.go(path, title)
+            page.get_by_text("The tables hold 1 of 2 shards").wait_for()
+            visitor.picture(f"half-{path or 'overview'}")
+        visitor.go("label", "Label")
+        page.get_by_text("There is no photo to label").wait_for()
+        visitor.go("bias", "Bias audit")
+        page.get_by_text("There is no audit").wait_for()
+        assert visitor.outside == []
+        page.context.close()
 
 
 def test_lineage_and_erasing(visitor: Visitor, data: Path) -> None:

@@ -193,6 +193,34 @@ def test_an_erased_image_is_nowhere_also_when_erasing_was_killed(
     assert search(data, needles) == {name: set() for name in needles}
 
 
+def test_exports_are_named_and_left_as_they_are_until_they_are_made_again(
+    copy_of_collection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What docs/erasure.md says of exports: no byte of one changes, each is named, and nothing of the folder remembers who was in it."""
+    data, image = copy_of_collection, images(copy_of_collection)["unknown"]
+    name, where, export = str(image["filename"]), ["-d", str(data)], tmp_path / "export"
+    needles = needles_of(data, image)
+    exporting = ["export", "csv", str(export), *where]
+    run(exporting, capsys)
+    held = search(export, needles)
+    assert held["id"] and held["path"] and held["picture"], "the search finds them in the export"
+    before = {path: path.read_bytes() for path in export.rglob("*") if path.is_file()}
+
+    dry = json.loads(run(["erase", name, "--dry-run", "--json", *where], capsys))
+    told = json.loads(run(["erase", name, "--raw", "--yes", "--json", "--no-remake", *where], capsys))
+    (note,) = dry["copies_outside"]
+    assert str(export) in note
+    assert note in told["erasures"][0]["not_searched"]
+    receipt = json.loads(Path(told["erasures"][0]["receipt"]).read_text())
+    assert note in receipt["not_searched"], "also where it is looked up later"
+    assert {path: path.read_bytes() for path in export.rglob("*") if path.is_file()} == before
+    assert search(data, needles) == {name: set() for name in needles}
+
+    run([*exporting, "--replace"], capsys)
+    assert search(export, needles) == {name: set() for name in needles}
+    assert len(list(export.rglob("*.jpg"))) == sum(path.suffix == ".jpg" for path in before) - 1
+
+
 def test_nothing_is_computed_again_for_one_that_nobody_labelled(
     copy_of_collection: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

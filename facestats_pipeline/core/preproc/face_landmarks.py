@@ -43,7 +43,7 @@ class FaceLandmarker:
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
             raise LandmarksUnavailable(
-                f"face geometry needs the package mediapipe ({error}): pip install 'facestats-pipeline[landmarks]'"
+                f"face geometry needs the package mediapipe ({error}): pip install -c constraints.txt -e '.[landmarks]'"
             ) from None
         self._mediapipe = mediapipe
         options = vision.FaceLandmarkerOptions(
