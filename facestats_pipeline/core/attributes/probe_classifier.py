@@ -141,7 +141,7 @@ def train_classifier(
 
     Classes are balanced in the fit, and their true frequencies come back in the calibration, so that probabilities hold for
     collections like the labelled one. "auto" compares logistic regression with LightGBM by out-of-fold log-likelihood (from
-    MIN_FOR_LIGHTGBM rows on, within LIGHTGBM_LIMIT_S seconds) and, where a probe of the same encoder is given as `start`, with that one
+    MIN_FOR_LIGHTGBM rows on, within LIGHTGBM_LIMIT_S processor seconds) and, where a probe of the same encoder is given as `start`, with that one
     "adapted" to the labels; the best is kept, and the report has all, with intervals from a bootstrap over groups, or says why one
     is missing.
 
@@ -333,7 +333,7 @@ def _cross_validate(
     """
     if kind not in ("auto", "logistic", "lightgbm"):
         raise ValueError(f"no kind of probe {kind!r}; there are auto, logistic, lightgbm")
-    deadline = time.monotonic() + LIGHTGBM_LIMIT_S if kind == "auto" else None
+    deadline = time.process_time() + LIGHTGBM_LIMIT_S if kind == "auto" else None
 
     def logistic(strength: float) -> Fit:
         return lambda rows, target, _: fit_logistic(rows, target, k, strength=strength)
@@ -363,7 +363,7 @@ def _cross_validate(
                 held = fold == f
                 logits[held] = how(x[~held], y[~held], ids[~held]).logits(x[held])
         except TimeLimit:
-            missing["lightgbm"] = f"it needs more than {LIGHTGBM_LIMIT_S:.0f} s here"
+            missing["lightgbm"] = f"it needs more than {LIGHTGBM_LIMIT_S:.0f} s of processor time here"
             continue
         loss = log_loss(cal.crossfit_calibration(logits, y, fold), y)
         if loss > losses.get(name, np.inf):

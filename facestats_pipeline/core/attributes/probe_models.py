@@ -100,7 +100,7 @@ def _centred(model: ProbeModel, x: Floats) -> npt.NDArray[np.float64]:
 def fit_boosted(
     x: Floats, y: Ints, k: int, *, groups: Ints, seed: int, threads: int = 1, deadline: float | None = None
 ) -> ProbeModel:
-    """LightGBM with small trees, stopped early on an inner split. Raises TimeLimit past `deadline` (time.monotonic())."""
+    """LightGBM with small trees, stopped early on an inner split. Raises TimeLimit past `deadline` (time.process_time())."""
     inner = make_folds(y, 6, groups=groups.tolist(), seed=seed) == 0
     weight = len(y) / (k * np.maximum(np.bincount(y, minlength=k), 1))[y]
     # Small, heavily shrunk trees on a tenth of the features each: embeddings carry many weak directions, and 3,000 rows are few.
@@ -116,7 +116,7 @@ def fit_boosted(
     params |= {"num_threads": threads, "deterministic": True, "force_row_wise": True}
 
     def watch(_: object) -> None:
-        if deadline is not None and time.monotonic() > deadline:
+        if deadline is not None and time.process_time() > deadline:
             raise TimeLimit
 
     booster = lgb.train(

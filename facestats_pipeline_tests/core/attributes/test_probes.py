@@ -172,7 +172,7 @@ def test_a_slow_lightgbm_is_given_up(world: tuple[np.ndarray, list[str]], monkey
     monkeypatch.setattr(probe_classifier, "LIGHTGBM_LIMIT_S", 0.0)
     probe = train(world[0][:600], world[1][:600], kind="auto")
     assert probe.report["chosen"] == "logistic"
-    assert probe.report["candidates"]["lightgbm"] == {"not_compared": "it needs more than 0 s here"}
+    assert probe.report["candidates"]["lightgbm"] == {"not_compared": "it needs more than 0 s of processor time here"}
     assert any("was not compared" in w for w in probe.report["warnings"])
 
 
