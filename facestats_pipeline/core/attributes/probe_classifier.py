@@ -141,9 +141,9 @@ def train_classifier(
 
     Classes are balanced in the fit, and their true frequencies come back in the calibration, so that probabilities hold for
     collections like the labelled one. "auto" compares logistic regression with LightGBM by out-of-fold log-likelihood (from
-    MIN_FOR_LIGHTGBM rows on, within LIGHTGBM_LIMIT_S processor seconds) and, where a probe of the same encoder is given as `start`, with that one
-    "adapted" to the labels; the best is kept, and the report has all, with intervals from a bootstrap over groups, or says why one
-    is missing.
+    MIN_FOR_LIGHTGBM rows on, within LIGHTGBM_LIMIT_S seconds of processor time) and, where a probe of the same encoder is given as
+    `start`, with that one "adapted" to the labels; the best is kept, and the report has all, with intervals from a bootstrap over
+    groups, or says why one is missing.
 
     Raises TrainingRefused (no provenance, labels of a model, fewer than two classes with `min_per_class` independent examples) and
     ValueError for arguments that do not fit together.
