@@ -37,6 +37,8 @@ def test_it_never_replaces_the_shipped_encoder(
     assert "the shipped encoder" in str(result.failure_data_for_node("mini_encoder"))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_it_makes_an_encoder_with_probes_and_a_second_time_the_same(
     tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
