@@ -8,7 +8,8 @@ import streamlit as st
 from facestats_pipeline.app.state import faces
 from facestats_pipeline.app.words import plain
 
-SIDE = 112
+SIDE = 108
+"""Three fit side by side on a phone, seven beside the menu of a small screen."""
 
 
 def gallery(rows: Sequence[dict[str, Any]], captions: Sequence[str], *, side: int = SIDE) -> None:
@@ -17,7 +18,7 @@ def gallery(rows: Sequence[dict[str, Any]], captions: Sequence[str], *, side: in
         (jpeg, row, text) for jpeg, row, text in zip(faces(list(rows), 2 * side), rows, captions, strict=True) if jpeg
     ]
     if found:
-        with st.container(horizontal=True, gap="small"):
+        with st.container(horizontal=True, gap="xsmall"):
             for jpeg, row, text in found:
                 st.image(jpeg, caption=plain(text), width=side, alt=f"face from {row['filename']}")
     if missing := len(rows) - len(found):
