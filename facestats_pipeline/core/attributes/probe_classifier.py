@@ -22,6 +22,7 @@ from facestats_pipeline.core.attributes.probe_models import (
     fit_adapted,
     fit_boosted,
     fit_logistic,
+    restricted,
 )
 from facestats_pipeline.core.attributes.probe_report import Rollup, classifier_report, fit_rollup, log_loss
 from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused, check_provenance
@@ -142,8 +143,8 @@ def train_classifier(
     Classes are balanced in the fit, and their true frequencies come back in the calibration, so that probabilities hold for
     collections like the labelled one. "auto" compares logistic regression with LightGBM by out-of-fold log-likelihood (from
     MIN_FOR_LIGHTGBM rows on, within LIGHTGBM_LIMIT_S seconds of processor time) and, where a probe of the same encoder is given as
-    `start`, with that one "adapted" to the labels; the best is kept, and the report has all, with intervals from a bootstrap over
-    groups, or says why one is missing.
+    `start`, with that one "adapted" to the labels, and with itself, of which the labels then only decide calibration and threshold
+    ("shipped"). The best is kept, and the report has all, with intervals from a bootstrap over groups, or says why one is missing.
 
     Raises TrainingRefused (no provenance, labels of a model, fewer than two classes with `min_per_class` independent examples) and
     ValueError for arguments that do not fit together.
@@ -192,7 +193,12 @@ def train_classifier(
             f"{attribute}: the probe to start from is {start.model.kind} on {start.encoder_id}, not logistic on {encoder_id}"
         )
     first = start.model if start is not None and kind == "auto" else None
-    candidates, missing = _cross_validate(data, target, len(kept), fold, ids[at], kind, first, seed, threads, attribute)
+    as_it_is = None
+    if first is not None and start is not None and set(kept) <= set(start.classes):
+        as_it_is = restricted(first, np.array([start.classes.index(name) for name in kept], dtype=np.intp))
+    candidates, missing = _cross_validate(
+        data, target, len(kept), fold, ids[at], kind, first, as_it_is, seed, threads, attribute
+    )
     return calibrated_probe(
         {name: (partial(fit, data, target, ids[at]), logits) for name, (fit, logits) in candidates.items()},
         target,
@@ -322,6 +328,7 @@ def _cross_validate(
     ids: Ints,
     kind: str,
     start: ProbeModel | None,
+    as_it_is: ProbeModel | None,
     seed: int,
     threads: int,
     attribute: str,
@@ -346,6 +353,9 @@ def _cross_validate(
 
     tried: list[tuple[str, Fit]] = [] if kind == "lightgbm" else [("logistic", logistic(s)) for s in STRENGTHS]
     tried += [("adapted", adapted(s, start)) for s in STRENGTHS_FROM] if start is not None else []
+    if as_it_is is not None:
+        known = as_it_is
+        tried.append(("shipped", lambda *_: known))
     missing: dict[str, str] = {}
     if kind == "lightgbm" or (kind == "auto" and len(y) >= MIN_FOR_LIGHTGBM):
         tried.append(("lightgbm", boosted))

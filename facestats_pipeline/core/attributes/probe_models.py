@@ -4,6 +4,7 @@ All are fitted to balanced classes.
 """
 
 import time
+from copy import copy
 from dataclasses import dataclass
 
 import lightgbm as lgb
@@ -89,6 +90,24 @@ def fit_adapted(x: Floats, y: Ints, k: int, *, start: ProbeModel, strength: floa
     fitted.coef_ = (weights * scale.scale_[:, None]).T
     fitted.n_features_in_ = x.shape[1]
     return ProbeModel("logistic", Pipeline([("scale", scale), ("regression", fitted)]), k, {"strength": strength})
+
+
+def restricted(model: ProbeModel, columns: Ints) -> ProbeModel:
+    """A logistic model of the classes at `columns` alone, two or more, in that order."""
+    if model.classes == len(columns) and (columns == np.arange(model.classes)).all():
+        return model
+    if not isinstance(model.model, Pipeline):
+        raise TypeError("only a logistic model can be restricted to some of its classes")
+    scale, regression = model.model[0], copy(model.model[-1])
+    weights, intercept = regression.coef_, regression.intercept_
+    if len(weights) == 1:  # of two classes: one row, for the second against the first
+        weights, intercept = np.vstack([-weights, weights]) / 2, np.concatenate([-intercept, intercept]) / 2
+    weights, intercept = weights[columns], intercept[columns]
+    if len(columns) == 2:
+        weights, intercept = weights[1:] - weights[:1], intercept[1:] - intercept[:1]
+    regression.coef_, regression.intercept_, regression.classes_ = weights, intercept, np.arange(len(columns))
+    pipeline = Pipeline([("scale", scale), ("regression", regression)])
+    return ProbeModel("logistic", pipeline, len(columns), model.setting)
 
 
 def _centred(model: ProbeModel, x: Floats) -> npt.NDArray[np.float64]:
