@@ -1,7 +1,8 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Files of tests are shared out over processes, one a core; a file stays together, with what it prepares.
+# Files of tests are shared out over processes, one a core; a file stays together, with what it prepares. Each has one thread for numbers:
+# with more of them than cores, threads wait for each other.
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 export DAGSTER_DISABLE_TELEMETRY := 1
 
@@ -17,7 +18,7 @@ demo: setup                               ## synthetic faces, everything made fr
 	$(BIN)/facestats demo
 
 test: setup                               ## all tests but those of `make landmarks`
-	$(BIN)/python -m pytest -m "not landmarks" $(SIDE_BY_SIDE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not landmarks" $(SIDE_BY_SIDE)
 
 # MediaPipe asks for a second OpenCV and works with the one that is here: it lies beside the environment, for its own tests alone.
 landmarks: setup                          ## tests of the 478 landmarks, with MediaPipe
@@ -26,7 +27,7 @@ landmarks: setup                          ## tests of the 478 landmarks, with Me
 	PYTHONPATH=$(VENV)/mediapipe $(BIN)/python -m pytest -m landmarks
 
 quick: setup                              ## the tests that take two minutes
-	$(BIN)/python -m pytest -m "not slow and not server" $(SIDE_BY_SIDE)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not server" $(SIDE_BY_SIDE)
 
 lint: setup                               ## style, types, generated docs
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ from facestats_pipeline_tests.cli.conftest import QUICK, opened
 from facestats_pipeline_tests.counted import write_small_photos
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-IMAGES = ("manifest", "preproc", "image_quality", "embeddings_clip")
+IMAGES = ("manifest", "preproc", "image_quality")
 RUNS = 8
 ONE_PROCESS = """
 import sys, time
