@@ -43,26 +43,26 @@ class Composite:
 class Part:
     """What is added up over some of an average's photos in one pass.
 
-    Without weights these are whole numbers: exact and the same in any order and division, up to 16 million photos.
+    These are whole numbers: exact and the same in any order and division, up to 16 million photos, with weights up to a billion.
     """
 
     def __init__(
-        self, size: int, moving: Mover, rows: NDArray[np.intp] | None, weights: NDArray[np.float64] | None
+        self, size: int, moving: Mover, rows: NDArray[np.intp] | None, weights: NDArray[np.uint64] | None
     ) -> None:
-        self.total = np.zeros((size, size, 3), dtype=np.uint32 if weights is None else np.float64)
-        self.n, self.weight, self.square = 0, 0.0, 0.0
+        self.total = np.zeros((size, size, 3), dtype=np.uint32 if weights is None else np.uint64)
+        self.n = self.weight = self.square = 0
         self.skipped: dict[int, str] = {}
         self.mover = moving
         self._rows, self._weights = rows, weights
 
     def add(self, photo: Rgb, index: int) -> None:
         """One photo (size, size, 3)."""
-        weight = 1.0
+        weight = 1
         if self._weights is None:
             np.add(self.total, self._moved(photo, index), out=self.total)
         else:
-            weight = float(self._weights[index])
-            self.total += weight * self._moved(photo, index)
+            weight = int(self._weights[index])
+            self.total += self._weights[index] * self._moved(photo, index)
         self.n += 1
         self.weight += weight
         self.square += weight * weight
@@ -89,6 +89,10 @@ class Part:
         return self.mover.move(photo, index if self._rows is None else int(self._rows[index]))
 
 
+WEIGHTS = 1 << 20
+"""Weights count in whole steps, of which the largest has so many: sums of them are exact."""
+
+
 class Average:
     """In each pass add all photos to `part`s and `join` those, then `end_pass`, as long as `passes` asks for it; then `result`.
 
@@ -110,9 +114,7 @@ class Average:
     ) -> None:
         self.method, self.passed = method, 0
         self._size = size
-        self._weights = None if weights is None else np.asarray(weights, dtype=np.float64)
-        if self._weights is not None and ((self._weights < 0) | np.isinf(self._weights)).any():
-            raise ValueError("a weight is negative or infinite; use numbers of 0 or more")
+        self._weights = None if weights is None else _steps(np.asarray(weights, dtype=np.float64))
         self._known: NDArray[np.bool_] | None = None
         self._rows: NDArray[np.intp] | None = None
         shaping = None
@@ -141,7 +143,7 @@ class Average:
         return self._sums.n
 
     @property
-    def total(self) -> NDArray[np.uint32] | NDArray[np.float64]:
+    def total(self) -> NDArray[np.uint32] | NDArray[np.uint64]:
         """The sum of the photos added in this pass (size, size, 3)."""
         return self._sums.total
 
@@ -163,13 +165,13 @@ class Average:
         return Part(self._size, self._mover.part(), self._rows, self._weights)
 
     def join(self, part: Part) -> None:
-        """Add a part; in one order, so that weighted sums are the same every time."""
+        """Add a part."""
         self._sums.join(part)
 
     def begin_with(self, total: NDArray[np.uint32], n: int) -> None:
         """Start from the sum of `n` photos that were added in the same `way` before. For averages of one pass without weights."""
         self._sums.total[:] = total
-        self._sums.n, self._sums.weight, self._sums.square = n, float(n), float(n)
+        self._sums.n = self._sums.weight = self._sums.square = n
 
     def end_pass(self) -> None:
         """All photos have been added once more."""
@@ -194,3 +196,11 @@ class Average:
 
     def _pixels(self) -> Rgb:
         return np.asarray(np.clip(np.rint(self._sums.total / self._sums.weight), 0, 255), dtype=np.uint8)
+
+
+def _steps(weights: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """Weights (n,) in whole steps; 0 for NaN. Raises ValueError."""
+    if ((weights < 0) | np.isinf(weights)).any():
+        raise ValueError("a weight is negative or infinite; use numbers of 0 or more")
+    known = np.nan_to_num(weights)
+    return np.asarray(np.rint(known * (WEIGHTS / max(float(known.max(initial=0.0)), 1e-300))), dtype=np.uint64)

@@ -50,7 +50,6 @@ __all__ = [
 ]
 
 PHOTOS_A_PART = 128
-"""Photos in a part of a sum. The same whatever the number of threads, so that weighted sums, which are no whole numbers, are too."""
 MOST_IN_PARTS = 1_000_000_000
 """Bytes that parts may take together; where there are many groups, fewer threads work."""
 

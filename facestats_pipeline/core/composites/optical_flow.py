@@ -27,6 +27,8 @@ LONGEST = 24.0
 """No part is moved farther than this, in those pixels. Faces come aligned, what is farther is something else."""
 LEAST_AREA = 0.2
 """A pixel may shrink to this share of its area. Below 0 the picture would lie over itself."""
+STEPS = 1 << 16
+"""Steps a pixel in which drift is added up: whole numbers, the same in any order."""
 _WINDOW = 49  # px, side of the square in which light and contrast are evened out
 _FAINT = 8.0  # grey levels: a window with less contrast is flat, and its noise is not blown up
 
@@ -54,7 +56,7 @@ class FlowToTemplate:
         self._first, self._eyes = first, eyes
         self._where = where
         self._template: Rgb | None = None
-        self._drift = np.zeros((size, size, 2), np.float64)
+        self._drift = np.zeros((size, size, 2), np.int64)
         self._moved = 0
 
     def move(self, photo: Rgb, index: int) -> Rgb:
@@ -63,7 +65,7 @@ class FlowToTemplate:
         if self._template is None:
             return placed
         field = flow(self._template, placed, self._eyes, self._where)
-        self._drift += field
+        self._drift += np.rint(field * STEPS).astype(np.int64)
         self._moved += 1
         return sampled(placed, field)
 
@@ -81,7 +83,7 @@ class FlowToTemplate:
     def learn(self, average: Rgb) -> None:
         """Take the average as the template, moved to where its parts lie on average in the photos."""
         if self._moved:  # else a template that happens to be narrow would stay narrow
-            average = sampled(average, -(self._drift / self._moved).astype(np.float32))
+            average = sampled(average, -(self._drift / (STEPS * self._moved)).astype(np.float32))
         self._template = average
         self._drift[:] = 0
         self._moved = 0

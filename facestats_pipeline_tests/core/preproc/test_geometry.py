@@ -189,7 +189,7 @@ def test_without_a_model_or_the_package_the_next_step_is_named(tmp_path: Path) -
     with pytest.raises(LandmarksUnavailable, match=r"absent\.task.*face_landmarker\.task"):
         load_landmarker(tmp_path / "absent.task")
     (tmp_path / "wrong.task").write_bytes(b"junk")
-    with pytest.raises(LandmarksUnavailable, match=r"not a MediaPipe|pip install 'facestats-pipeline\[landmarks\]'"):
+    with pytest.raises(LandmarksUnavailable, match=r"not a MediaPipe|-e '\.\[landmarks\]'"):
         load_landmarker(tmp_path / "wrong.task")
 
 
