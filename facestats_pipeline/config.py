@@ -97,9 +97,7 @@ class Labels(Section):
 
 
 class Attributes(Section):
-    classifier: Literal["auto", "logistic", "lightgbm"] = Field(
-        "auto", description="auto: the best by cross-validation, also of the shipped probe adapted to the labels"
-    )
+    classifier: Literal["auto", "logistic", "lightgbm"] = Field("auto", description="auto: best by cross-validation")
     target_error_gender: float = Field(
         0.05, gt=0, lt=1, description="error aimed at among answered rows; the rest is `unknown`"
     )
@@ -203,9 +201,7 @@ class Composites(Section):
         "aligned", description="how the default composites are averaged; warped is sharpest and takes three passes"
     )
     strict: bool = Field(False, description="refuse rather than relax filters that leave fewer than min_n faces")
-    max_images: int = Field(
-        5000, ge=2, description="most faces in one composite; beyond that those with the smallest ids, a random sample"
-    )
+    max_images: int = Field(5000, ge=2, description="most faces in one composite: of more, those with the smallest ids")
 
 
 class Automation(Section):

@@ -192,13 +192,8 @@ def train_classifier(
         raise ValueError(
             f"{attribute}: the probe to start from is {start.model.kind} on {start.encoder_id}, not logistic on {encoder_id}"
         )
-    first = start.model if start is not None and kind == "auto" else None
-    as_it_is = None
-    if first is not None and start is not None and set(kept) <= set(start.classes):
-        as_it_is = restricted(first, np.array([start.classes.index(name) for name in kept], dtype=np.intp))
-    candidates, missing = _cross_validate(
-        data, target, len(kept), fold, ids[at], kind, first, as_it_is, seed, threads, attribute
-    )
+    more = _from_start(start, kept) if start is not None and kind == "auto" else []
+    candidates, missing = _cross_validate(data, target, len(kept), fold, ids[at], kind, more, seed, threads, attribute)
     return calibrated_probe(
         {name: (partial(fit, data, target, ids[at]), logits) for name, (fit, logits) in candidates.items()},
         target,
@@ -320,6 +315,19 @@ def _classes_with_enough(
     return kept, {name: len(members[name]) for name in classes if name not in kept and members[name]}
 
 
+def _from_start(start: TrainedProbe, kept: Sequence[str]) -> list[tuple[str, Fit]]:
+    """The candidates that begin with another probe: adapted by each strength, and as it is where it knows all classes."""
+
+    def adapted(strength: float) -> Fit:
+        return lambda rows, target, _: fit_adapted(rows, target, len(kept), start=start.model, strength=strength)
+
+    tried = [("adapted", adapted(s)) for s in STRENGTHS_FROM]
+    if set(kept) <= set(start.classes):
+        as_it_is = restricted(start.model, np.array([start.classes.index(name) for name in kept], dtype=np.intp))
+        tried.append(("shipped", lambda *_: as_it_is))
+    return tried
+
+
 def _cross_validate(
     x: Floats,
     y: Ints,
@@ -327,13 +335,12 @@ def _cross_validate(
     fold: Ints,
     ids: Ints,
     kind: str,
-    start: ProbeModel | None,
-    as_it_is: ProbeModel | None,
+    more: Sequence[tuple[str, Fit]],
     seed: int,
     threads: int,
     attribute: str,
 ) -> tuple[dict[str, tuple[Fit, Logits]], dict[str, str]]:
-    """For each kind of model to be compared: how to fit it, and its out-of-fold logits (n, k). And why one was not compared.
+    """For each kind of model to be compared, and `more`: how to fit it, and its out-of-fold logits (n, k). And why one was not compared.
 
     All folds of a candidate share their setting, so that their logits have one scale: calibrated together, and right for the model
     that is fitted to all rows with the same setting in the end.
@@ -345,17 +352,11 @@ def _cross_validate(
     def logistic(strength: float) -> Fit:
         return lambda rows, target, _: fit_logistic(rows, target, k, strength=strength)
 
-    def adapted(strength: float, first: ProbeModel) -> Fit:
-        return lambda rows, target, _: fit_adapted(rows, target, k, start=first, strength=strength)
-
     def boosted(rows: Floats, target: Ints, groups: Ints) -> ProbeModel:
         return fit_boosted(rows, target, k, groups=groups, seed=seed, threads=threads, deadline=deadline)
 
     tried: list[tuple[str, Fit]] = [] if kind == "lightgbm" else [("logistic", logistic(s)) for s in STRENGTHS]
-    tried += [("adapted", adapted(s, start)) for s in STRENGTHS_FROM] if start is not None else []
-    if as_it_is is not None:
-        known = as_it_is
-        tried.append(("shipped", lambda *_: known))
+    tried += more
     missing: dict[str, str] = {}
     if kind == "lightgbm" or (kind == "auto" and len(y) >= MIN_FOR_LIGHTGBM):
         tried.append(("lightgbm", boosted))

@@ -27,7 +27,7 @@ STRENGTHS_FROM = (0.003, 0.03, 0.3, 3.0)
 """Strengths of a model that starts from another: at the first little but the scale of what that says is learned."""
 TRUST = 10.0
 """Standard deviations of the logits of such another, where an embedding's have 1: what it says is cheap to use. At 1 and 3, 60 to 400
-labels of fairface_photos, london and congress_us gave higher losses (docs/attributes.md)."""
+labels of fairface_photos, london and congress_us gave higher losses in a trial that is not kept."""
 ABSENT = -30.0  # logit of a class that a fold's training part does not have
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 FORM = 1
 """Goes up when photos enter sums in another way than before, for a reason that `way` does not know."""
 FEWEST_KEPT = 100
-"""A sum takes about 2 MB at 512 px, as much as this many photos: it is kept where reading it is cheaper than reading them."""
+"""Sums of fewer photos are not kept: those photos are read again in a moment, and a sum is a file of about a megabyte at 512 px."""
 _SCHEMA = pa.schema(
     [
         ("name", pa.string()),

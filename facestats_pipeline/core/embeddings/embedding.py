@@ -16,6 +16,7 @@ import torch
 
 from facestats_pipeline.core.embeddings.encoder_input import Photo
 from facestats_pipeline.core.images.images import ImageProblem
+from facestats_pipeline.core.in_order import in_order
 from facestats_pipeline.core.ingest.identity import decode_filename, encode_filename
 from facestats_pipeline.core.ingest.photo_source import scan_folder
 from facestats_pipeline.core.phases import Phases, current
@@ -84,8 +85,8 @@ def _in_lanes(
         readable = _fill(photos[start : start + size], pixels, 0, 1, encoder, reduced, phases)
         return _encoded(pixels, readable, encoder, phases)
 
-    with torch_threads(max(1, threads // lanes)) as limit, _pool(lanes, limit) as pool:
-        yield from _in_order(pool, one, range(0, len(photos), size), lanes)
+    with torch_threads(max(1, threads // lanes)) as limit:
+        yield from in_order(one, range(0, len(photos), size), lanes, name="facestats-embed", begin=limit)
 
 
 def _decoded_ahead(
@@ -112,19 +113,6 @@ def _decoded_ahead(
             readable = np.logical_or.reduce([job.result() for job in jobs])
             submit(pool)
             yield _encoded(pixels, readable, encoder, phases)
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[int], Rows], starts: Iterable[int], ahead: int
-) -> Iterator[Rows]:
-    """work(start) of each start in turn, `ahead` of them at once."""
-    waiting: deque[Future[Rows]] = deque()
-    for start in starts:
-        waiting.append(pool.submit(work, start))
-        if len(waiting) >= 2 * ahead:  # results are small: a lane never waits for a slower one
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 @contextmanager
