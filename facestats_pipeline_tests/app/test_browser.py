@@ -176,6 +176,7 @@ def test_a_photo_from_the_camera(visitor: Visitor, data: Path, yunet_model: Path
     before = {path for path in data.rglob("*") if path.is_file()}
     visitor.go("score", "Score a photo")
     page.get_by_text("the camera", exact=True).click()
+    page.wait_for_function("document.querySelector('video')?.videoHeight > 0")  # before, a click takes nothing
     page.get_by_role("button", name="Take Photo").click()
     page.get_by_text("Nothing is said of this photo: no face").wait_for()
     visitor.settle()
