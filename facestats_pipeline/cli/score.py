@@ -24,6 +24,8 @@ def score(
     """
     settings = settings_for(data_dir)
     require_run(settings)
+    if not any(path.exists() for path in images):  # said before seconds of loading models
+        raise ExpectedError(f"there is no such photo: {', '.join(map(str, images))}")
     from facestats_pipeline.cli.scoring import Scorer
 
     scorer = Scorer(settings)

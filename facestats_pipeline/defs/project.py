@@ -96,6 +96,14 @@ class Project:
     @cached_property
     def encoder(self) -> "Encoder":
         """The encoder named in the settings."""
+        return self._load_encoder(text=True)
+
+    @cached_property
+    def image_encoder(self) -> "Encoder":
+        """The same for pictures alone: what a shard is embedded with, without the memory of the text tower."""
+        return self._load_encoder(text=False)
+
+    def _load_encoder(self, *, text: bool) -> "Encoder":
         from facestats_pipeline.core.embeddings.encoders import load_model
         from facestats_pipeline.io.weights import encoder_folder
 
@@ -106,6 +114,7 @@ class Project:
             device=wanted.device,
             precision=wanted.precision,
             seed=self.settings.seed,
+            text=text,
         )
 
     def attribute_models(self, own: "AttributeModels", encoder_id: str | None) -> "AttributeModels":

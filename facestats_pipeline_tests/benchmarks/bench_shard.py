@@ -95,7 +95,7 @@ def main() -> None:
         pipeline = Pipeline(settings, open_instance(folder / ".dagster"))
         pipeline.execute(Step(("raw_photos",)))
         n = pipeline.project.store.read_table("raw_photos").height
-        pipeline.project.encoder, pipeline.project.detector  # noqa: B018  loading is paid once per run, in both
+        pipeline.project.image_encoder, pipeline.project.detector  # noqa: B018  loading is paid once per run, in both
         (folder / "plain").mkdir()
         busy = time.process_time()
         core = plain(pipeline, folder / "plain")

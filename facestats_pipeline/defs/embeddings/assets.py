@@ -26,7 +26,7 @@ def embeddings_clip(
     """One unit-norm embedding per preprocessed photo, with the encoder that made it."""
     from facestats_pipeline.core.embeddings.embedding_table import embedding_table
 
-    encoder = project.encoder
+    encoder = project.image_encoder
     if not encoder.trained:
         context.log.warning(f"{encoder.model_id} is untrained: attributes and scores from it mean nothing")
 

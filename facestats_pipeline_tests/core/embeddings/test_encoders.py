@@ -122,6 +122,34 @@ def test_text_agrees_with_open_clip(checkpoint: Path) -> None:
     assert encoder.encode_text([]).shape == (0, 512)
 
 
+@pytest.mark.parametrize("custom_text", [False, True])
+def test_for_pictures_alone_there_is_no_text_tower(shipped: Path, tmp_path: Path, custom_text: bool) -> None:
+    """open_clip keeps the text tower in the model itself (CLIP), or in a module of its own (CustomTextCLIP)."""
+    folder = tmp_path / "facestats-mini"
+    folder.mkdir()
+    config = json.loads((shipped / "facestats-mini" / "open_clip_config.json").read_text())
+    config["model_cfg"] |= {"custom_text": custom_text}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    shutil.copy(shipped / "facestats-mini" / "bpe.txt.gz", folder)
+    with quiet():
+        model = import_open_clip().create_model(f"local-dir:{folder}", load_weights=False)
+    assert hasattr(model, "text") == custom_text
+    save_file(
+        {name: tensor.contiguous() for name, tensor in model.state_dict().items()},
+        folder / "open_clip_model.safetensors",
+    )
+    write_sums(folder)
+    whole = load_model("facestats-mini", models_dir=tmp_path, precision="fp32")
+    pictures = load_model("facestats-mini", models_dir=tmp_path, precision="fp32", text=False)
+    assert pictures.model_id == whole.model_id and pictures.logit_scale == whole.logit_scale
+    np.testing.assert_array_equal(pictures.encode_images(noise(3)), whole.encode_images(noise(3)))
+    kept = {name.split(".")[0] for name in pictures._model.state_dict()}
+    assert kept == {"visual", "logit_scale"}
+    assert whole.has_text and not pictures.has_text
+    with pytest.raises(EncoderUnavailable, match="for pictures alone"):
+        pictures.encode_text(["a woman"])
+
+
 def test_model_id_names_the_weights_and_no_folder(checkpoint: Path, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere" / checkpoint.name
     copy.parent.mkdir()
