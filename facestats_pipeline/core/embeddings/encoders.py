@@ -231,7 +231,7 @@ def _create(source: ModelSource, name: str, device: torch.device, precision: Pre
 
 
 def _drop_text_tower(model: Any) -> None:
-    """Free what `encode_image` does not use: of ViT-B/32 in fp32 254 of 605 MB. Names are those of open_clip's CLIP, CustomTextCLIP and CoCa."""
+    """Free what `encode_image` does not use: of ViT-B/32 in fp32 254 of 605 MB. Names as in open_clip's CLIP, CustomTextCLIP and CoCa."""
     for name in (
         *("text", "text_decoder"),
         *("transformer", "token_embedding", "positional_embedding", "ln_final", "text_projection"),
