@@ -84,35 +84,31 @@ class Collection:
     def overview(self) -> Overview:
         """Counts over the whole collection, in one pass over few columns."""
         files = self.store.scan("manifest").group_by("status").len().sort("len", descending=True)
-        master = self.master()
-        about = master.select(
+        about = self.master().select(
             images=pl.len(),
             faces=(pl.col("preproc_status") == "ok").sum(),
             flagged=pl.col("flagged").sum(),
             labelled=pl.col("labelled_at").is_not_null().sum(),
             scored=pl.col("attractiveness_raw").is_not_null().sum(),
+            reasons=_tally(pl.col("reasons").explode()),
+            **{column: _tally(pl.col(column)) for column in COUNTED},
         )
-        reasons = master.select(pl.col("reasons").explode().drop_nulls()).group_by("reasons").len()
-        status, totals, why, *counted = pl.collect_all(
-            [files, about, reasons, *map(self._counting, [master] * 4, COUNTED)]
-        )
-        found = dict(why.iter_rows())
+        status, totals = pl.collect_all([files, about])
+        found = dict(_values(totals["reasons"]).iter_rows())
         return Overview(
             files=dict(status.iter_rows()),
             shards=self.shards(),
-            **totals.row(0, named=True),
+            **totals.select("images", "faces", "flagged", "labelled", "scored").row(0, named=True),
             reasons={reason: found[reason] for reason in REASONS if reason in found},
-            counts={column: _in_order(column, frame) for column, frame in zip(COUNTED, counted, strict=True)},
+            counts={column: _in_order(column, _values(totals[column])) for column in COUNTED},
         )
 
     def counts(self, filters: Filters) -> tuple[int, dict[str, pl.DataFrame]]:
         """Rows that match, and for each of COUNTED its values (value, n)."""
-        rows = self.master(filters)
-        total, *counted = pl.collect_all([rows.select(pl.len()), *(self._counting(rows, column) for column in COUNTED)])
-        return int(total.item()), {c: _in_order(c, frame) for c, frame in zip(COUNTED, counted, strict=True)}
-
-    def _counting(self, rows: pl.LazyFrame, column: str) -> pl.LazyFrame:
-        return rows.select(pl.col(column).alias("value")).drop_nulls().group_by("value").agg(n=pl.len())
+        totals = (
+            self.master(filters).select(pl.len(), **{column: _tally(pl.col(column)) for column in COUNTED}).collect()
+        )
+        return int(totals["len"].item()), {c: _in_order(c, _values(totals[c])) for c in COUNTED}
 
     def clusters(self) -> list[int]:
         """Numbers of the clusters."""
@@ -220,6 +216,17 @@ class Collection:
         if receipt.recipe.skipped:
             return None, receipt.recipe.skipped
         return pl.read_parquet(self.store.file("bias_audit", "reports/bias_audit.parquet")), ""
+
+
+def _tally(column: pl.Expr) -> pl.Expr:
+    """How often each value occurs, as one list: so that all columns are counted while the files are read once."""
+    return column.drop_nulls().value_counts(name="n").implode()
+
+
+def _values(tally: pl.Series) -> pl.DataFrame:
+    """value, n of a `_tally`."""
+    frame: pl.DataFrame = tally.item().struct.unnest()
+    return frame.rename({frame.columns[0]: "value"})
 
 
 def _in_order(column: str, counted: pl.DataFrame) -> pl.DataFrame:
