@@ -38,7 +38,7 @@ lint: setup                               ## style, types, generated docs
 docs: setup                               ## write the generated parts of docs/ again
 	$(BIN)/python docs/generate.py
 
-bench: setup                              ## ratios, side by side in one run
+bench: setup                              ## ratios, side by side in one run; written into docs/performance.md
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m facestats_pipeline_tests.benchmarks
 

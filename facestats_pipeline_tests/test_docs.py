@@ -1,6 +1,7 @@
 """What the documentation tells a reader to type works."""
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from facestats_pipeline.config import PROJECT_ROOT
 from facestats_pipeline.core.demo.demo_faces import draw_face, sample_latents
 from facestats_pipeline.core.labels.vocabulary import age_bin_of
 from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
+from facestats_pipeline_tests.benchmarks.as_printed import with_output
 
 PEOPLE = 48
 NOTEBOOK = PROJECT_ROOT / "docs" / "from-notebooks.md"
@@ -86,3 +88,14 @@ def test_every_function_of_facestats_4_can_be_imported_from_core(name: str) -> N
 def test_a_name_that_core_does_not_offer_says_what_it_does() -> None:
     with pytest.raises(AttributeError, match="run_merge"):
         _ = core.nothing_like_this
+
+
+def test_a_benchmarks_output_takes_the_place_of_an_earlier_one() -> None:
+    first = with_output("# Performance\n\ntext\n", "bench_b", ["--rounds", "2"], "old 1\n", date(2026, 1, 2))
+    both = with_output(first, "bench_a", [], "### not a heading of ours\nfast\n", date(2026, 1, 3))
+    again = with_output(both, "bench_b", [], "new 2\n", date(2026, 1, 4))
+    assert again.startswith("# Performance\n\ntext\n\n## As printed\n")
+    assert again.index("### bench_a\n") < again.index("### bench_b\n")
+    assert "old 1" not in again and "new 2" in again and "fast" in again
+    assert "`python -m facestats_pipeline_tests.benchmarks.bench_b --rounds 2`, 2026-01-02" in both
+    assert with_output(again, "bench_b", [], "new 2\n", date(2026, 1, 4)) == again
