@@ -74,7 +74,12 @@ def plot_reliability(rows: Sequence[Mapping[str, float]], *, name: str = "model"
     sure, right = (np.array([row[key] for row in rows]) for key in ("confidence", "accuracy"))
     ece = float(weights @ np.abs(sure - right))
     lean = float(weights @ (sure - right))
-    words = "matches its accuracy" if ece <= 0.03 else f"is {'above' if lean > 0 else 'below'} its accuracy"
+    if ece <= 0.03:
+        words = "matches its accuracy"
+    elif abs(lean) < ece / 2:  # bins lie on both sides of the line
+        words = "is too high here and too low there"
+    else:
+        words = f"is {'above' if lean > 0 else 'below'} its accuracy"
     figure, (top, bottom) = new_figure(
         f"{name}: confidence {words}, ECE = {ece:.3f}, n = {n:,}",
         f"Mean confidence {weights @ sure:.1%}, accuracy {weights @ right:.1%}. Dots: photos of similar confidence, with 95% Wilson "
@@ -133,15 +138,26 @@ def plot_risk_coverage(
     coverage, low, high, risk = ([row[key] for row in ordered] for key in ("coverage", "ci_lo", "ci_hi", "risk"))
     axis.fill_between(coverage, low, high, color=BLUE, alpha=0.18, lw=0)
     axis.plot(coverage, risk, color=BLUE, linewidth=2)
-    axis.set_ylim(0, max(0.02, 2.2 * max(everything, target_error or 0)))  # the first few photos have intervals up to 1
+    axis.set_ylim(
+        0, min(1.0, max(0.02, 2.2 * max(everything, target_error or 0)))
+    )  # the first few photos have intervals up to 1
     axis.set_xlim(0, 1.01)
-    beside: dict[str, Any] = {"textcoords": "offset points", "color": INK, "fontsize": LABEL}
+    paper = {
+        "facecolor": "white",
+        "alpha": 0.8,
+        "linewidth": 0,
+        "pad": 1,
+    }  # words stay readable where they cross the curve
+    beside: dict[str, Any] = {"textcoords": "offset points", "color": INK, "fontsize": LABEL, "bbox": paper}
     if target_error is not None:
         axis.axhline(target_error, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
-        axis.annotate(f"target {target_error:.0%}", (0.25, target_error), xytext=(0, 4), ha="center", **beside)
+        axis.annotate(f"target {target_error:.0%}", (1, target_error), xytext=(0, -12), ha="right", **beside)
     if chosen is not None and chosen[0] > 0:
         axis.plot([chosen[0]], [chosen[1]], "D", color=VERMILLION, markersize=8, zorder=5)
-        axis.annotate("chosen threshold", chosen, xytext=(-8, 10), ha="right", **beside)
+        side: dict[str, Any] = (
+            {"xytext": (8, -16), "ha": "left"} if chosen[0] < 0.3 else {"xytext": (-8, 10), "ha": "right"}
+        )
+        axis.annotate("chosen threshold", chosen, **side, **beside)
     axis.set_xlabel("Share of photos answered, the most confident first")
     axis.set_ylabel("Share of errors among them")
     axis.xaxis.set_major_formatter(PercentFormatter(1))

@@ -230,10 +230,12 @@ def _distribution_title(n: int, counts: dict[str, dict[str, int]]) -> str:
     if not n:
         return "No photos yet"
     parts = []
-    for values in counts.values():
+    for attribute, values in counts.items():
         name, number = max(values.items(), key=lambda item: item[1])
-        parts.append(f"{name.replace('_', ' / ')} {number / n:.0%}")
-    return f"{n:,} photos. Largest groups: {', '.join(parts)}"
+        share = f"{number / n:.0%}"
+        most = f"{UNKNOWN} for {share}" if name == UNKNOWN else f"most often {name.replace('_', ' / ')} ({share})"
+        parts.append(f"{attribute.lower()} {most}")
+    return f"{n:,} photos: {'; '.join(parts)}"
 
 
 def _association_title(shown: pl.DataFrame, target: str) -> str:

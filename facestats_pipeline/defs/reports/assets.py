@@ -134,7 +134,7 @@ def learning_curves(attractiveness_regressor: Any) -> Any:
     return Files(files, {"epochs": len(curves)}, previews=("reports/learning_curves.png",))
 
 
-@report(kinds={"matplotlib"}, code_version="2", metadata=depends_on("seed", "use"))
+@report(kinds={"matplotlib"}, code_version="3", metadata=depends_on("seed", "use"))
 def plots(
     master: pl.LazyFrame,
     gender_classifier: Any,

@@ -176,7 +176,7 @@ def title_of(figure: Figure) -> str:
 
 
 def test_titles_state_n_and_the_finding(figures: dict[str, Figure]) -> None:
-    assert "900 photos. Largest groups:" in title_of(figures["distributions"])
+    assert "ethnicity most often East Asian (16%)" in title_of(figures["distributions"])
     assert "age in years goes most with the score: ρ = −0." in title_of(figures["associations"])
     assert "n = 900" in title_of(figures["associations"])
     assert "900 photos in 12 clusters" in title_of(figures["clusters"])
