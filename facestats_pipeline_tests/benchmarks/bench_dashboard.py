@@ -69,11 +69,19 @@ def _browser(data: Path) -> None:
             for visitor in ("first", "second"):
                 page = chromium.new_page()
                 page.set_default_timeout(120_000)
-                for path, sign in (("", "stMetricValue"), ("explore", "stVegaLiteChart")):
+                for path, signs in (
+                    ("", {"figures": page.get_by_test_id("stMetricValue")}),
+                    (
+                        "explore",
+                        {"count": page.get_by_text("photos match"), "map": page.get_by_test_id("stVegaLiteChart")},
+                    ),
+                ):
                     started = time.perf_counter()
                     page.goto(f"{url}/{path}")
-                    page.get_by_test_id(sign).first.wait_for()
-                    print(f"{visitor} visitor, {path or 'overview'}: {time.perf_counter() - started:.2f} s", flush=True)
+                    for what, sign in signs.items():
+                        sign.first.wait_for()
+                        seconds = time.perf_counter() - started
+                        print(f"{visitor} visitor, {path or 'overview'}, {what}: {seconds:.2f} s", flush=True)
                 page.close()
     except Skipped as reason:
         print(f"not opened in a browser: {reason}")
