@@ -218,6 +218,9 @@ class Storage(Section):
     )
     attempts: int = Field(8, ge=1, le=50, description="times that a request is made before a run gives up")
     timeout: float = Field(60, gt=0, description="seconds that one request may take")
+    lease_seconds: float = Field(
+        180, ge=6, description="without a sign of life for so long, a machine's turn at its shards is void"
+    )
 
 
 class Settings(Section):
@@ -234,6 +237,11 @@ class Settings(Section):
     raw_uri: Uri | None = Field(None, description="address of the photos, when they are not in data_uri/raw")
     models_uri: Uri | None = Field(None, description="address of trained models, when they are not in data_uri/models")
     shard_size: int = Field(2048, ge=1, le=1_000_000, description="photos per shard")
+    shards_per_run: int = Field(
+        64,
+        ge=1,
+        description="most shards in one run: a run costs seconds by itself and loads the models once; fewer spread better over a cluster",
+    )
     seed: int = Field(0, ge=0, description="seed of every random choice")
     refit_growth: float = Field(
         0.1, gt=0, description="models are fitted anew when the collection changed by this share"

@@ -39,7 +39,11 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
         warnings.simplefilter("ignore", dg.PreviewWarning)
         running = automation(settings, current)
         loaded = dg.Definitions(
-            assets=dg.load_assets_from_package_module(stages, include_specs=True),
+            assets=dg.load_assets_from_package_module(
+                stages,
+                include_specs=True,
+                backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=settings.shards_per_run),
+            ),
             asset_checks=dg.load_asset_checks_from_package_module(stages),
             jobs=[discover_photos, update_shards],
             sensors=[each for each in running if isinstance(each, dg.SensorDefinition)],

@@ -15,7 +15,7 @@ from facestats_pipeline.config import Settings
 from facestats_pipeline.core.phases import PHASES
 from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.dead_runs import PROCESS, close_dead_runs, this_process
-from facestats_pipeline.defs.partitions import SHARDS, SHARDS_PER_RUN
+from facestats_pipeline.defs.partitions import SHARDS
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.freshness import ROOT, RecipeBook, State
 from facestats_pipeline.io.locks import FolderLocks
@@ -97,7 +97,7 @@ class Pipeline:
             close_dead_runs(self.instance)
             self.execute(Step((ROOT,)), report)
             for assets in phases(self.book.graph):
-                for step in plan(self.states(), assets, self.book.graph, self.shards, SHARDS_PER_RUN):
+                for step in plan(self.states(), assets, self.book.graph, self.shards, self.settings.shards_per_run):
                     on_step(step)
                     self.execute(step, report)
         return report
@@ -129,8 +129,12 @@ nux:
 concurrency:
   runs:
     max_concurrent_runs: 1
+  pools:
+    default_limit: 1
+    granularity: run
 run_monitoring:
   enabled: true
+  free_slots_after_run_end_seconds: 60
 """
 """What an instance that is made here begins with; deploy/local/dagster.yaml says why."""
 

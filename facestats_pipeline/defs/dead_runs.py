@@ -27,6 +27,8 @@ def close_dead_runs(instance: dg.DagsterInstance) -> int:
             instance.report_run_failed(
                 run, "its process ended before the run did; what it had made stays, and is gone on from"
             )
+            # Slots are held only where somebody set pools to the granularity `op`; the daemon, if it runs, frees them a minute later.
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed += 1
     return closed
 

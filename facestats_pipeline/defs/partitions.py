@@ -1,4 +1,4 @@
-"""Shards as Dagster partitions, and what an asset declares of itself."""
+"""Shards as Dagster partitions, the pools that limit how much runs at a time, and what an asset declares of itself."""
 
 from functools import partial
 from typing import Any
@@ -6,9 +6,11 @@ from typing import Any
 import dagster as dg
 
 SHARDS = dg.DynamicPartitionsDefinition(name="shards")
-SHARDS_PER_RUN = 64
-SHARD_RANGE = dg.BackfillPolicy.multi_run(max_partitions_per_run=SHARDS_PER_RUN)
-"""Many shards in one run: a run costs seconds before it does anything, and a model is loaded once per run."""
+
+ENCODER = "encoder"
+"""Pool of what computes with the encoder: as many runs at a time as there are GPUs for it."""
+FOLDER = "folder"
+"""Pool of what reads and writes across shards. Such a run has the folder to itself: a second would hold a machine only to wait for it."""
 
 SETTINGS_KEY = "facestats/settings"
 REFIT_KEY = "facestats/refits"
@@ -24,9 +26,11 @@ def depends_on(*sections: str, refits: bool = False) -> dict[str, Any]:
 shard_table = partial(
     dg.asset,
     partitions_def=SHARDS,
-    backfill_policy=SHARD_RANGE,
     io_manager_key="shard_tables",
     kinds={"polars", "parquet"},
     code_version="1",
 )
-"""An asset that is a table of one Parquet file per shard."""
+"""An asset that is a table of one Parquet file per shard. `definitions.py` says how many shards a run has."""
+
+folder_asset = partial(dg.asset, pool=FOLDER)
+"""An asset that is made from all shards at once."""

@@ -2,7 +2,7 @@
 
 Whoever wants shards creates an object for each, then looks whether somebody has the whole folder; whoever wants the folder creates its
 object, then waits until no shard is held. Stores answer a put and a list in one order for everybody, so of two that meet at least one sees
-the other. A holder renews a sign of life; after `STALE_SECONDS` without one its objects are removed by whoever waits.
+the other. A holder renews a sign of life; after `stale` seconds without one its objects are removed by whoever waits.
 
 Leases save double work; they are not what keeps data right. Every artifact is put whole with its recipe, so that two runs over the same
 shard, which a long pause of one of them can bring about, leave one of two equal results, or one that the next plan sees is stale.
@@ -22,18 +22,17 @@ from facestats_pipeline.io.remote import Remote
 FOLDER = "folder"
 LIVES = "alive"
 POLL_SECONDS = 2.0
-RENEW_SECONDS = 30.0
-STALE_SECONDS = 180.0
+SIGNS_OF_LIFE = 6
+"""Within the time after which leases are void: some may be lost on the way."""
 
 
 class Leases:
-    """The leases below one URI."""
+    """The leases below one URI, void after `stale` seconds without a sign of life."""
 
-    def __init__(
-        self, remote: Remote, *, poll: float = POLL_SECONDS, renew: float = RENEW_SECONDS, stale: float = STALE_SECONDS
-    ) -> None:
+    def __init__(self, remote: Remote, *, stale: float, poll: float = POLL_SECONDS, renew: float | None = None) -> None:
         self.remote = remote
-        self.poll, self.renew, self.stale = poll, renew, stale
+        self.stale, self.poll = stale, poll
+        self.renew = renew if renew is not None else stale / SIGNS_OF_LIFE
 
     @contextmanager
     def hold(self, shards: Sequence[str] | None, what: str, on_wait: Callable[[str], None]) -> Iterator[None]:

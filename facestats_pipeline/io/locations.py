@@ -52,7 +52,9 @@ def open_photos(settings: Settings) -> PhotoSource:
 
 def open_locks(settings: Settings) -> FolderLocks:
     """The locks of the data folder; under a URI, leases besides, that other machines see."""
-    leases = Leases(_remote(settings, f"{settings.data_uri}/.locks")) if settings.data_uri is not None else None
+    if settings.data_uri is None:
+        return FolderLocks(settings.data_dir)
+    leases = Leases(_remote(settings, f"{settings.data_uri}/.locks"), stale=settings.storage.lease_seconds)
     return FolderLocks(settings.data_dir, leases)
 
 

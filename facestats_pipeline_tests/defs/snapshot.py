@@ -25,6 +25,7 @@ def _assets(definitions: dg.Definitions) -> list[str]:
         parts = f"per shard{most}" if node.partitions_def is not None else "whole"
         refits = ", fitted on the collection" if node.metadata.get(REFIT_KEY) else ""
         refits += ", on demand" if ON_DEMAND.items() <= node.tags.items() else ""
+        refits += "".join(f", pool {pool}" for pool in sorted(node.pools or ()))
         lines += [
             f"asset {key.path[-1]}: {node.group_name}, {parts}, {how}, kinds {'+'.join(sorted(node.kinds))}{refits}",
             f"    from {_names(node.parent_keys)}",

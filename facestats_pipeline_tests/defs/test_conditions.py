@@ -10,7 +10,6 @@ import pytest
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.definitions import build_definitions
-from facestats_pipeline.defs.partitions import SHARDS_PER_RUN
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.freshness import ROOT, State
 from facestats_pipeline.io.layout import SHARD_TABLES
@@ -77,7 +76,7 @@ class Automation:
         """What `facestats run` would make, made."""
         book, made = self.project.book, set()
         for assets in phases(book.graph):
-            for step in plan(self.states(), assets, book.graph, SHARDS, SHARDS_PER_RUN):
+            for step in plan(self.states(), assets, book.graph, SHARDS, 64):
                 made |= {(name, shard) for name in step.assets for shard in step.shards or [None]}
                 self.make({(name, shard) for name in step.assets for shard in step.shards or [None]})
         return made

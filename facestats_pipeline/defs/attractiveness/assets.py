@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
-from facestats_pipeline.defs.partitions import depends_on, shard_table
+from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import Files, ShardPhotos, Skipped
@@ -29,7 +29,7 @@ NO_RATINGS = (
 
 
 trained_on_ratings = partial(
-    dg.asset,
+    folder_asset,
     group_name="attractiveness",
     metadata=depends_on(
         "attractiveness",
@@ -138,7 +138,7 @@ def _training_options(project: Project, ratings: "Ratings") -> dict[str, Any]:
     }
 
 
-@dg.asset(
+@folder_asset(
     group_name="attractiveness",
     io_manager_key="files",
     kinds={"numpy"},
@@ -181,7 +181,9 @@ def attractiveness_scores(
     )
 
 
-@dg.asset(group_name="attractiveness", io_manager_key="files", kinds={"numpy"}, code_version="1", metadata=depends_on())
+@folder_asset(
+    group_name="attractiveness", io_manager_key="files", kinds={"numpy"}, code_version="1", metadata=depends_on()
+)
 def attractiveness_scores_npy(attractiveness_scores: pl.LazyFrame) -> Any:
     """All raw scores as one float32 array, in the order of the table."""
     scores = attractiveness_scores.select("attractiveness_raw").collect()["attractiveness_raw"]

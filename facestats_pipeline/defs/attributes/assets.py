@@ -9,7 +9,7 @@ import polars as pl
 
 from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
-from facestats_pipeline.defs.partitions import depends_on, shard_table
+from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import ShardPhotos, Skipped
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from facestats_pipeline.core.labels.training_rows import TrainingRows
 
 probe_asset = partial(
-    dg.asset,
+    folder_asset,
     group_name="attributes",
     io_manager_key="probes",
     kinds={"scikitlearn", "lightgbm"},

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.defs.partitions import depends_on
+from facestats_pipeline.defs.partitions import depends_on, folder_asset
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.io_managers import Files, Skipped
 
@@ -29,7 +29,7 @@ def parquet_bytes(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-@dg.asset(
+@folder_asset(
     group_name="composites",
     io_manager_key="files",
     kinds={"jpeg", "parquet"},
@@ -86,7 +86,7 @@ def composites(
     )
 
 
-@dg.asset(
+@folder_asset(
     group_name="composites",
     io_manager_key="files",
     kinds={"jpeg", "parquet"},

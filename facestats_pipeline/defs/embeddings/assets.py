@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from facestats_pipeline.core.reuse import with_reuse
-from facestats_pipeline.defs.partitions import depends_on, shard_table
+from facestats_pipeline.defs.partitions import ENCODER, depends_on, folder_asset, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import Files, ShardImages, ShardPhotos, Skipped
@@ -16,6 +16,7 @@ from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
 
 @shard_table(
     group_name="embeddings",
+    pool=ENCODER,
     code_version="2",
     kinds={"pytorch", "parquet"},
     metadata=depends_on("encoder.name", "encoder.precision", "weights:encoder", "seed"),
@@ -39,7 +40,9 @@ def embeddings_clip(
     return preproc.map_with_name(one)
 
 
-@dg.asset(group_name="embeddings", io_manager_key="files", kinds={"usearch"}, code_version="2", metadata=depends_on())
+@folder_asset(
+    group_name="embeddings", io_manager_key="files", kinds={"usearch"}, code_version="2", metadata=depends_on()
+)
 def embedding_index(embeddings_clip: AllShards, project: dg.ResourceParam[Project]) -> Any:
     """Nearest neighbours by cosine, over every embedding; what is new is added to what there is."""
     from facestats_pipeline.core.embeddings.index import build_index
@@ -75,7 +78,7 @@ def _earlier_index(project: Project, live: pl.Series) -> Any:
     return index if set(live).issuperset(index.ids) else None
 
 
-@dg.asset(
+@folder_asset(
     group_name="embeddings",
     io_manager_key="tables",
     kinds={"polars", "parquet"},

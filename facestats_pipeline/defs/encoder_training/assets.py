@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from facestats_pipeline.defs.partitions import ON_DEMAND, depends_on
+from facestats_pipeline.defs.partitions import ENCODER, ON_DEMAND, depends_on
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.io_managers import Files, Skipped
 from facestats_pipeline.io.weights import MINI, is_shipped
@@ -16,6 +16,7 @@ from facestats_pipeline.io.weights import MINI, is_shipped
 
 @dg.asset(
     group_name="encoder_training",
+    pool=ENCODER,
     io_manager_key="files",
     kinds={"pytorch"},
     code_version="1",

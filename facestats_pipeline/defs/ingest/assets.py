@@ -10,7 +10,7 @@ import polars as pl
 
 from facestats_pipeline.core.ingest.inventory import update_inventory
 from facestats_pipeline.defs.ingest.inputs import observed
-from facestats_pipeline.defs.partitions import SHARDS, depends_on, shard_table
+from facestats_pipeline.defs.partitions import SHARDS, depends_on, folder_asset, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.erasure.ledger import Ledger
 from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
@@ -38,7 +38,7 @@ def provided(context: dg.AssetExecutionContext, project: dg.ResourceParam[Projec
         yield dg.ObserveResult(asset_key=key, data_version=dg.DataVersion(version))
 
 
-@dg.asset(
+@folder_asset(
     group_name="ingest", io_manager_key="tables", kinds={"polars", "jpeg"}, code_version="1", metadata=depends_on()
 )
 def raw_photos(context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]) -> pl.DataFrame:

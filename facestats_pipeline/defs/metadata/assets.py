@@ -15,7 +15,7 @@ from facestats_pipeline.core.metadata.flags import attributes_flags as flag
 from facestats_pipeline.core.metadata.manual_labels import attributes_with_manual as with_manual
 from facestats_pipeline.core.metadata.merge import TAKEN, run_merge
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
-from facestats_pipeline.defs.partitions import depends_on, shard_table
+from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import Files, ShardPhotos, Skipped
@@ -62,7 +62,7 @@ def attributes_with_meta(
     return attributes.map(tables.attributes_with_meta, _tables(preproc), image_quality, face_geometry)
 
 
-@dg.asset(
+@folder_asset(
     group_name="metadata",
     io_manager_key="files",
     kinds={"scikitlearn"},
@@ -110,7 +110,7 @@ def attributes_with_manual(attributes: ShardFrames, project: dg.ResourceParam[Pr
     return attributes.map(partial(with_manual, manual=manual))
 
 
-@dg.asset(
+@folder_asset(
     group_name="metadata",
     io_manager_key="files",
     kinds={"csv"},
@@ -198,7 +198,7 @@ def master(
     )
 
 
-@dg.asset(
+@folder_asset(
     group_name="metadata", io_manager_key="tables", kinds={"polars", "parquet"}, code_version="1", metadata=depends_on()
 )
 def fairface_label_structure() -> pl.DataFrame:
@@ -206,7 +206,7 @@ def fairface_label_structure() -> pl.DataFrame:
     return tables.label_structure()
 
 
-@dg.asset(
+@folder_asset(
     group_name="metadata",
     io_manager_key="files",
     kinds={"csv"},
@@ -223,7 +223,7 @@ def labels_template(master: AllShards, project: dg.ResourceParam[Project]) -> Fi
     return Files({"metadata/labels_template.csv": csv_bytes(rows)}, {"rows": rows.height})
 
 
-@dg.asset(
+@folder_asset(
     group_name="metadata",
     io_manager_key="files",
     kinds={"json"},

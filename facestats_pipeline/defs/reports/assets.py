@@ -13,11 +13,11 @@ import polars as pl
 from facestats_pipeline.core.preproc.statuses import PICTURED
 from facestats_pipeline.defs.composites.assets import parquet_bytes, photo_loader
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
-from facestats_pipeline.defs.partitions import depends_on
+from facestats_pipeline.defs.partitions import depends_on, folder_asset
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.io_managers import Files, Skipped
 
-report = partial(dg.asset, group_name="reports", io_manager_key="files", code_version="1")
+report = partial(folder_asset, group_name="reports", io_manager_key="files", code_version="1")
 NAMES = {"gender_classifier": "Gender", "ethnicity_classifier": "Ethnicity", "age_model": "Age"}
 
 

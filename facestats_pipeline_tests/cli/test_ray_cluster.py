@@ -1,0 +1,202 @@
+"""deploy/ray on a real cluster, with a bucket and PostgreSQL: a backfill that loses a machine makes what a local run makes."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.execution.backfill import PartitionBackfill
+
+from facestats_pipeline.cli.pipeline import Pipeline, Step
+from facestats_pipeline.config import PROJECT_ROOT, load_settings, save_settings
+from facestats_pipeline.defs.dead_runs import PROCESS
+from facestats_pipeline.io.remote import Remote
+from facestats_pipeline_tests.cli.conftest import opened
+from facestats_pipeline_tests.counted import write_small_photos
+from facestats_pipeline_tests.ray_cluster import Cluster, Node, cluster
+from facestats_pipeline_tests.s3_server import BUCKET, environment, s3_server
+
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(900)]
+pytest.importorskip("dagster_ray", reason="the extra ray is not installed")
+pytest.importorskip("ray", reason="the extra ray is not installed")
+pytest.importorskip("s3fs", reason="the extra s3 is not installed")
+URI = f"s3://{BUCKET}/collection"
+SHARDS, PHOTOS_A_SHARD, SHARDS_A_RUN = 16, 3, 4
+IMAGES = ("manifest", "preproc", "image_quality", "face_geometry", "embeddings_clip")
+SETTINGS = {
+    "encoder.name": "facestats-test-tiny/untrained",
+    "shard_size": PHOTOS_A_SHARD,
+    "shards_per_run": SHARDS_A_RUN,
+    "preproc.size": 64,
+    "preproc.align": False,
+    "zeroshot.enabled": False,
+    "automation.enabled": False,
+    "storage.lease_seconds": 12,
+}
+OF_THE_MOMENT = ["added_at", "mtime_ns"]
+LIMIT = 300.0
+
+
+@pytest.fixture
+def machines(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster without workers yet, its environment, and this process's, as deploy/ray says that they be."""
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copyfile(PROJECT_ROOT / "deploy" / "ray" / "dagster.yaml", home / "dagster.yaml")
+    with s3_server() as bucket:
+        given = environment(bucket) | {
+            "DAGSTER_HOME": str(home),
+            "DAGSTER_POSTGRES_URL": postgres,
+            "FACESTATS_DATA_URI": URI,
+            "OMP_NUM_THREADS": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        given |= {f"FACESTATS_{key.replace('.', '_').upper()}": str(value) for key, value in SETTINGS.items()}
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        with cluster(os.environ) as made:
+            monkeypatch.setenv("RAY_ADDRESS", made.jobs)
+            yield made
+
+
+@contextmanager
+def daemon(log: Path, **variables: str) -> Iterator[None]:
+    """`dagster-daemon` of the machine that plans."""
+    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", PROJECT_ROOT / "workspace.yaml"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=os.environ | variables, stdout=output, stderr=output)
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def until(what: Callable[[], bool], why: str, *logs: Path) -> None:
+    """Wait for `what`; what was not reached in LIMIT seconds fails with the ends of `logs`."""
+    started = time.monotonic()
+    while not what():
+        if time.monotonic() - started > LIMIT:
+            pytest.fail(
+                "\n".join([f"not in {LIMIT:.0f} s: {why}", *(log.read_text(errors="replace")[-4000:] for log in logs)])
+            )
+        time.sleep(0.25)
+
+
+def test_a_backfill_that_loses_a_machine_makes_what_a_local_run_makes(
+    machines: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    local = alone(tmp_path / "local")
+    for path in (local.project.settings.raw).glob("*.jpg"):
+        Remote(URI).write(f"raw/{path.name}", path.read_bytes())
+    planner = tmp_path / "planner"
+    settings = load_settings(data_dir=planner)
+    pipeline = Pipeline(settings, dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]))
+    pipeline.execute(Step(("raw_photos",)))
+    assert len(pipeline.shards) == SHARDS
+    workers = [machines.worker(FACESTATS_DATA_DIR=str(tmp_path / name)) for name in ("one", "two")]
+    for worker in workers:
+        worker.wait()
+    began = time.monotonic()
+    ask_for(pipeline, IMAGES)
+    log = tmp_path / "daemon.log"
+    with daemon(log, FACESTATS_DATA_DIR=str(planner)):
+        lost, worker = run_in_the_middle(pipeline.instance, workers, log)
+        worker.lose()
+        at = time.monotonic()
+        unfinished = pipeline.instance.get_run_by_id(lost)
+        assert unfinished is not None and not unfinished.is_finished
+        until(lambda: failed(pipeline.instance, lost), "the lost run counts as failed", log)
+        noticed = time.monotonic() - at
+        until(lambda: not missing(pipeline), "all shards are made", log)
+        until(lambda: all(run.is_finished for run in pipeline.instance.get_runs()), "all runs have ended", log)
+    runs = pipeline.instance.get_runs()
+    with capsys.disabled():
+        print(f"\nlost run noticed after {noticed:.0f} s; 16 shards after {time.monotonic() - began:.0f} s, ", end="")
+        print(f"in runs {dict(Counter(run.status.value for run in runs))}")
+    assert Counter(run.status.value for run in runs) == {"SUCCESS": 1 + SHARDS // SHARDS_A_RUN, "FAILURE": 1}
+    again = [run for run in runs if run.parent_run_id == lost]
+    assert [run.status for run in again] == [dg.DagsterRunStatus.SUCCESS]
+    said = " ".join(entry.message for entry in pipeline.instance.all_logs(lost))
+    assert "Detected run worker status" in said and "Ray job" in said
+    assert_equal(pipeline, local)
+
+
+def alone(data: Path) -> Pipeline:
+    """A local run over the same photos."""
+    write_small_photos(data / "raw", 0, SHARDS * PHOTOS_A_SHARD)
+    save_settings(data, SETTINGS)
+    pipeline = opened(data)
+    pipeline.execute(Step(("raw_photos",)))
+    pipeline.execute(Step(IMAGES, tuple(pipeline.shards)))
+    return pipeline
+
+
+def ask_for(pipeline: Pipeline, assets: tuple[str, ...]) -> None:
+    """A backfill of `assets` over all shards, as Dagster's page asks for one."""
+    pipeline.instance.add_backfill(
+        PartitionBackfill.from_asset_partitions(
+            backfill_id="sixteen",
+            asset_graph=pipeline.definitions.resolve_asset_graph(),
+            partition_names=pipeline.shards,
+            asset_selection=[dg.AssetKey(name) for name in assets],
+            backfill_timestamp=time.time(),
+            tags={},
+            dynamic_partitions_store=pipeline.instance,
+            all_partitions=False,
+            title=None,
+            description=None,
+            run_config=None,
+        )
+    )
+
+
+def run_in_the_middle(instance: dg.DagsterInstance, workers: list[Node], log: Path) -> tuple[str, Node]:
+    """A run that has made something and is not at its end, with the worker that it is on."""
+    found: list[tuple[str, Node]] = []
+
+    def look() -> bool:
+        for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+            process = run.tags.get(PROCESS, "").rpartition(".")[2]
+            made = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+            if process and made:
+                found.extend((run.run_id, worker) for worker in workers if int(process) in worker.children)
+        return bool(found)
+
+    until(look, "a run is under way on a worker", log)
+    return found[0]
+
+
+def failed(instance: dg.DagsterInstance, run: str) -> bool:
+    record = instance.get_run_by_id(run)
+    return record is not None and record.status == dg.DagsterRunStatus.FAILURE
+
+
+def missing(pipeline: Pipeline) -> list[tuple[str, str | None]]:
+    return [key for key, state in pipeline.states().items() if key[0] in IMAGES and state.status != "done"]
+
+
+def assert_equal(there: Pipeline, here: Pipeline) -> None:
+    """The same recipes, tables and JPEGs."""
+    assert there.shards == here.shards
+    for name in IMAGES:
+        for shard in here.shards:
+            assert there.project.store.recipe(name, shard) == here.project.store.recipe(name, shard), (name, shard)
+            ours, theirs = (each.project.store.read_table(name, shard) for each in (there, here))
+            assert ours.drop(OF_THE_MOMENT, strict=False).equals(theirs.drop(OF_THE_MOMENT, strict=False)), (
+                name,
+                shard,
+            )
+            assert theirs.height == PHOTOS_A_SHARD, "every photo has its row"
+    for path in (here.settings.data_dir / "processed" / "preproc").rglob("*.jpg"):
+        assert there.project.store.jpeg_path(path.parent.name, path.stem).read_bytes() == path.read_bytes()
