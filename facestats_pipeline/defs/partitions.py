@@ -1,16 +1,13 @@
-"""Shards as Dagster partitions, the pools that limit how much runs at a time, and what an asset declares of itself."""
+"""Shards as Dagster partitions, and what an asset declares of itself."""
 
 from functools import partial
 from typing import Any
 
 import dagster as dg
 
-SHARDS = dg.DynamicPartitionsDefinition(name="shards")
+from facestats_pipeline.defs.pools import FOLDER
 
-ENCODER = "encoder"
-"""Pool of what computes with the encoder: as many runs at a time as there are GPUs for it."""
-FOLDER = "folder"
-"""Pool of what reads and writes across shards. Such a run has the folder to itself: a second would hold a machine only to wait for it."""
+SHARDS = dg.DynamicPartitionsDefinition(name="shards")
 
 SETTINGS_KEY = "facestats/settings"
 REFIT_KEY = "facestats/refits"

@@ -6,6 +6,7 @@ import dagster as dg
 
 from facestats_pipeline.defs.dead_runs import PROCESS, this_process
 from facestats_pipeline.defs.partitions import SHARDS
+from facestats_pipeline.defs.pools import make_known
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START
 
@@ -23,6 +24,7 @@ def turns(project: Project) -> dg.ResourceDefinition:
             yield
             return
         instance.add_run_tags(run.run_id, {PROCESS: this_process()})
+        make_known(instance)
         names = {key.path[-1] for key in run.asset_selection or ()}
         if names and all(project.book.graph[name].on_demand for name in names):
             yield  # training an encoder takes hours and reads nothing that an update writes

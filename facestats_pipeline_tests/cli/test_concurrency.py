@@ -13,8 +13,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from facestats_pipeline.cli.pipeline import Pipeline, Step, open_instance
+from facestats_pipeline.cli.pipeline import INSTANCE, Pipeline, Step, open_instance
 from facestats_pipeline.config import PROJECT_ROOT, save_settings
+from facestats_pipeline.defs.pools import ENCODER
 from facestats_pipeline.io.layout import SHARD_TABLES
 from facestats_pipeline_tests.cli.conftest import QUICK, opened
 from facestats_pipeline_tests.counted import write_small_photos
@@ -148,6 +149,29 @@ def test_a_second_facestats_run_waits_and_makes_nothing_again(tmp_path: Path) ->
         times = Counter(str(record.partition_key) for record in made)
         most = 2 if name == "raw_photos" else 1
         assert max(times.values(), default=0) <= most, f"{name} of {'a shard' if node.sharded else 'the folder'}"
+
+
+def test_a_run_that_was_killed_while_it_had_the_encoder_leaves_no_slot_behind(tmp_path: Path) -> None:
+    """By `run`, as shipped, a run holds nothing; whoever sets pools to `op` would wait for ever for a slot of a run that is gone."""
+    data = small_collection(tmp_path / "data")
+    home = data / ".dagster"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(INSTANCE.replace("granularity: run", "granularity: op"), encoding="utf-8")
+    storage = opened(data).instance.event_log_storage
+    killed = facestats_run(data)
+    began = time.monotonic()
+    while not storage.get_concurrency_info(ENCODER).claimed_slots:
+        assert killed.poll() is None, killed.communicate()
+        assert time.monotonic() - began < 300
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert len(storage.get_concurrency_info(ENCODER).claimed_slots) == 1
+    again = facestats_run(data)
+    said, problems = again.communicate(timeout=300)
+    assert again.returncode == 0, problems
+    assert "embeddings_clip" in said
+    assert not storage.get_concurrency_info(ENCODER).claimed_slots
 
 
 def test_a_run_that_was_killed_blocks_nobody(tmp_path: Path) -> None:

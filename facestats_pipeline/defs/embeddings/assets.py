@@ -6,7 +6,8 @@ import dagster as dg
 import polars as pl
 
 from facestats_pipeline.core.reuse import with_reuse
-from facestats_pipeline.defs.partitions import ENCODER, depends_on, folder_asset, shard_table
+from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
+from facestats_pipeline.defs.pools import ENCODER
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import Files, ShardImages, ShardPhotos, Skipped

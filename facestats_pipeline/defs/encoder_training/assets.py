@@ -8,7 +8,8 @@ from typing import Any
 
 import dagster as dg
 
-from facestats_pipeline.defs.partitions import ENCODER, ON_DEMAND, depends_on
+from facestats_pipeline.defs.partitions import ON_DEMAND, depends_on
+from facestats_pipeline.defs.pools import ENCODER
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.io_managers import Files, Skipped
 from facestats_pipeline.io.weights import MINI, is_shipped
