@@ -1,5 +1,7 @@
 """deploy/ray on a real cluster, with a bucket and PostgreSQL: a backfill that loses a machine makes what a local run makes."""
 
+import json
+import logging
 import os
 import shutil
 import subprocess
@@ -13,6 +15,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.execution.backfill import PartitionBackfill
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import EmptyWorkspaceTarget
+from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
 from facestats_pipeline.cli.pipeline import Pipeline, Step
 from facestats_pipeline.config import PROJECT_ROOT, load_settings, save_settings
@@ -20,13 +25,14 @@ from facestats_pipeline.defs.dead_runs import PROCESS
 from facestats_pipeline.io.remote import Remote
 from facestats_pipeline_tests.cli.conftest import opened
 from facestats_pipeline_tests.counted import write_small_photos
+from facestats_pipeline_tests.postgres import Server
 from facestats_pipeline_tests.ray_cluster import Cluster, Node, cluster
 from facestats_pipeline_tests.s3_server import BUCKET, environment, s3_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(900)]
-pytest.importorskip("dagster_ray", reason="the extra ray is not installed")
+RayRunLauncher = pytest.importorskip("dagster_ray", reason="the extra ray is not installed").RayRunLauncher
 pytest.importorskip("ray", reason="the extra ray is not installed")
-pytest.importorskip("s3fs", reason="the extra s3 is not installed")
+s3fs = pytest.importorskip("s3fs", reason="the extra s3 is not installed")
 URI = f"s3://{BUCKET}/collection"
 SHARDS, PHOTOS_A_SHARD, SHARDS_A_RUN = 16, 3, 4
 IMAGES = ("manifest", "preproc", "image_quality", "face_geometry", "embeddings_clip")
@@ -40,30 +46,36 @@ SETTINGS = {
     "automation.enabled": False,
     "storage.lease_seconds": 12,
 }
+SHIPPED = PROJECT_ROOT / "deploy" / "ray" / "dagster.yaml"
 OF_THE_MOMENT = ["added_at", "mtime_ns"]
 LIMIT = 300.0
 
 
-@pytest.fixture
-def machines(postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A cluster without workers yet, its environment, and this process's, as deploy/ray says that they be."""
-    home = tmp_path / "home"
-    home.mkdir()
-    shutil.copyfile(PROJECT_ROOT / "deploy" / "ray" / "dagster.yaml", home / "dagster.yaml")
+@pytest.fixture(scope="module")
+def machines(postgres_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster without workers yet; its environment, which is this process's too, is the one that deploy/ray asks for."""
+    home = tmp_path_factory.mktemp("home")
+    shutil.copyfile(SHIPPED, home / "dagster.yaml")
     with s3_server() as bucket:
         given = environment(bucket) | {
             "DAGSTER_HOME": str(home),
-            "DAGSTER_POSTGRES_URL": postgres,
+            "DAGSTER_POSTGRES_URL": postgres_server.database("ray"),
             "FACESTATS_DATA_URI": URI,
             "OMP_NUM_THREADS": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         given |= {f"FACESTATS_{key.replace('.', '_').upper()}": str(value) for key, value in SETTINGS.items()}
-        for name, value in given.items():
-            monkeypatch.setenv(name, value)
-        with cluster(os.environ) as made:
-            monkeypatch.setenv("RAY_ADDRESS", made.jobs)
+        with cluster(os.environ | given) as made:
             yield made
+
+
+@pytest.fixture(autouse=True)
+def as_deploy_ray_says(machines: Cluster, no_settings_of_the_caller: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planner's environment."""
+    for name, value in machines.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RAY_ADDRESS", machines.jobs)
+    s3fs.S3FileSystem.clear_instance_cache()  # another test may have had another server
 
 
 @contextmanager
@@ -82,7 +94,7 @@ def daemon(log: Path, **variables: str) -> Iterator[None]:
             process.kill()
 
 
-def until(what: Callable[[], bool], why: str, *logs: Path) -> None:
+def until(what: Callable[[], bool], why: str, *logs: Path, every: float = 0.25) -> None:
     """Wait for `what`; what was not reached in LIMIT seconds fails with the ends of `logs`."""
     started = time.monotonic()
     while not what():
@@ -90,7 +102,7 @@ def until(what: Callable[[], bool], why: str, *logs: Path) -> None:
             pytest.fail(
                 "\n".join([f"not in {LIMIT:.0f} s: {why}", *(log.read_text(errors="replace")[-4000:] for log in logs)])
             )
-        time.sleep(0.25)
+        time.sleep(every)
 
 
 def test_a_backfill_that_loses_a_machine_makes_what_a_local_run_makes(
@@ -118,7 +130,7 @@ def test_a_backfill_that_loses_a_machine_makes_what_a_local_run_makes(
         assert unfinished is not None and not unfinished.is_finished
         until(lambda: failed(pipeline.instance, lost), "the lost run counts as failed", log)
         noticed = time.monotonic() - at
-        until(lambda: not missing(pipeline), "all shards are made", log)
+        until(lambda: not missing(pipeline), "all shards are made", log, every=2)
         until(lambda: all(run.is_finished for run in pipeline.instance.get_runs()), "all runs have ended", log)
     runs = pipeline.instance.get_runs()
     with capsys.disabled():
@@ -130,6 +142,42 @@ def test_a_backfill_that_loses_a_machine_makes_what_a_local_run_makes(
     said = " ".join(entry.message for entry in pipeline.instance.all_logs(lost))
     assert "Detected run worker status" in said and "Ray job" in said
     assert_equal(pipeline, local)
+
+
+def test_a_job_that_dies_before_its_run_begins_is_a_failed_run_with_a_reason(machines: Cluster, tmp_path: Path) -> None:
+    """A node without `dagster` on its PATH: the job ends with 127, which the run itself cannot tell. Only the waiting is shortened."""
+    shipped = SHIPPED.read_text(encoding="utf-8")
+    (tmp_path / "dagster.yaml").write_text(shipped.replace("start_timeout_seconds: 300", "start_timeout_seconds: 1"))
+    machines.worker().wait()
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert instance.run_monitoring_start_timeout_seconds == 1
+        nothing = json.dumps({"runtime_env": {"env_vars": {"PATH": "/usr/bin:/bin"}}})
+        job = dg.reconstructable(_job)
+        run = instance.create_run_for_job(
+            _job(), job_code_origin=job.get_python_origin(), tags={"dagster-ray/config": nothing}
+        )
+        instance.launch_run(run.run_id, workspace=None)  # type: ignore[arg-type]
+        launcher = instance.run_launcher
+        assert isinstance(launcher, RayRunLauncher)
+        until(lambda: launcher.client.get_job_status(f"dagster-run-{run.run_id}").is_terminal(), "the job has ended")
+        with WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as context:
+
+            def noticed() -> bool:
+                list(execute_run_monitoring_iteration(context, logging.getLogger("monitoring")))
+                return failed(instance, run.run_id)
+
+            until(noticed, "the run counts as failed")
+        said = " ".join(entry.message for entry in instance.all_logs(run.run_id))
+        assert "failed with exit code 127" in said
+
+
+@dg.asset
+def one() -> int:
+    return 1
+
+
+def _job() -> dg.JobDefinition:
+    return dg.Definitions(assets=[one], jobs=[dg.define_asset_job("make", [one])]).resolve_job_def("make")
 
 
 def alone(data: Path) -> Pipeline:
