@@ -87,10 +87,14 @@ class Cluster:
         self.nodes[0].wait()
 
     def worker(self, **variables: str) -> Node:
-        """One more node, with room for one run of two processors; `variables` are added to its environment."""
+        """One more node, with room for four runs of two processors each; `variables` are added to its environment.
+
+        It has joined: two that start at once on one machine would take the same sockets.
+        """
         log = self.folder / f"worker-{len(self.nodes)}.log"
-        node = Node(log, {**self.environment, **variables}, f"--address={self.address}", "--num-cpus=2")
+        node = Node(log, {**self.environment, **variables}, f"--address={self.address}", "--num-cpus=8")
         self.nodes.append(node)
+        node.wait()
         return node
 
 

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +47,7 @@ SETTINGS = {
 }
 SHIPPED = PROJECT_ROOT / "deploy" / "ray" / "dagster.yaml"
 OF_THE_MOMENT = ["added_at", "mtime_ns"]
+MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
 LIMIT = 300.0
 
 
@@ -94,7 +94,7 @@ def daemon(log: Path, **variables: str) -> Iterator[None]:
             process.kill()
 
 
-def until(what: Callable[[], bool], why: str, *logs: Path, every: float = 0.25) -> None:
+def until(what: Callable[[], bool], why: str, *logs: Path) -> None:
     """Wait for `what`; what was not reached in LIMIT seconds fails with the ends of `logs`."""
     started = time.monotonic()
     while not what():
@@ -102,7 +102,7 @@ def until(what: Callable[[], bool], why: str, *logs: Path, every: float = 0.25) 
             pytest.fail(
                 "\n".join([f"not in {LIMIT:.0f} s: {why}", *(log.read_text(errors="replace")[-4000:] for log in logs)])
             )
-        time.sleep(every)
+        time.sleep(0.25)
 
 
 def test_a_backfill_that_loses_a_machine_makes_what_a_local_run_makes(
@@ -117,30 +117,27 @@ def test_a_backfill_that_loses_a_machine_makes_what_a_local_run_makes(
     pipeline.execute(Step(("raw_photos",)))
     assert len(pipeline.shards) == SHARDS
     workers = [machines.worker(FACESTATS_DATA_DIR=str(tmp_path / name)) for name in ("one", "two")]
-    for worker in workers:
-        worker.wait()
     began = time.monotonic()
     ask_for(pipeline, IMAGES)
     log = tmp_path / "daemon.log"
     with daemon(log, FACESTATS_DATA_DIR=str(planner)):
-        lost, worker = run_in_the_middle(pipeline.instance, workers, log)
+        worker, lost = worker_in_the_middle(pipeline.instance, workers, log)
         worker.lose()
         at = time.monotonic()
-        unfinished = pipeline.instance.get_run_by_id(lost)
-        assert unfinished is not None and not unfinished.is_finished
-        until(lambda: failed(pipeline.instance, lost), "the lost run counts as failed", log)
+        until(lambda: failed(pipeline.instance, *lost), "the lost runs count as failed", log)
         noticed = time.monotonic() - at
-        until(lambda: not missing(pipeline), "all shards are made", log, every=2)
-        until(lambda: all(run.is_finished for run in pipeline.instance.get_runs()), "all runs have ended", log)
+        until(lambda: succeeded(pipeline.instance) == 1 + SHARDS // SHARDS_A_RUN, "all runs have ended well", log)
+    assert missing(pipeline) == []
     runs = pipeline.instance.get_runs()
     with capsys.disabled():
-        print(f"\nlost run noticed after {noticed:.0f} s; 16 shards after {time.monotonic() - began:.0f} s, ", end="")
-        print(f"in runs {dict(Counter(run.status.value for run in runs))}")
-    assert Counter(run.status.value for run in runs) == {"SUCCESS": 1 + SHARDS // SHARDS_A_RUN, "FAILURE": 1}
-    again = [run for run in runs if run.parent_run_id == lost]
-    assert [run.status for run in again] == [dg.DagsterRunStatus.SUCCESS]
-    said = " ".join(entry.message for entry in pipeline.instance.all_logs(lost))
-    assert "Detected run worker status" in said and "Ray job" in said
+        print(
+            f"\n{len(lost)} lost runs noticed after {noticed:.0f} s; 16 shards after {time.monotonic() - began:.0f} s"
+        )
+    assert len(runs) == 1 + SHARDS // SHARDS_A_RUN + len(lost)
+    assert {run.parent_run_id for run in runs if run.parent_run_id} == set(lost), "what was lost was started again"
+    for run in lost:
+        said = " ".join(entry.message for entry in pipeline.instance.all_logs(run))
+        assert "Detected run worker status" in said and "node was terminated unexpectedly" in said
     assert_equal(pipeline, local)
 
 
@@ -148,7 +145,7 @@ def test_a_job_that_dies_before_its_run_begins_is_a_failed_run_with_a_reason(mac
     """A node without `dagster` on its PATH: the job ends with 127, which the run itself cannot tell. Only the waiting is shortened."""
     shipped = SHIPPED.read_text(encoding="utf-8")
     (tmp_path / "dagster.yaml").write_text(shipped.replace("start_timeout_seconds: 300", "start_timeout_seconds: 1"))
-    machines.worker().wait()
+    machines.worker()
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert instance.run_monitoring_start_timeout_seconds == 1
         nothing = json.dumps({"runtime_env": {"env_vars": {"PATH": "/usr/bin:/bin"}}})
@@ -209,25 +206,30 @@ def ask_for(pipeline: Pipeline, assets: tuple[str, ...]) -> None:
     )
 
 
-def run_in_the_middle(instance: dg.DagsterInstance, workers: list[Node], log: Path) -> tuple[str, Node]:
-    """A run that has made something and is not at its end, with the worker that it is on."""
-    found: list[tuple[str, Node]] = []
+def worker_in_the_middle(instance: dg.DagsterInstance, workers: list[Node], log: Path) -> tuple[Node, list[str]]:
+    """A worker with a run that has made something and is not at its end, and all runs that it has; no run is about to begin."""
+    found: list[tuple[Node, list[str]]] = []
 
     def look() -> bool:
-        for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-            process = run.tags.get(PROCESS, "").rpartition(".")[2]
-            made = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
-            if process and made:
-                found.extend((run.run_id, worker) for worker in workers if int(process) in worker.children)
+        runs = [run for run in instance.get_runs() if not run.is_finished]
+        if len(instance.get_runs()) <= SHARDS // SHARDS_A_RUN or any(PROCESS not in run.tags for run in runs):
+            return False
+        for worker in workers:
+            its = [run.run_id for run in runs if int(run.tags[PROCESS].rpartition(".")[2]) in worker.children]
+            if any(instance.get_records_for_run(run, of_type=MADE).records for run in its):
+                found.append((worker, its))
         return bool(found)
 
-    until(look, "a run is under way on a worker", log)
+    until(look, "runs are under way", log)
     return found[0]
 
 
-def failed(instance: dg.DagsterInstance, run: str) -> bool:
-    record = instance.get_run_by_id(run)
-    return record is not None and record.status == dg.DagsterRunStatus.FAILURE
+def failed(instance: dg.DagsterInstance, *runs: str) -> bool:
+    return {run.status for run in instance.get_runs(dg.RunsFilter(run_ids=runs))} == {dg.DagsterRunStatus.FAILURE}
+
+
+def succeeded(instance: dg.DagsterInstance) -> int:
+    return instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]))
 
 
 def missing(pipeline: Pipeline) -> list[tuple[str, str | None]]:
@@ -245,6 +247,7 @@ def assert_equal(there: Pipeline, here: Pipeline) -> None:
                 name,
                 shard,
             )
-            assert theirs.height == PHOTOS_A_SHARD, "every photo has its row"
+            if name != "face_geometry":  # which has none without a landmark model
+                assert theirs.height == PHOTOS_A_SHARD, (name, shard)
     for path in (here.settings.data_dir / "processed" / "preproc").rglob("*.jpg"):
         assert there.project.store.jpeg_path(path.parent.name, path.stem).read_bytes() == path.read_bytes()
