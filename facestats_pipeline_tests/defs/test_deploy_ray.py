@@ -41,7 +41,7 @@ def test_a_cluster_that_does_not_answer_is_a_failed_run_with_a_reason(instance: 
     assert type(instance.run_launcher).__name__ == "RayRunLauncher"
     assert instance.run_launcher.num_cpus == 2  # type: ignore[attr-defined]
     assert instance.run_monitoring_enabled and instance.run_monitoring_start_timeout_seconds == 300
-    assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 64
+    assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 8
     job = dg.reconstructable(_job)
     run = instance.create_run_for_job(_job(), job_code_origin=job.get_python_origin())
     with pytest.raises(Exception, match="connect"):
