@@ -157,7 +157,8 @@ def test_a_run_that_was_killed_while_it_had_the_encoder_leaves_no_slot_behind(tm
     home = data / ".dagster"
     home.mkdir()
     (home / "dagster.yaml").write_text(INSTANCE.replace("granularity: run", "granularity: op"), encoding="utf-8")
-    storage = opened(data).instance.event_log_storage
+    instance = opened(data).instance  # which its storage knows weakly
+    storage = instance.event_log_storage
     killed = facestats_run(data)
     began = time.monotonic()
     while not storage.get_concurrency_info(ENCODER).claimed_slots:

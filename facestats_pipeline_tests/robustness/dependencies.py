@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from facestats_pipeline.config import PROJECT_ROOT
 
-PROJECT, EXTRAS = "facestats-pipeline", frozenset({"app", "postgres"})
+PROJECT, EXTRAS = "facestats-pipeline", frozenset({"app", "celery", "k8s", "postgres", "ray", "s3"})
 PERMISSIVE = re.compile(
     r"MIT|BSD|Apache|PSF|Python Software Foundation|ISC|Zlib|CC0|BSL-1\.0|CNRI-Python|LLVM-exception|HPND",
     re.IGNORECASE,
