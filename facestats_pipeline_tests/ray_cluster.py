@@ -32,7 +32,7 @@ class Node:
                 command, env={**environment, **quiet}, stdout=output, stderr=output, start_new_session=True
             )
 
-    def wait(self, seconds: float = 90) -> None:
+    def wait(self, seconds: float = 150) -> None:
         """Until it has joined."""
         until = time.monotonic() + seconds
         while STARTED not in (said := self.log.read_text(errors="replace")):
