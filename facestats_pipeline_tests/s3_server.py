@@ -5,6 +5,7 @@ import itertools
 import random
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,11 +39,15 @@ def s3_server() -> Iterator[str]:
 
 
 class FaultyProxy:
-    """Passes requests on to an S3 server, and fails one in `every`, in turn in each of FAULTS; how often is in `injected`."""
+    """Passes requests on to an S3 server, and fails one in `every`, in turn in each of FAULTS; how often is in `injected`.
 
-    def __init__(self, upstream: str, every: int, seed: int = 0) -> None:
+    Each answer is kept back for `delay` seconds: the latency of a network.
+    """
+
+    def __init__(self, upstream: str, every: float, seed: int = 0) -> None:
         self.upstream = urlsplit(upstream)
         self.every = every
+        self.delay = 0.0
         self.injected: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
         self._draw, self._kinds = random.Random(seed), itertools.cycle(FAULTS)
@@ -87,6 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         connection.request(self.command, self.path, body or None, headers)
         answer = connection.getresponse()
         data = answer.read()
+        time.sleep(self.owner.delay)
         kind = self.owner.fault(self.command, data)
         if kind in ("500", "503"):
             text = (

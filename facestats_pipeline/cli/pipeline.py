@@ -96,10 +96,14 @@ class Pipeline:
         with self.project.locks.hold(what="facestats run", on_wait=on_wait):
             close_dead_runs(self.instance)
             self.execute(Step((ROOT,)), report)
+            states, shards = self.states(), self.shards
             for assets in phases(self.book.graph):
-                for step in plan(self.states(), assets, self.book.graph, self.shards, self.settings.shards_per_run):
+                steps = plan(states, assets, self.book.graph, shards, self.settings.shards_per_run)
+                for step in steps:
                     on_step(step)
                     self.execute(step, report)
+                if steps:
+                    states = self.states()
         return report
 
     def execute(self, step: Step, report: Report | None = None) -> Report:

@@ -13,7 +13,7 @@ import dagster as dg
 
 from facestats_pipeline.defs.partitions import SHARDS
 from facestats_pipeline.defs.project import Project
-from facestats_pipeline.io.freshness import ROOT, RecipeBook, State
+from facestats_pipeline.io.freshness import ROOT, Look, RecipeBook, State
 
 if TYPE_CHECKING:
     from dagster._core.asset_graph_view.entity_subset import EntitySubset
@@ -30,8 +30,9 @@ class Tick:
         self._project = project
         self._at: datetime | None = None
         self.book: RecipeBook
+        self.recipes: Look
         self.busy = False
-        self.states: dict[tuple[str, str | None], State] = {}
+        self.waiting: dict[str, dict[str | None, State]] = {}
 
     def look(self, context: Context) -> "Tick":
         """The states as of the evaluation that `context` belongs to."""
@@ -40,10 +41,13 @@ class Tick:
             project.store.refresh()
             self.book = project.book
             self.busy = project.locks.holder() is not None
-            self.states = {}  # of a folder that is being worked in they would be out of date themselves
+            self.recipes = Look(project.store)
+            self.waiting = {}  # of a folder that is being worked in, states would be out of date themselves
             if not self.busy and project.store.recipe(ROOT) is not None:
                 shards = sorted(context.asset_graph_view.instance.get_dynamic_partitions(str(SHARDS.name)))
-                self.states = self._settled(self.book.states(shards))
+                for (name, shard), state in self._settled(self.book.states(shards, self.recipes)).items():
+                    if state.status != "done":
+                        self.waiting.setdefault(name, {})[shard] = state
             self._at = context.evaluation_time
         return self
 
@@ -59,9 +63,11 @@ class Tick:
 
     def out_of_date(self, context: Context) -> dict[str | None, State]:
         """Shard (None for an asset without shards) → state, of what is missing or stale of the asset that is looked at."""
-        name = context.key.path[-1]
-        states = self.look(context).states
-        return {shard: state for (asset, shard), state in states.items() if asset == name and state.status != "done"}
+        return self.look(context).waiting.get(context.key.path[-1], {})
+
+    def fingerprint(self, asset: str, shard: str | None) -> str:
+        """Of what would be made of the inputs as they are now."""
+        return self.book.recipe(asset, shard, look=self.recipes).fingerprint
 
 
 class OutOfDate(Condition):
@@ -114,7 +120,7 @@ class NotAskedFor(OutOfDate):
             kept = json.dumps({"seen": seen, "asked": asked}, sort_keys=True)
             return dg.AutomationResult(context, context.get_empty_subset(), cursor=kept)
         name = context.key.path[-1]
-        now = {shard or "": self.tick.book.recipe(name, shard).fingerprint for shard in waiting}
+        now = {shard or "": self.tick.fingerprint(name, shard) for shard in waiting}
         asked = {part: fingerprint for part, fingerprint in asked.items() if part in now}
         wanted = {part or None for part, fingerprint in now.items() if asked.get(part) != fingerprint}
         return dg.AutomationResult(

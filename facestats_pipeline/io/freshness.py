@@ -7,14 +7,14 @@ by more than `refit_growth` since the fit.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Literal
 
 import polars as pl
 
 from facestats_pipeline.io.layout import INPUTS
 from facestats_pipeline.io.recipes import Recipe, digest, family_of
-from facestats_pipeline.io.store import Store
+from facestats_pipeline.io.store import Store, fingerprint_of
 
 Status = Literal["done", "stale", "missing"]
 ROOT = "raw_photos"
@@ -45,6 +45,39 @@ class State:
 
 
 DONE = State("done")
+
+
+class Look:
+    """What a store holds at one moment: whatever is asked for is read once, however many artifacts are made from it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._recipes: dict[tuple[str, str | None], Recipe | None] = {}
+        self.input_fingerprint = cache(store.input_fingerprint)
+        self.collection_fingerprint = cache(self._collection_fingerprint)
+        self.live_images = cache(self._live_images)
+
+    def recipe(self, asset: str, shard: str | None = None) -> Recipe | None:
+        """How an artifact was made; None when it does not exist."""
+        if (asset, shard) not in self._recipes:
+            self._recipes[asset, shard] = self._store.recipe(asset, shard)
+        return self._recipes[asset, shard]
+
+    def recipes(self, asset: str, shards: Iterable[str]) -> dict[str, Recipe | None]:
+        """How these shards were made, those that were not looked at yet several at a time where a store takes its time."""
+        named = list(shards)
+        unread = [shard for shard in named if (asset, shard) not in self._recipes]
+        self._recipes |= {(asset, shard): found for shard, found in self._store.recipes(asset, unread).items()}
+        return {shard: self._recipes[asset, shard] for shard in named}
+
+    def _collection_fingerprint(self, asset: str) -> str:
+        return fingerprint_of(self.recipes(asset, self._store.shards(asset)))
+
+    def _live_images(self) -> int:
+        if not self._store.shards("manifest"):
+            return 0
+        live = self._store.scan("manifest").filter(pl.col("status") == "ok")
+        return int(live.select(pl.len()).collect().item())
 
 
 @dataclass
@@ -80,37 +113,48 @@ class RecipeBook:
             self._families[asset] = family_of(asset, node.code_version if node else "", parents)
         return self._families[asset]
 
-    def recipe(self, asset: str, shard: str | None = None, *, skipped: str = "") -> Recipe:
-        """The recipe of what is being made now from its inputs as they lie in the store."""
-        node = self.graph[asset]
-        inputs = {
-            parent: self._input(node, parent, shard) for parent in node.parents if not self._only_counted(node, parent)
-        }
-        basis = self.basis() if node.refits else {}
+    def recipe(self, asset: str, shard: str | None = None, *, skipped: str = "", look: Look | None = None) -> Recipe:
+        """The recipe of what is being made now from its inputs as they lie in the store, or as they did at an earlier `look`."""
+        node, look = self.graph[asset], look or Look(self.store)
+        inputs = self._inputs(node, shard, look)
+        basis = self.basis(look) if node.refits else {}
         return Recipe(asset, node.code_version, self.family(asset), inputs, basis, skipped)
 
-    def basis(self) -> dict[str, str | int]:
-        """The collection as models are fitted on it: live images, and a digest over which."""
-        return {"images": self.live_images(), "collection": self.store.collection_fingerprint("manifest")}
+    def _inputs(self, node: Node, shard: str | None, look: Look) -> dict[str, str]:
+        return {
+            parent: self._input(node, parent, shard, look)
+            for parent in node.parents
+            if not self._only_counted(node, parent)
+        }
 
-    def live_images(self) -> int:
-        """Images with status `ok`."""
-        if not self.store.shards("manifest"):
-            return 0
-        return int(self.store.scan("manifest").filter(pl.col("status") == "ok").select(pl.len()).collect().item())
+    def basis(self, look: Look | None = None) -> dict[str, str | int]:
+        """The collection as models are fitted on it: live images (status `ok`), and a digest over which."""
+        look = look or Look(self.store)
+        return {"images": look.live_images(), "collection": look.collection_fingerprint("manifest")}
 
-    def states(self, shards: list[str]) -> dict[tuple[str, str | None], State]:
+    def states(self, shards: list[str], look: Look | None = None) -> dict[tuple[str, str | None], State]:
         """The state of every artifact: key (asset, shard), shard None for an asset without shards."""
+        look = look or Look(self.store)
         states: dict[tuple[str, str | None], State] = {}
         for node in self.graph.values():
+            if node.sharded:
+                look.recipes(node.name, shards)
+            if node.name == PICTURES:
+                self.store.look_ahead_at_pictures(shards)
             for shard in shards if node.sharded else [None]:
-                states[node.name, shard] = self._state(node, shard, shards, states)
+                states[node.name, shard] = self._state(node, shard, shards, states, look)
+        self.store.note_pictures()
         return states
 
     def _state(
-        self, node: Node, shard: str | None, shards: list[str], states: Mapping[tuple[str, str | None], State]
+        self,
+        node: Node,
+        shard: str | None,
+        shards: list[str],
+        states: Mapping[tuple[str, str | None], State],
+        look: Look,
     ) -> State:
-        recorded = self.store.recipe(node.name, shard)
+        recorded = look.recipe(node.name, shard)
         if recorded is None:
             return State("missing", "not made yet")
         if node.name == ROOT:
@@ -132,17 +176,17 @@ class RecipeBook:
                 return State(
                     "stale", f"{parent} is not current" + (f" in {waiting} shards" if len(parent_shards) > 1 else "")
                 )
-        return self._compare(node, shard, recorded)
+        return self._compare(node, shard, recorded, look)
 
-    def _compare(self, node: Node, shard: str | None, recorded: Recipe) -> State:
-        now = self.recipe(node.name, shard)
-        changed = [name for name in now.inputs if recorded.inputs.get(name) != now.inputs[name]]
-        if changed or set(recorded.inputs) - set(now.inputs):
+    def _compare(self, node: Node, shard: str | None, recorded: Recipe, look: Look) -> State:
+        inputs = self._inputs(node, shard, look)
+        changed = [name for name in inputs if recorded.inputs.get(name) != inputs[name]]
+        if changed or set(recorded.inputs) - set(inputs):
             return State("stale", f"{', '.join(changed) or 'an input'} changed")
-        if recorded.family != now.family:
+        if recorded.family != self.family(node.name):
             return State("stale", "code or settings that it depends on changed")
-        if node.refits and recorded.basis != now.basis:
-            before, after = int(recorded.basis.get("images", 0)), int(now.basis["images"])
+        if node.refits and recorded.basis.get("collection") != look.collection_fingerprint("manifest"):
+            before, after = int(recorded.basis.get("images", 0)), look.live_images()
             if recorded.skipped:
                 return State("stale", "was skipped, and the collection changed")
             if abs(after - before) > self.refit_growth * max(before, 1):
@@ -152,18 +196,18 @@ class RecipeBook:
     def _only_counted(self, node: Node, parent: str) -> bool:
         return node.refits and parent in self.graph and self.graph[parent].sharded
 
-    def _input(self, node: Node, parent: str, shard: str | None) -> str:
+    def _input(self, node: Node, parent: str, shard: str | None, look: Look) -> str:
         if parent in INPUTS:
-            return self.store.input_fingerprint(parent)
+            return look.input_fingerprint(parent)
         if not self.graph[parent].sharded:
-            recipe = self.store.recipe(parent)
+            recipe = look.recipe(parent, None)
             if parent == ROOT and recipe is not None and shard is not None:
                 return recipe.inputs.get(shard, "none")
             return recipe.fingerprint if recipe else "none"
         if node.sharded:
-            recipe = self.store.recipe(parent, shard)
+            recipe = look.recipe(parent, shard)
             return recipe.fingerprint if recipe else "none"
-        return self.store.collection_fingerprint(parent)
+        return look.collection_fingerprint(parent)
 
 
 def inventory_inputs(inventory: pl.DataFrame) -> dict[str, str]:

@@ -120,7 +120,7 @@ class ShardTableIOManager(RecordedIOManager):
         asset = _name(context.asset_key)
         columns = context.definition_metadata.get("columns")
         wanted = context.dagster_type.typing_type
-        if wanted is pl.LazyFrame:
+        if _is_lazy(context):
             return self.store.scan(asset)
         if wanted is AllShards:
             return AllShards(self.store.shards(asset), lambda shard: self.store.read_table(asset, shard, columns))
@@ -216,9 +216,10 @@ class TableIOManager(RecordedIOManager):
         facts = {"dagster/row_count": obj.height, "bytes": path.stat().st_size}
         self.record(context, recipe, {**facts, "dagster/column_schema": column_schema(asset, obj)})
 
-    def load_input(self, context: dg.InputContext) -> pl.DataFrame:
-        """The table."""
-        return self.store.read_table(_name(context.asset_key))
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame | pl.LazyFrame:
+        """The table; lazily where that is asked for."""
+        asset = _name(context.asset_key)
+        return self.store.scan(asset) if _is_lazy(context) else self.store.read_table(asset)
 
 
 class FilesIOManager(RecordedIOManager):
@@ -302,6 +303,10 @@ def lineage_of(asset: str) -> dict[str, Any]:
         for column, sources in column_lineage(asset).items()
     }
     return {"dagster/column_lineage": dg.TableColumnLineage(columns)}
+
+
+def _is_lazy(context: dg.InputContext) -> bool:
+    return context.dagster_type.typing_type is pl.LazyFrame
 
 
 def _name(key: dg.AssetKey) -> str:

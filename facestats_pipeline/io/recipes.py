@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 
 
 def digest(value: object) -> str:
@@ -28,7 +29,7 @@ class Recipe:
     basis: Mapping[str, str | int] = field(default_factory=dict)  # of a fitted model: the collection it was fitted on
     skipped: str = ""  # why nothing was made
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Changes when the artifact's content may have changed. What was skipped has no content, whatever it was skipped for."""
         if self.skipped:

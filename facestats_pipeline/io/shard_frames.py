@@ -13,7 +13,7 @@ class LazyShards(Mapping[str, T], Generic[T]):
     """Shard name → value, computed at each access: a run over a thousand shards holds one in memory."""
 
     def __init__(self, keys: Sequence[str], compute: Callable[[str], T]) -> None:
-        self._keys = list(keys)
+        self._keys = dict.fromkeys(keys)  # in order, and found at once among ten thousand
         self._compute = compute
 
     def __getitem__(self, shard: str) -> T:
@@ -29,11 +29,11 @@ class LazyShards(Mapping[str, T], Generic[T]):
 
     def map(self, function: Callable[..., U], *others: Mapping[str, Any]) -> "LazyShards[U]":
         """`function(this shard, the same shard of each other)` for every shard, lazily."""
-        return LazyShards(self._keys, lambda shard: function(self[shard], *(other[shard] for other in others)))
+        return LazyShards(list(self), lambda shard: function(self[shard], *(other[shard] for other in others)))
 
     def map_with_name(self, function: Callable[..., U], *others: Mapping[str, Any]) -> "LazyShards[U]":
         """As `map`, with the shard's name first."""
-        return LazyShards(self._keys, lambda shard: function(shard, self[shard], *(other[shard] for other in others)))
+        return LazyShards(list(self), lambda shard: function(shard, self[shard], *(other[shard] for other in others)))
 
 
 # Dagster checks values against annotations and knows plain classes only.

@@ -1,5 +1,5 @@
-"""Launches that come twice, late, or in another order than they were asked for, on machines that know nothing of each other and hold no
-lock: in the end each shard has each of its images once, made from what is there now."""
+"""Launches that come twice, late, or in another order than they were asked for, or are killed half way, on machines that know nothing of
+each other and hold no lock: in the end each shard has each of its images once, made from what is there now."""
 
 import tempfile
 from collections.abc import Iterator
@@ -75,6 +75,7 @@ operations = st.lists(
     st.one_of(
         st.tuples(st.just("launch"), st.integers(0, 1), st.sampled_from(TABLES)),
         st.tuples(st.just("go on"), st.integers(0, 20), st.none()),
+        st.tuples(st.just("kill"), st.integers(0, 20), st.none()),
         st.tuples(st.just("photos"), st.integers(1, 3), st.none()),
     ),
     max_size=30,
@@ -96,6 +97,8 @@ def test_each_shard_is_made_once_whatever_is_launched(asked: list[tuple[str, int
                 own = machine(folder, PLANNER + 1 + len(under_way))
                 under_way.append(launch(own, str(asset), shards[number]))
                 next(under_way[-1], None)
+            elif under_way and kind == "kill":
+                under_way[number % len(under_way)].close()
             elif under_way:
                 next(under_way[number % len(under_way)], None)
         for run in reversed(under_way):  # the latest first: what was launched long ago writes last

@@ -1,12 +1,14 @@
 """What is current, stale or missing: the truth table."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from facestats_pipeline.io.freshness import RecipeBook
+from facestats_pipeline.io.freshness import Look, RecipeBook
 from facestats_pipeline.io.layout import SHARD_TABLES
+from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.store import Store
 from facestats_pipeline_tests.io.small_store import (
     GRAPH,
@@ -208,3 +210,32 @@ def test_parents_come_before_children(tmp_path: Path) -> None:
     assert all(
         order.index(parent) < order.index(node.name) for node in GRAPH for parent in node.parents if parent in order
     )
+
+
+def test_whatever_is_asked_for_is_read_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: Counter[tuple[str, str | None]] = Counter()
+    recipe, provided = store.recipe, store.input_fingerprint
+
+    def counted(asset: str, shard: str | None = None) -> Recipe | None:
+        read[asset, shard] += 1
+        return recipe(asset, shard)
+
+    def counted_input(asset: str) -> str:
+        read[asset, "provided"] += 1
+        return provided(asset)
+
+    monkeypatch.setattr(store, "recipe", counted)
+    monkeypatch.setattr(store, "input_fingerprint", counted_input)
+    book, look = book_of(store), Look(store)
+    states = book.states(SHARDS, look)
+    as_looked = {key: book.recipe(*key, look=look).fingerprint for key in states}
+    assert set(read.values()) == {1}
+    assert as_looked == {key: book.recipe(*key).fingerprint for key in states}
+
+
+def test_a_look_stays_as_it_was_and_the_next_sees_what_came_since(store: Store) -> None:
+    book, look = book_of(store), Look(store)
+    before = book.states(SHARDS, look)
+    discover(book_of(store), 4, 5)
+    assert book.states(SHARDS, look) == before
+    assert book.states(SHARDS)["manifest", SHARDS[1]].status == "stale"

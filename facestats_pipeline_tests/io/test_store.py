@@ -219,3 +219,32 @@ def test_pictures_are_compared_with_the_rows_that_have_one(tmp_path: Path) -> No
     assert store.pictures_are_there(shard)
     store.write_jpeg(shard, third, b"jpeg")
     assert not store.pictures_are_there(shard)
+
+
+def test_pictures_that_were_compared_are_not_compared_again_by_the_next_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, shard = store_in(tmp_path), "shard-00000"
+    store.write_jpeg(shard, table(1)["image_id"].item(), b"jpeg")
+    store.write_table("preproc", shard, table(1).with_columns(status=pl.lit("ok")), recipe(asset="preproc"))
+    assert store.pictures_are_there(shard)
+    store.note_pictures()
+    compared: list[str] = []
+    agree = Store._names_agree
+    monkeypatch.setattr(Store, "_names_agree", lambda self, name: compared.append(name) or agree(self, name))
+    assert store_in(tmp_path).pictures_are_there(shard) and compared == []
+    store.jpeg_path(shard, table(1)["image_id"].item()).unlink()
+    assert not store_in(tmp_path).pictures_are_there(shard) and compared == [shard]
+
+
+def test_a_folder_that_may_only_be_read_is_compared_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_in(tmp_path)
+    store.write_table("preproc", "shard-00000", table(0).with_columns(status=pl.lit("ok")), recipe(asset="preproc"))
+    assert store.pictures_are_there("shard-00000")
+
+    def refused(target: Path, *, publish: bool = True) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(store, "replacing", refused)
+    store.note_pictures()
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []

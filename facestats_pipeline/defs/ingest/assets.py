@@ -70,7 +70,7 @@ def raw_photos(context: dg.AssetExecutionContext, project: dg.ResourceParam[Proj
     deps=["sources_csv"],
 )
 def manifest(
-    context: dg.AssetExecutionContext, raw_photos: pl.DataFrame, project: dg.ResourceParam[Project]
+    context: dg.AssetExecutionContext, raw_photos: pl.LazyFrame, project: dg.ResourceParam[Project]
 ) -> ShardFrames:
     """One row per file with its status and the reason for it: nothing that was in the raw folder is left out."""
     from facestats_pipeline.core.ingest.manifest import build_manifest
@@ -83,8 +83,9 @@ def manifest(
         max_pixels=settings.ingest.max_pixels,
         workers=settings.preproc.workers,
     )
-    by_shard = {str(key[0]): rows for key, rows in raw_photos.partition_by("shard", as_dict=True).items()}
+    files = raw_photos.filter(pl.col("shard").is_in(context.partition_keys)).collect()
+    by_shard = {str(key[0]): rows for key, rows in files.partition_by("shard", as_dict=True).items()}
     return LazyShards(
         context.partition_keys,
-        lambda shard: build(by_shard.get(shard, raw_photos.clear()), previous=project.previous("manifest", shard)),
+        lambda shard: build(by_shard.get(shard, files.clear()), previous=project.previous("manifest", shard)),
     )

@@ -40,8 +40,8 @@ def every_file_accounted_for(
     context: dg.AssetCheckExecutionContext, project: dg.ResourceParam[Project]
 ) -> dg.AssetCheckResult:
     """As many rows in the manifest as files in the inventory, each with a status."""
-    inventory = project.store.read_table("raw_photos").group_by("shard").len()
-    files = dict(inventory.iter_rows())
+    inventory = project.store.scan("raw_photos").filter(pl.col("shard").is_in(context.partition_keys))
+    files = dict(inventory.group_by("shard").len().collect().iter_rows())
     wrong = []
     for shard in context.partition_keys:
         rows = project.store.read_table("manifest", shard)
@@ -53,13 +53,15 @@ def every_file_accounted_for(
 @dg.asset_check(asset=master, blocking=True)
 def image_id_is_unique(project: dg.ResourceParam[Project]) -> dg.AssetCheckResult:
     """No image is in two shards of master."""
-    counts = (
-        project.store.scan("master")
-        .select(rows=pl.len(), images=pl.col("image_id").n_unique())
-        .collect()
-        .row(0, named=True)
-    )
+    ids = project.store.scan("master").select("image_id")
+    counts = _counted(ids, pl.col("image_id").hash())  # 8 bytes a row: other hashes are other ids
+    if counts["rows"] != counts["images"]:
+        counts = _counted(ids, pl.col("image_id"))
     return dg.AssetCheckResult(passed=counts["rows"] == counts["images"], metadata=counts)
+
+
+def _counted(ids: pl.LazyFrame, value: pl.Expr) -> dict[str, int]:
+    return ids.select(rows=pl.len(), images=value.n_unique()).collect(engine="streaming").row(0, named=True)
 
 
 @dg.asset_check(asset=attributes_clean, partitions_def=SHARDS)

@@ -45,12 +45,12 @@ def bias_audit(
     project: dg.ResourceParam[Project],
 ) -> Any:
     """How well out-of-fold predictions agree with people's labels and ratings, group by group, with intervals."""
-    from facestats_pipeline.core.reports.audit_frame import audit_frame, audits_for, rated_frame
+    from facestats_pipeline.core.reports.audit_frame import AUDITED, audit_frame, audits_for, rated_frame
     from facestats_pipeline.core.reports.bias import bias_audit as audit
     from facestats_pipeline.core.reports.bias_plot import plot_bias, plot_bias_overview
     from facestats_pipeline.io.provided import labels_of
 
-    rows = master.collect()
+    rows = master.select(AUDITED).collect()
     labels = labels_of(project.store, rows["filename"].to_list(), in_names=project.settings.labels.in_names)
     if labels is None:
         return Skipped("no labels to compare predictions with: put labels.csv into labels/")
