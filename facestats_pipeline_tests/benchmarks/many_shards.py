@@ -20,7 +20,7 @@ import polars as pl
 from facestats_pipeline.cli.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline.defs.partitions import SHARDS_PER_RUN
-from facestats_pipeline.io.freshness import ROOT
+from facestats_pipeline.io.freshness import ROOT, Look
 from facestats_pipeline.io.plan import Step, phases, plan
 from facestats_pipeline_tests.counted import write_small_photos
 
@@ -58,7 +58,7 @@ def make_collection(data: Path, shards: int, photos: int) -> Pipeline:
 
 
 def _copy_tables(pipeline: Pipeline, asset: str, names: list[str], ids: Mapping[str, pl.DataFrame]) -> None:
-    store, rng = pipeline.project.store, np.random.default_rng(0)
+    store, rng, look = pipeline.project.store, np.random.default_rng(0), Look(pipeline.project.store)
     frames = [store.read_table(asset, name) for name in names[:TEMPLATE]]
     for number, shard in enumerate(names[TEMPLATE:], TEMPLATE):
         like = names[number % TEMPLATE]
@@ -71,7 +71,7 @@ def _copy_tables(pipeline: Pipeline, asset: str, names: list[str], ids: Mapping[
         if "shard" in frame.columns:
             columns.append(pl.lit(shard).alias("shard"))
         frame = frame.with_columns(columns)
-        store.write_table(asset, shard, _drawn_anew(frame, rng), pipeline.book.recipe(asset, shard))
+        store.write_table(asset, shard, _drawn_anew(frame, rng), pipeline.book.recipe(asset, shard, look=look))
 
 
 def _drawn_anew(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
