@@ -166,16 +166,16 @@ class RecipeBook:
         for parent in node.parents:
             if parent in INPUTS:
                 continue
-            parent_shards: list[str | None] = [None]
-            if self.graph[parent].sharded:
-                if self._only_counted(node, parent) and recorded.family == self.family(node.name):
-                    continue
-                parent_shards = [shard] if node.sharded else list(shards)
-            waiting = sum(states[parent, part].status != "done" for part in parent_shards)
+            sharded = self.graph[parent].sharded
+            if node.sharded or not sharded:
+                if states[parent, shard if sharded else None].status != "done":
+                    return State("stale", f"{parent} is not current")
+                continue
+            if self._only_counted(node, parent) and recorded.family == self.family(node.name):
+                continue
+            waiting = sum(states[parent, part].status != "done" for part in shards)
             if waiting:
-                return State(
-                    "stale", f"{parent} is not current" + (f" in {waiting} shards" if len(parent_shards) > 1 else "")
-                )
+                return State("stale", f"{parent} is not current" + (f" in {waiting} shards" if len(shards) > 1 else ""))
         return self._compare(node, shard, recorded, look)
 
     def _compare(self, node: Node, shard: str | None, recorded: Recipe, look: Look) -> State:

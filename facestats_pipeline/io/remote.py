@@ -59,7 +59,11 @@ class Remote:
         self.attempts = attempts
         scheme = urlsplit(uri).scheme
         options: dict[str, Any] = {"use_listings_cache": False}
+        self._whole_at_once: dict[str, Any] = {}
         if scheme == "s3":
+            self._whole_at_once = {
+                "max_concurrency": 1
+            }  # else s3fs asks for the size first: two requests for each photo
             config = {
                 "connect_timeout": timeout,
                 "read_timeout": timeout,
@@ -137,7 +141,7 @@ class Remote:
         """All bytes of an object; `size` of them where that is known. Raises FileNotFoundError."""
 
         def get() -> bytes:
-            data: bytes = self._fs.cat_file(self._key(name))
+            data: bytes = self._fs.cat_file(self._key(name), **self._whole_at_once)
             if size is not None and len(data) != size:
                 raise CutOff(f"{len(data)} of {size} bytes came")
             return data

@@ -146,7 +146,10 @@ class Store(Folders):
 
     def recipes(self, asset: str, shards: Sequence[str]) -> dict[str, Recipe | None]:
         """Shard → how it was made."""
-        return dict(zip(shards, self._each(lambda shard: self.recipe(asset, shard), asset, shards), strict=True))
+        if self._mirror(self.processed) is not None:
+            return dict(zip(shards, self._each(lambda shard: self.recipe(asset, shard), asset, shards), strict=True))
+        folder = str(self._place(asset, None))
+        return {shard: self._recipe_by(lambda: local_recipe(f"{folder}/{shard}.parquet")) for shard in shards}  # noqa: B023  called at once
 
     def _each(self, look: Callable[[str], T], asset: str, shards: Sequence[str]) -> list[T]:
         """`look` at each shard; several at a time where each answer takes a store tens of milliseconds."""
@@ -157,8 +160,12 @@ class Store(Folders):
             return list(pool.map(look, shards))
 
     def _table_recipe(self, place: Path) -> Recipe | None:
+        return self._recipe_by(lambda: self._read_recipe(place))
+
+    @staticmethod
+    def _recipe_by(read: Callable[[], str]) -> Recipe | None:
         try:
-            return Recipe.from_json(self._read_recipe(place))
+            return Recipe.from_json(read())
         except StorageUnavailable:  # that nobody answers says nothing of what there is
             raise
         except (OSError, KeyError, ValueError, TypeError):

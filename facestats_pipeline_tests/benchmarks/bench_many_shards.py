@@ -86,7 +86,7 @@ def open_pages(url: str, shards: int) -> None:
                 started = time.perf_counter()
                 page.goto(f"{url}/{path}")
                 try:
-                    page.get_by_text(sign.format(n=shown(shards))).last.wait_for()
+                    page.get_by_text(sign.format(n=shards)).last.wait_for()
                 except Error as why:
                     print(f"{name}, {time_}: {type(why).__name__}", flush=True)
                     continue
@@ -94,11 +94,6 @@ def open_pages(url: str, shards: int) -> None:
                 slowest = max(queries, default=(0.0, ""))
                 print(f"{name}, {time_}: {seconds:.1f} s; slowest query {slowest[1]} {slowest[0]:.1f} s", flush=True)
                 page.close()
-
-
-def shown(shards: int) -> str:
-    """A number as Dagster's page writes it."""
-    return f"{shards:,}"
 
 
 def _query(request: Any) -> tuple[float, str]:

@@ -10,7 +10,7 @@ further 64 shards. Left out: the logs of these copied runs, and results of check
 import re
 import sqlite3
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,28 +90,37 @@ def _drawn_anew(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 def _copy_events(home: Path, run_id: str, shards: int) -> None:
     """The run over the first TEMPLATE shards once more for every further TEMPLATE, in the runs' and the events' databases."""
     runs, events = (sqlite3.connect(home / "history" / name) for name in ("runs.db", "runs/index.db"))
+    of_run = [(table, row) for table in ("runs", "run_tags") for _, row in _rows(runs, table, "run_id", run_id)]
+    of_events = [
+        (row, [tag for _, tag in _rows(events, "asset_event_tags", "event_id", event)])
+        for event, row in _rows(events, "event_logs", "run_id", run_id)
+    ]
+    last = f"shard-{shards - 1:05d}"
     with runs, events:
         for first in range(TEMPLATE, shards, TEMPLATE):
             new_id = str(uuid.uuid4())
 
-            def renamed(value: Any, first: int = first, new_id: str = new_id) -> Any:
-                if not isinstance(value, str):
-                    return value
-                return _NAME.sub(lambda m: f"shard-{int(m[1]) + first:05d}", value.replace(run_id, new_id))
+            def text(value: str, first: int = first, new_id: str = new_id) -> str:
+                return _moved(value, first).replace(run_id, new_id)
 
-            for table in ("runs", "run_tags"):
-                for _, row in _rows(runs, table, "run_id", run_id):
-                    _insert(runs, table, {key: renamed(value) for key, value in row.items()})
-            last = f"shard-{shards - 1:05d}"
-            for event, row in _rows(events, "event_logs", "run_id", run_id):
-                copied = {key: renamed(value) for key, value in row.items()}
+            def renamed(row: Mapping[str, Any], text: Callable[[str], str] = text) -> dict[str, Any]:
+                return {key: text(value) if isinstance(value, str) else value for key, value in row.items()}
+
+            for table, row in of_run:
+                _insert(runs, table, renamed(row))
+            for row, tags in of_events:
+                copied = renamed(row)
                 if (copied["partition"] or "") <= last:
                     event_id = _insert(events, "event_logs", copied)
-                    for _, tag in _rows(events, "asset_event_tags", "event_id", event):
-                        copied = {key: renamed(value) for key, value in tag.items()}
-                        _insert(events, "asset_event_tags", copied | {"event_id": event_id})
+                    for tag in tags:
+                        _insert(events, "asset_event_tags", renamed(tag) | {"event_id": event_id})
     for database in (runs, events):
         database.close()
+
+
+def _moved(text: str, first: int) -> str:
+    """The same of shards that come `first` places later."""
+    return _NAME.sub(lambda found: f"shard-{int(found[1]) + first:05d}", text)
 
 
 def _rows(database: sqlite3.Connection, table: str, column: str, value: Any) -> list[tuple[int, dict[str, Any]]]:

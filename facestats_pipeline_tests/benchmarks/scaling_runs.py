@@ -4,6 +4,7 @@ The bucket is moto's S3 server behind a proxy that keeps each answer back for a 
 worker has its own copies; all share one Dagster instance. A worker has loaded everything and done a shard before any clock is started.
 """
 
+import logging
 import math
 import multiprocessing
 import os
@@ -83,6 +84,7 @@ def predicted(work: Work, shards: int, per_run: int, workers: int, latency: floa
 @contextmanager
 def started(folder: Path, shards: int, workers: int) -> Iterator[Workers]:
     """`workers` warm workers, and so many shards to make."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
     with s3_server() as address, pytest.MonkeyPatch.context() as patch:
         proxy = FaultyProxy(address, every=math.inf)
         processes: list[Any] = []

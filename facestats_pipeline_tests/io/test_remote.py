@@ -1,6 +1,8 @@
 """Objects through a network that fails: the whole content or an error, and messages without secrets and names."""
 
+import math
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +30,7 @@ def connect(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator:
 
     proxies = []
 
-    def to(folder: str, every: int = 0, attempts: int = 8) -> tuple[Remote, FaultyProxy | None]:
+    def to(folder: str, every: float = 0, attempts: int = 8) -> tuple[Remote, FaultyProxy | None]:
         address = server
         if every:
             proxies.append(FaultyProxy(server, every))
@@ -57,6 +59,14 @@ def test_objects_are_put_listed_read_and_removed(connect) -> None:
     assert remote.listing("a") == {} and remote.entry("a/one.json") is None
     with pytest.raises(FileNotFoundError, match=r"plain/a/one\.json is not there"):
         remote.read("a/one.json")
+
+
+def test_an_object_is_read_with_one_request(connect) -> None:
+    remote, proxy = connect("one request", every=math.inf)
+    remote.write("a/photo.jpg", b"a photo")
+    before = proxy.requests.copy()
+    assert remote.read("a/photo.jpg", size=7) == b"a photo"
+    assert proxy.requests - before == Counter(GET=1)
 
 
 def test_only_one_of_two_creates_an_object(connect) -> None:

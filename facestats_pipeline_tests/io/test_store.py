@@ -1,11 +1,13 @@
 """The store: files that are whole or absent, recipes that travel in them, datasets that any reader opens."""
 
+import json
 from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from facestats_pipeline.io.parquet_footer import FOOTER_KEY, local_recipe
 from facestats_pipeline.io.store import ABSENT, Store
 from facestats_pipeline_tests.io.small_store import recipe, store_in, table
 
@@ -248,3 +250,34 @@ def test_a_folder_that_may_only_be_read_is_compared_each_time(tmp_path: Path, mo
     monkeypatch.setattr(store, "replacing", refused)
     store.note_pictures()
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
+
+
+@pytest.mark.parametrize("length", [1, 120, 128, 20_000, 70_000])
+def test_the_text_in_a_footer_is_what_polars_reads(tmp_path: Path, length: int) -> None:
+    path, text = tmp_path / "a.parquet", json.dumps({"skipped": "ü" * length}, ensure_ascii=False)
+    table(3).write_parquet(path, metadata={FOOTER_KEY: text})
+    assert local_recipe(path) == pl.read_parquet_metadata(path)[FOOTER_KEY] == text
+
+
+def test_a_photo_that_is_called_like_the_key_is_not_taken_for_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    names = pl.DataFrame(
+        {"image_id": [FOOTER_KEY], "filename": [FOOTER_KEY]}
+    )  # least and greatest of a column stand in the footer
+    names.write_parquet(path, metadata={FOOTER_KEY: "{}"})
+    assert local_recipe(path) == "{}"
+    names.write_parquet(path)
+    with pytest.raises(KeyError):
+        local_recipe(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1", b"no Parquet file at all", b"PAR1" + b"x" * 50 + b"\xff\xff\xff\x7fPAR1"]
+)
+def test_what_is_no_parquet_file_has_no_recipe(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.parquet is no Parquet file"):
+        local_recipe(path)
+    with pytest.raises(FileNotFoundError):
+        local_recipe(tmp_path / "none.parquet")
