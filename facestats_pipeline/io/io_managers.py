@@ -81,13 +81,10 @@ class ShardTableIOManager(RecordedIOManager):
     """Shard → DataFrame, one Parquet file each. An asset without shards that reads it gets one LazyFrame over all."""
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, pl.DataFrame]) -> None:
-        """Make, write and forget one shard after another.
-
-        Columns and their lineage, ten times the bytes of all other facts together, are told with the last one alone: Dagster's page shows
-        the latest, and its log keeps whatever is told of each of ten thousand shards.
-        """
+        """Make, write and forget one shard after another."""
         asset = _name(context.asset_key)
-        for number, shard in enumerate(obj, 1):
+        written: pl.DataFrame | None = None
+        for shard in obj:
             # As the inputs are before they are read: should somebody replace one meanwhile, the result is stale and not wrongly current.
             recipe = self.recipe(context, shard)
             started = time.perf_counter()
@@ -97,10 +94,23 @@ class ShardTableIOManager(RecordedIOManager):
                     phases.add("compute", time.perf_counter() - started - sum(phases.seconds.values()))
                 with phases.timing("write"):
                     path = self.store.write_table(asset, shard, written, recipe)
-            facts = shard_facts(written, path, phases, time.perf_counter() - started)
-            if number == len(obj):
-                facts |= {"dagster/column_schema": column_schema(asset, written), **lineage_of(asset)}
-            context.step_context.add_asset_metadata(facts, asset_key=context.asset_key, partition_key=shard)
+            self.add_shard_facts(context, shard, written, path, phases, time.perf_counter() - started)
+        if written is not None:
+            context.add_output_metadata({"dagster/column_schema": column_schema(asset, written), **lineage_of(asset)})
+
+    def add_shard_facts(
+        self, context: dg.OutputContext, shard: str, frame: pl.DataFrame, path: Path, phases: Phases, seconds: float
+    ) -> None:
+        """Rows, bytes, seconds of each phase (summed over threads) and by the clock, and images/s; shown at the shard's partition."""
+        facts = {
+            "dagster/row_count": frame.height,
+            "bytes": path.stat().st_size,
+            **{f"seconds_{phase}": round(phases.seconds.get(phase, 0.0), 3) for phase in PHASES},
+            "seconds": round(seconds, 3),
+            "images": phases.images,
+            "images_per_second": round(phases.images / seconds, 1),
+        }
+        context.step_context.add_asset_metadata(facts, asset_key=context.asset_key, partition_key=shard)
 
     def load_input(self, context: dg.InputContext) -> Any:
         """LazyShards over the partitions of the run; LazyFrame or AllShards over the whole table.
@@ -276,18 +286,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise ValueError(f"{path} holds a {type(loaded).__name__}, not a checkpoint dictionary")
     return loaded
-
-
-def shard_facts(frame: pl.DataFrame, path: Path, phases: Phases, seconds: float) -> dict[str, Any]:
-    """Rows, bytes, seconds of each phase (summed over threads) and by the clock, and images/s; shown at the shard's partition."""
-    return {
-        "dagster/row_count": frame.height,
-        "bytes": path.stat().st_size,
-        **{f"seconds_{phase}": round(phases.seconds.get(phase, 0.0), 3) for phase in PHASES},
-        "seconds": round(seconds, 3),
-        "images": phases.images,
-        "images_per_second": round(phases.images / seconds, 1),
-    }
 
 
 def column_schema(asset: str, frame: pl.DataFrame) -> dg.TableSchema:
