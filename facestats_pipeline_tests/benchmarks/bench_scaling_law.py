@@ -114,7 +114,7 @@ def duration(seconds: float) -> str:
 def draw(found: Mapping[tuple[int, int], Prediction], path: Path) -> None:
     """Wall time over workers, a line for each size, with what it would be if all work were shared out."""
     figure, (axes,) = new_figure(
-        "Ten times the workers take a tenth of the time, until one process decides",
+        "Beyond some sixteen workers one process decides",
         "Predicted hours from nothing to everything. Thin lines: all work shared out among the workers.",
         height=4.2,
     )
@@ -134,10 +134,10 @@ def draw(found: Mapping[tuple[int, int], Prediction], path: Path) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks(WORKERS, [str(n) for n in WORKERS])
-    axes.set_xlim(0.9, 1500)
+    axes.set_xlim(0.9, 3000)
     for hours, name in ((1, "1 hour"), (24, "1 day"), (24 * 30, "1 month"), (24 * 365, "1 year")):
         axes.axhline(hours, color="0.85", linewidth=0.8, zorder=0)
-        axes.text(0.95, hours, name, fontsize=8, color="0.45", va="bottom")
+        axes.text(2900, hours, name, fontsize=8, color="0.45", va="bottom", ha="right")
     axes.set_xlabel("workers of two cores")
     axes.set_ylabel("hours")
     path.write_bytes(render(figure, "png"))
@@ -173,7 +173,7 @@ def main() -> int:
     parser.add_argument("--latency", type=float, default=0.03, help="of the store, seconds")
     parser.add_argument("--bandwidth", type=float, default=100e6, help="of one worker, bytes a second")
     parser.add_argument("--readers", type=int, default=16, help="photos read at a time by one process: preproc.workers")
-    parser.add_argument("--shard-requests", type=float, default=60, help="of one phase, one after another")
+    parser.add_argument("--shard-requests", type=float, default=40, help="of one phase, one after another")
     parser.add_argument("--run-requests", type=float, default=100)
     parser.add_argument("--jpeg-bytes", type=float, default=60e3, help="of a preprocessed photo")
     parser.add_argument("--row-bytes", type=float, default=2.5e3, help="of a photo in all tables, read and written")

@@ -87,6 +87,7 @@ def started(folder: Path, shards: int, workers: int) -> Iterator[Workers]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
     with s3_server() as address, pytest.MonkeyPatch.context() as patch:
         proxy = FaultyProxy(address, every=math.inf)
+        tasks: list[Queue[Any]] = []
         processes: list[Any] = []
         try:
             for name, value in environment(proxy.address).items():
@@ -95,7 +96,7 @@ def started(folder: Path, shards: int, workers: int) -> Iterator[Workers]:
             names = _fill(folder, shards + workers)
             context = multiprocessing.get_context("spawn")
             done: Queue[Any] = context.Queue()
-            tasks: list[Queue[Any]] = [context.Queue() for _ in range(workers)]
+            tasks += [context.Queue() for _ in range(workers)]
             for number, own in enumerate(tasks):
                 arguments = (number, folder, proxy.address, own, done)
                 processes.append(context.Process(target=_work, args=arguments, daemon=True))
@@ -105,9 +106,10 @@ def started(folder: Path, shards: int, workers: int) -> Iterator[Workers]:
                 _answer(done)
             yield Workers(proxy, names[workers:], tasks, done)
         finally:
-            for process in processes:
-                process.terminate()
-                process.join()
+            for own, process in zip(tasks, processes, strict=False):
+                own.put(None)
+                process.join(30)
+                process.kill()
             proxy.close()
 
 
@@ -142,8 +144,8 @@ def _work(number: int, folder: Path, address: str, tasks: "Queue[Any]", done: "Q
     os.environ.update(environment(address) | {"DAGSTER_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"})
     try:
         pipeline = _pipeline(folder, f"worker-{number}")
-        while True:
-            pipeline.execute(Step(STAGES, tuple(tasks.get())))
+        while shards := tasks.get():
+            pipeline.execute(Step(STAGES, tuple(shards)))
             done.put(number)
     except Exception as error:
         done.put(f"worker {number}: {type(error).__name__}: {error}")

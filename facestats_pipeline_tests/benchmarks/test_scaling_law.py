@@ -54,9 +54,9 @@ def test_real_workers_take_what_is_predicted(tmp_path: Path) -> None:
     pytest.importorskip("s3fs", reason="the extra s3 is not installed")
     from facestats_pipeline_tests.benchmarks.scaling_runs import compare, started
 
-    with started(tmp_path, shards=10, workers=2) as workers:
-        work = workers.calibrated(0.1, most=2)
-        (alone, real_alone), (both, real_both) = compare(workers, work, 4, 2, 0.2, (1, 2))
+    with started(tmp_path, shards=14, workers=2) as workers:
+        work = workers.calibrated(0.06, most=2)
+        (alone, real_alone), (both, real_both) = compare(workers, work, 4, 2, 0.12, (1, 2))
     assert work.shard_requests > 5
     assert real_alone == pytest.approx(alone, rel=0.35)
     assert real_both == pytest.approx(both, rel=0.35)
