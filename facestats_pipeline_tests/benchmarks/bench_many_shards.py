@@ -21,7 +21,6 @@ from _pytest.outcomes import Skipped
 
 from facestats_pipeline.cli.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings
-from facestats_pipeline.defs.partitions import SHARDS_PER_RUN
 from facestats_pipeline.io.freshness import ROOT
 from facestats_pipeline.io.plan import Step, phases, plan
 from facestats_pipeline_tests.app.browser import browser
@@ -57,7 +56,11 @@ def planned(pipeline: Pipeline) -> tuple[float, list[Step]]:
     started = time.perf_counter()
     states, shards = pipeline.states(), pipeline.shards
     graph = pipeline.book.graph
-    steps = [step for assets in phases(graph) for step in plan(states, assets, graph, shards, SHARDS_PER_RUN)]
+    steps = [
+        step
+        for assets in phases(graph)
+        for step in plan(states, assets, graph, shards, pipeline.settings.shards_per_run)
+    ]
     return time.perf_counter() - started, steps
 
 

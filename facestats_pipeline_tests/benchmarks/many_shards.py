@@ -19,12 +19,11 @@ import polars as pl
 
 from facestats_pipeline.cli.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings, save_settings
-from facestats_pipeline.defs.partitions import SHARDS_PER_RUN
 from facestats_pipeline.io.freshness import ROOT, Look
 from facestats_pipeline.io.plan import Step, phases, plan
 from facestats_pipeline_tests.counted import write_small_photos
 
-TEMPLATE = SHARDS_PER_RUN
+TEMPLATE = 64
 SETTINGS = {
     "encoder.name": "facestats-test-tiny/untrained",
     "preproc.size": 64,
