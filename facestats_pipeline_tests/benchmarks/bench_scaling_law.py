@@ -166,7 +166,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=["validation", "prediction"])
     parser.add_argument(
-        "--validation-latency", type=float, default=0.3, help="seconds that the bucket keeps answers back"
+        "--validation-latency", type=float, default=0.5, help="seconds that the bucket keeps answers back"
     )
     parser.add_argument("--encoder", default="facestats-mini")
     parser.add_argument("--price", type=float, default=0.10, help="dollars for an hour of a worker of two cores")
