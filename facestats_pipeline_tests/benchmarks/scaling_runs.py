@@ -137,6 +137,17 @@ def _pipeline(folder: Path, machine: str) -> Any:
     return Pipeline(settings, open_instance(folder / "dagster"))
 
 
+def made(folder: Path) -> set[tuple[str, str]]:
+    """(stage, shard) of every table in the bucket that is done."""
+    pipeline = _pipeline(folder, "planner")
+    pipeline.project.store.refresh()
+    states = pipeline.states()
+    pipeline.instance.dispose()
+    return {
+        (name, shard) for (name, shard), state in states.items() if shard and name in STAGES and state.status == "done"
+    }
+
+
 def _work(number: int, folder: Path, address: str, tasks: "Queue[Any]", done: "Queue[Any]") -> None:
     """A worker: makes the shards that it is told, and says so."""
     from facestats_pipeline.io.plan import Step

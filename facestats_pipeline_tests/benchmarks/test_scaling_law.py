@@ -49,15 +49,16 @@ def test_what_is_no_shard_is_done_by_one_worker_and_a_plan_comes_before_each_pha
 @pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.timeout(600)
-def test_real_workers_take_what_is_predicted(tmp_path: Path) -> None:
-    """A small version of `bench_scaling_law`; tolerances are those of a machine with other work."""
+def test_real_workers_make_their_shards_and_wait_for_the_store(tmp_path: Path) -> None:
+    """What `bench_scaling_law` holds the simulation against; how well it agrees is for the benchmark, on a machine that is quiet."""
     pytest.importorskip("s3fs", reason="the extra s3 is not installed")
-    from facestats_pipeline_tests.benchmarks.scaling_runs import compare, started
+    from facestats_pipeline_tests.benchmarks.scaling_runs import STAGES, made, started
 
-    with started(tmp_path, shards=14, workers=2) as workers:
-        work = workers.calibrated(0.06, most=2)
-        (alone, real_alone), (both, real_both) = compare(workers, work, 4, 2, 0.12, (1, 2))
-    assert work.shard_requests > 5
-    assert real_alone == pytest.approx(alone, rel=0.35)
-    assert real_both == pytest.approx(both, rel=0.35)
-    assert 1.4 < real_alone / real_both < 2.6
+    with started(tmp_path, shards=5, workers=2) as workers:
+        before = made(tmp_path)
+        alone = workers.make(2, 1, workers=1, latency=0.1)
+        workers.make(2, 1, workers=2, latency=0.1)
+        after = made(tmp_path)
+    assert len(before) == 2 * len(STAGES), "each worker has done a shard before a clock is started"
+    assert len(after - before) == 4 * len(STAGES) and after > before, "of five new shards one is left"
+    assert alone > 2 * len(STAGES) * 0.1, "each stage of each shard asks the store at least once"
