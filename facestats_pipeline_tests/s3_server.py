@@ -24,15 +24,17 @@ that is shorter than the object though its length is declared so."""
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """Address of an S3 server with an empty bucket; it ends with the block."""
+    """Address of an S3 server with an empty bucket; it ends with the block. One at a time in a process."""
     server_module = pytest.importorskip("moto.server", reason="moto is not installed: no S3 server to test against")
     server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     try:
-        connection = http.client.HTTPConnection(host, port)
-        connection.request("PUT", f"/{BUCKET}")
-        assert connection.getresponse().status == 200
+        # All of moto's servers in a process share what they hold: without the first request, what another file's tests have put there.
+        for method, path in (("POST", "/moto-api/reset"), ("PUT", f"/{BUCKET}")):
+            connection = http.client.HTTPConnection(host, port)
+            connection.request(method, path)
+            assert connection.getresponse().status == 200
         yield f"http://{host}:{port}"
     finally:
         server.stop()
