@@ -49,6 +49,8 @@ def dashboard(
         threading.Thread(target=_open_when_there, args=(host, port, url), daemon=True).start()
     from streamlit.web import bootstrap
 
+    import facestats_pipeline.app.main  # noqa: F401  (a second of imports, for which the first visitor would wait)
+
     options = streamlit_options(settings, host, port)
     bootstrap.load_config_options(options)
     bootstrap.run(str(SCRIPT), False, [], options)
