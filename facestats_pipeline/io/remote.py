@@ -61,9 +61,8 @@ class Remote:
         options: dict[str, Any] = {"use_listings_cache": False}
         self._whole_at_once: dict[str, Any] = {}
         if scheme == "s3":
-            self._whole_at_once = {
-                "max_concurrency": 1
-            }  # else s3fs asks for the size first: two requests for each photo
+            # Else s3fs asks for the size first: two requests for each photo.
+            self._whole_at_once = {"max_concurrency": 1}
             config = {
                 "connect_timeout": timeout,
                 "read_timeout": timeout,
