@@ -21,6 +21,7 @@ from facestats_pipeline.io.folders import Folders
 from facestats_pipeline.io.layout import INPUTS, JPEG_SHARDS, SHARD_TABLES, TABLES, table_path
 from facestats_pipeline.io.mirror import AT_A_TIME, Mirror
 from facestats_pipeline.io.parquet_footer import DAMAGED, FOOTER_KEY, footer_recipe, local_recipe, remote_footer
+from facestats_pipeline.io.picture_notes import NOTES_FILE, PictureNotes
 from facestats_pipeline.io.recipes import Recipe, digest
 from facestats_pipeline.io.remote import StorageUnavailable
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from facestats_pipeline.io.picture_shards import PictureShards
 
 RECEIPTS = ".receipts"
-COMPARED = ".pictures.json"
-"""In the data folder: of which shards the preprocessed photos were compared with the table."""
 ABSENT = "absent"
 T = TypeVar("T")
 
@@ -57,8 +56,7 @@ class Store(Folders):
         super().__init__(data_dir, models_dir, mirrors=mirrors)
         home = self._mirror(self.processed)
         self.packs = self._packs_of(home) if home and pack_pictures else None
-        self._pictures: dict[str, tuple[list[int], bool]] | None = None
-        self._pictures_to_note = False
+        self._notes = PictureNotes(data_dir / NOTES_FILE)
         self._of_tables: dict[str, tuple[tuple[int, int | None], Recipe | None]] = {}  # the root's names every shard
 
     def _packs_of(self, home: Mirror) -> "PictureShards":
@@ -328,29 +326,15 @@ class Store(Folders):
         folder, table = self.processed / JPEG_SHARDS / shard, self.path("preproc", shard)
         if not table.is_file():
             return True
-        stamp = [*_stamp(table), *(_stamp(folder) if folder.is_dir() else ())]
-        known = self._compared()
-        if known.get(shard, (None,))[0] != stamp:
-            known[shard] = stamp, self._names_agree(shard)
-            self._pictures_to_note = True
-        return known[shard][1]
-
-    def _compared(self) -> dict[str, tuple[list[int], bool]]:
-        """Shard → (state of table and folder, whether their names agree), as this process or one before it found."""
-        if self._pictures is None:
-            try:
-                self._pictures = json.loads((self.data_dir / COMPARED).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                self._pictures = {}
-        return self._pictures
+        return self._notes.agree(shard, table, folder, lambda: self._names_agree(shard))
 
     def note_pictures(self) -> None:
-        """Keep for the next process what `pictures_are_there` found: ten thousand shards take it 20 seconds."""
-        if self._pictures_to_note:
-            with suppress(OSError):  # a folder that may only be read is looked at again
-                with self.replacing(self.data_dir / COMPARED, publish=False) as temporary:
-                    temporary.write_text(json.dumps(self._pictures), encoding="utf-8")
-                self._pictures_to_note = False
+        """Keep for the next process what `pictures_are_there` found."""
+        if self._notes.changed:
+            notes = self.data_dir / NOTES_FILE
+            # In a folder that may only be read nothing is noted, and everything compared again.
+            with suppress(OSError), self.replacing(notes, publish=False) as temporary:
+                self._notes.write(temporary)
 
     def look_ahead_at_pictures(self, shards: Sequence[str]) -> None:
         """Of JPEGs in one file a shard, read the recipes that are not known yet, several at a time."""
@@ -382,12 +366,6 @@ class Store(Folders):
         if self.packs is not None:
             for shard in shards:
                 self.packs.drop(shard)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Changes when a file is replaced, a folder's entries change, or either is a copy."""
-    info = path.stat()
-    return info.st_ino, info.st_mtime_ns
 
 
 MODEL_ASSETS = frozenset(

@@ -60,7 +60,7 @@ def held_out_photos(
 
 @torch.inference_mode()
 def features(trunk: Any, photos: npt.NDArray[np.uint8], look: Look) -> torch.Tensor:
-    """(n, channels) features of one look and its mirror image, by the network in its plain form."""
+    """(n, channels) features of one look and its mirror image."""
     share, side = look
     parts = []
     for some in np.split(photos, range(64, len(photos), 64)):
@@ -68,7 +68,7 @@ def features(trunk: Any, photos: npt.NDArray[np.uint8], look: Look) -> torch.Ten
         margin = round(SIDE * (1 - share) / 2)
         x = x[:, :, margin : SIDE - margin, margin : SIDE - margin]
         x = normalize(F.interpolate(x, (side, side), mode="bicubic", antialias=True).clamp_(0, 1))
-        parts.append(trunk.mirrored(x).float())
+        parts.append(trunk(x).float())
     return torch.cat(parts)
 
 
@@ -96,12 +96,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--detector", type=Path, required=True)
     parser.add_argument("--photos", type=int, default=2000)
+    parser.add_argument("--model", type=Path, default=PROJECT_ROOT / "models" / "facestats-mini")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     parts = sorted(options.data.glob("*.parquet"))
     photos, labels = held_out_photos(parts, load_detector(options.detector), options.photos)
     print(f"| looks, n = {len(photos)} | {' | '.join(CLASSES)} |\n|---|---|---|---|")
-    for row in rows(photos, labels, PROJECT_ROOT / "models" / "facestats-mini"):
+    for row in rows(photos, labels, options.model):
         print(f"| {' | '.join(row)} |", flush=True)
 
 

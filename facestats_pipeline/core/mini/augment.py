@@ -113,3 +113,30 @@ def random_views(photos: Tensor, side: int, generator: torch.Generator, ranges: 
     columns = (axis >= left) & (axis < left + width)
     blank = rows[:, None, :, None] & columns[:, None, None, :] & (uniform(0, 1, 1, 1, 1) < ranges.erase)
     return normalize(images.masked_fill(blank, 0.45))
+
+
+def mix(views: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Blend a share of the views (n, 3, side, side) with others of the batch: (mixed views, partner (n,) i64, part kept (n,) f32).
+
+    Half of them as a whole (mixup, Zhang et al. 2018), half in a rectangle (CutMix, Yun et al. 2019). A view keeps at least 0.6 of
+    itself, so that it still shows its own photo. What is learned from mixed labels cannot be had by heart.
+    """
+    n, side = len(views), views.shape[-1]
+
+    def uniform(low: float, high: float) -> Tensor:
+        return (torch.rand(n, generator=generator) * (high - low) + low).to(views.device)
+
+    given = torch.where(uniform(0, 1) < share, uniform(0, 0.4), torch.zeros(n, device=views.device))
+    whole = (uniform(0, 1) < 0.5).view(n, 1, 1, 1)
+    axis = (torch.arange(side, device=views.device) + 0.5) / side
+    edge = given.sqrt()
+    top, left = uniform(0, 1) * (1 - edge), uniform(0, 1) * (1 - edge)
+    rows = (axis >= top[:, None]) & (axis < (top + edge)[:, None])  # (n, side)
+    columns = (axis >= left[:, None]) & (axis < (left + edge)[:, None])
+    patch = (rows[:, None, :, None] & columns[:, None, None, :]).float()
+    away = torch.where(
+        whole, given.view(n, 1, 1, 1).expand_as(patch), patch
+    )  # (n, 1, side, side): how much is the partner's
+    partner = torch.randperm(n, generator=generator).to(views.device)
+    mixed = torch.lerp(views, views[partner], away).contiguous(memory_format=torch.channels_last)
+    return mixed, partner, 1 - away.mean((1, 2, 3))

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 
 from facestats_pipeline.core.embeddings.checksums import SUMS_FILE, sha256_file
 from facestats_pipeline.core.mini.tokenizer import MERGES_FILE
@@ -44,13 +44,18 @@ def save_file(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, 
     path.write_bytes(data[:begin] + text + data[end:])
 
 
-def export(run: Path, folder: Path, *, image_size: int = IMAGE_SIZE) -> dict[str, int]:
+def export(run: Path, folder: Path, *, image_size: int = IMAGE_SIZE, mean_with: Path | None = None) -> dict[str, int]:
     """Write the averaged weights of `run`/checkpoint.pt to `folder`; gives the bytes of each tower.
 
     The classifiers go into heads.safetensors, with their learned scale multiplied in: they apply to unit embeddings as they are.
+    `mean_with` is the exported folder that the run started from: of both, the mean is written (Wortsman et al. 2022, arXiv 2203.05482).
     Raises ValueError where a tower is over its size, before anything is written.
     """
     state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["average"]
+    if mean_with is not None:
+        before = exported_weights(mean_with, float(state["heads.scale"].exp()))
+        halves = {name: (state[name] + value) / 2 for name, value in before.items() if value.is_floating_point()}
+        state |= halves
     clip = {name.removeprefix("clip."): half(value) for name, value in state.items() if name.startswith("clip.")}
     sizes = {tower: sum(t.nbytes for n, t in clip.items() if n.startswith(tower + ".")) for tower in ("visual", "text")}
     for tower, most in (("visual", IMAGE_TOWER_BYTES), ("text", TEXT_TOWER_BYTES)):
@@ -79,14 +84,26 @@ def export(run: Path, folder: Path, *, image_size: int = IMAGE_SIZE) -> dict[str
     return sizes
 
 
+def exported_weights(folder: Path, scale: float) -> dict[str, torch.Tensor]:
+    """What `export` wrote, as f32 under the names of a checkpoint's weights; classifiers divided by their learned `scale`."""
+    clip = {f"clip.{name}": value for name, value in load_file(folder / WEIGHTS_FILE).items()}
+    heads = {
+        f"heads.classifiers.{name}": value.float() / scale if name.endswith("weight") else value
+        for name, value in load_file(folder / HEADS_FILE).items()
+    }
+    return {name: value.float() if value.is_floating_point() else value for name, value in (clip | heads).items()}
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--image-size", type=int, default=IMAGE_SIZE)
+    parser.add_argument("--mean-with", type=Path, help="exported folder that the run started from: the mean is written")
     arguments = parser.parse_args()
-    for tower, size in export(arguments.run, arguments.to, image_size=arguments.image_size).items():
+    given = {"image_size": arguments.image_size, "mean_with": arguments.mean_with}
+    for tower, size in export(arguments.run, arguments.to, **given).items():
         print(f"{tower}: {size:,} bytes")
 
 

@@ -10,7 +10,7 @@ import argparse
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from torch.multiprocessing.spawn import spawn
 
 from facestats_pipeline.core.embeddings.devices import autocast
 from facestats_pipeline.core.mini import captions
-from facestats_pipeline.core.mini.augment import ALIGNED, Ranges, random_views
+from facestats_pipeline.core.mini.augment import ALIGNED, Ranges, mix, random_views
 from facestats_pipeline.core.mini.data import FaceSet, align_once, decode_once, open_split
 from facestats_pipeline.core.mini.evaluate import validate
+from facestats_pipeline.core.mini.export import exported_weights
 from facestats_pipeline.core.mini.losses import (
     Heads,
     Weights,
@@ -39,6 +40,8 @@ from facestats_pipeline.core.mini.tokenizer import MERGES_FILE, load_tokenizer, 
 from facestats_pipeline.core.mini.towers import EMBED_DIM, build_clip, model_config
 from facestats_pipeline.core.preproc.detection import load_detector
 from facestats_pipeline.core.progress import report
+
+_RANGES = {"ranges": "views of a photo as it is", "aligned_ranges": "views of an aligned photo"}
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,14 @@ class Settings:
     weight_decay: float = 0.1
     warmup: int = 200  # steps
     cooldown: float = 0.4  # share of the run in which the rate falls to 0
+    mix: float = 0.0  # share of views that are blended with another photo's
     text_captions: int = 32  # captions a step and process
     ema: float = 0.999
     held_out: int = 2000
     image_tower: str = "facestats_resnet18s"
-    start_from: str = ""  # a finished run's checkpoint whose averaged weights a new cycle starts from
+    start_from: str = (
+        ""  # a new cycle starts from the averaged weights of a run's checkpoint, or from an exported folder
+    )
     ranges: Ranges = field(default_factory=Ranges)
     aligned_ranges: Ranges = field(default_factory=lambda: ALIGNED)
     weights: Weights = field(default_factory=Weights)
@@ -127,6 +133,7 @@ class Trainer:
         views = torch.cat(
             [random_views(photos[0], side, generator, s.ranges), random_views(photos[1], side, generator, second)]
         )  # (2n, 3, side, side)
+        views, partner, kept = mix(views, s.mix, generator)
         texts = [captions.about(rng, plain_labels[row]) for row in rng.choice(len(labels), s.text_captions)]
         prompts = captions.class_prompts(rng)
         words = [caption.text for caption in texts] + [text for group in prompts.values() for text in group]
@@ -143,7 +150,10 @@ class Trainer:
         )  # (2n, 512), (captions + 18, 512)
         scale = clip.logit_scale.exp().clamp(max=100)
         both = torch.cat([labels, labels])
-        targets = soft_targets(both, w.smoothing)
+        targets = {
+            name: torch.lerp(other[partner], other, kept[:, None])
+            for name, other in soft_targets(both, w.smoothing).items()
+        }
         similarity = scale * image @ text.T
         sizes = [s.text_captions, *(len(group) for group in prompts.values())]
         to_captions, *to_prompts = torch.split(similarity, sizes, 1)
@@ -207,9 +217,16 @@ class Trainer:
         partial.replace(path)
 
     def start_from(self, path: Path) -> None:
-        """Begin a new cycle at step 0 from the averaged weights of another run's checkpoint."""
-        self.average = torch.load(path, map_location=self.device, weights_only=True)["average"]
+        """Begin a new cycle at step 0 from the averaged weights of another run's checkpoint, or from the folder that was exported.
+
+        An exported folder has no network for comparing views, since no user needs it: that starts anew.
+        """
+        if path.is_dir():
+            self.average |= exported_weights(path, float(self.average["heads.scale"].exp()))
+        else:
+            self.average = torch.load(path, map_location=self.device, weights_only=True)["average"]
         self.model.load_state_dict(self.average)
+        self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of a run with the same towers; tensors alone are read from it."""
@@ -304,6 +321,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--stop-at", type=int, help="stop, resumable, at this step")
     parser.add_argument("--sides", help="e.g. 0:64,0.4:80,0.75:96")
+    for name, of in _RANGES.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", help=f"how far {of} differ, e.g. zoom_out=0.3,erase=0.1")
     simple = [f for f in fields(Settings) if f.type in (int, float, str, "int", "float", "str")]
     for option in simple:
         parser.add_argument(f"--{option.name.replace('_', '-')}", type=type(option.default), default=option.default)
@@ -316,6 +335,15 @@ def main() -> None:
     if arguments.sides:
         pairs = (part.split(":") for part in arguments.sides.split(","))
         chosen["sides"] = tuple((float(start), int(side)) for start, side in pairs)
+    for name, of in _RANGES.items():
+        if text := getattr(arguments, name):
+            parts = (part.partition("=") for part in text.split(","))
+            try:
+                far = {key: float(value) for key, _, value in parts}
+                chosen[name] = replace(getattr(Settings(), name), **far)
+            except (TypeError, ValueError):
+                known = ", ".join(one.name for one in fields(Ranges))
+                parser.error(f"how far {of} differ is NAME=NUMBER,…, with names of {known}; got {text!r}")
     settings = Settings(**chosen)
     arguments.out.mkdir(parents=True, exist_ok=True)
     if not (arguments.out / MERGES_FILE).exists():

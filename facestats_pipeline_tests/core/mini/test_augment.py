@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from facestats_pipeline.core.mini.augment import MEAN, STD, Ranges, normalize, random_views, resize, to_float
+from facestats_pipeline.core.mini.augment import MEAN, STD, Ranges, mix, normalize, random_views, resize, to_float
 
 STILL = Ranges(rotate=0, zoom_out=0, zoom_in=0, stretch=0, shift=0, light=0, colour=0, gray=0, blur=0, noise=0, erase=0)
 
@@ -62,3 +62,24 @@ def test_resizing_keeps_flat_colour_and_normalizing_is_imagenets(photos: torch.T
     assert small.shape == (6, 3, 96, 96)
     torch.testing.assert_close(small[:, 2], torch.full((6, 96, 96), 90 / 255))
     torch.testing.assert_close(normalize(small)[0, 2, 0, 0], torch.tensor((90 / 255 - MEAN[2]) / STD[2]))
+
+
+def test_a_mixed_view_keeps_the_part_that_its_labels_are_told(photos: torch.Tensor) -> None:
+    n = 40
+    views = torch.zeros(n, 3, 64, 64)
+    views[::2] = 1.0
+    mixed, partner, kept = mix(views, 1.0, torch.Generator().manual_seed(0))
+    assert ((kept > 0.55) & (kept <= 1.0)).all()
+    told = kept * views[:, 0, 0, 0] + (1 - kept) * views[partner, 0, 0, 0]
+    torch.testing.assert_close(mixed.mean((1, 2, 3)), told)
+    differ = views[:, 0, 0, 0] != views[partner, 0, 0, 0]
+    whole = mixed.amax((1, 2, 3)) == mixed.amin((1, 2, 3))  # blended evenly, the others in a rectangle
+    assert 0 < (whole & differ).sum() < differ.sum()
+    assert kept.std() > 0.05
+
+
+def test_without_a_share_nothing_is_mixed(photos: torch.Tensor) -> None:
+    views = torch.randn(6, 3, 32, 32)
+    mixed, _, kept = mix(views, 0.0, torch.Generator().manual_seed(0))
+    assert torch.equal(mixed, views)
+    assert (kept == 1).all()

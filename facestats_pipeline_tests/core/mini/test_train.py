@@ -56,6 +56,45 @@ def test_another_seed_gives_other_weights(cache: Path, tmp_path: Path, finished:
     )
 
 
+def test_a_cycle_begins_from_an_exported_folder(cache: Path, tmp_path: Path, finished: tuple[Path, Trainer]) -> None:
+    folder = tmp_path / "shipped"
+    export(finished[0], folder)
+    trainer = Trainer(TINY, open_split(cache, held_out=4)[0], finished[1].tokenizer)
+    trainer.start_from(folder)
+    photos = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    logits = []
+    for model in (trainer.averaged(), finished[1].averaged()):
+        embedded = torch.nn.functional.normalize(model["clip"].visual(photos), dim=1)
+        logits.append(torch.cat(list(model["heads"].logits(embedded).values()), 1))
+    torch.testing.assert_close(*logits, atol=0.05, rtol=0.02)  # the folder holds half precision
+    assert trainer.step == 0
+
+
+def test_the_mean_with_an_exported_folder_is_half_of_each(tmp_path: Path, finished: tuple[Path, Trainer]) -> None:
+    export(finished[0], tmp_path / "before")
+    zeros = {name: torch.zeros_like(value) for name, value in finished[1].average.items() if name != "heads.scale"}
+    (tmp_path / "run").mkdir()
+    for name in ("settings.json", exporting.MERGES_FILE):
+        (tmp_path / "run" / name).write_bytes((finished[0] / name).read_bytes())
+    state = zeros | {"heads.scale": finished[1].average["heads.scale"]}
+    torch.save({"average": state}, tmp_path / "run" / "checkpoint.pt")
+    export(tmp_path / "run", tmp_path / "mean", mean_with=tmp_path / "before")
+    for file in (exporting.WEIGHTS_FILE, exporting.HEADS_FILE):
+        before, mean = (load_file(tmp_path / name / file) for name in ("before", "mean"))
+        for name, value in before.items():
+            if value.is_floating_point():
+                torch.testing.assert_close(mean[name], value / 2, atol=1e-3, rtol=1e-3)
+
+
+def test_mixing_gives_labels_in_between(cache: Path, finished: tuple[Path, Trainer]) -> None:
+    data, _ = open_split(cache, held_out=4)
+    plain, mixed = (
+        Trainer(Settings(**{**vars(TINY), "mix": share}), data, finished[1].tokenizer).losses() for share in (0.0, 1.0)
+    )
+    assert torch.isfinite(mixed["heads"])
+    assert mixed["heads"] != plain["heads"]
+
+
 def test_the_log_has_a_line_per_epoch(finished: tuple[Path, Trainer]) -> None:
     lines = [json.loads(line) for line in (finished[0] / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
@@ -82,12 +121,14 @@ def test_one_view_is_of_the_photo_the_other_of_its_aligned_form(
 
 
 def test_a_face_and_its_mirror_image_have_the_same_embedding_outside_training() -> None:
-    from facestats_pipeline.core.mini.towers import build_clip, model_config
+    from facestats_pipeline.core.mini.towers import FEW, build_clip, model_config
 
     visual = build_clip(model_config()).visual.eval()
-    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(FEW + 1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(visual(images), visual(images.flip(3)))
+        torch.testing.assert_close(visual(images[:FEW]), visual(images[:FEW].flip(3)))
+        torch.testing.assert_close(visual(images)[:FEW], visual(images[:FEW]))  # in one pass or in two
         visual.train()
         assert not torch.allclose(visual(images), visual(images.flip(3)), atol=1e-3)
 
@@ -117,6 +158,8 @@ def test_two_processes_share_their_gradients(cache: Path, tmp_path: Path) -> Non
         sys.executable,
         "-m",
         "facestats_pipeline.core.mini.train",
+        "--ranges",
+        "zoom_out=0.3,erase=0.1",
         "--cache",
         str(cache),
         "--out",
@@ -142,6 +185,8 @@ def test_two_processes_share_their_gradients(cache: Path, tmp_path: Path) -> Non
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["step"] == 4
     assert all(torch.isfinite(value).all() for value in state["model"].values())
+    ranges = json.loads((tmp_path / "settings.json").read_text())["ranges"]
+    assert (ranges["zoom_out"], ranges["erase"], ranges["rotate"]) == (0.3, 0.1, 18.0)
 
 
 def test_the_rate_rises_stays_and_falls_to_zero() -> None:
