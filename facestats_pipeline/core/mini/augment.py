@@ -134,9 +134,8 @@ def mix(views: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor
     rows = (axis >= top[:, None]) & (axis < (top + edge)[:, None])  # (n, side)
     columns = (axis >= left[:, None]) & (axis < (left + edge)[:, None])
     patch = (rows[:, None, :, None] & columns[:, None, None, :]).float()
-    away = torch.where(
-        whole, given.view(n, 1, 1, 1).expand_as(patch), patch
-    )  # (n, 1, side, side): how much is the partner's
+    # (n, 1, side, side): how much of a pixel is the partner's.
+    away = torch.where(whole, given.view(n, 1, 1, 1).expand_as(patch), patch)
     partner = torch.randperm(n, generator=generator).to(views.device)
     mixed = torch.lerp(views, views[partner], away).contiguous(memory_format=torch.channels_last)
     return mixed, partner, 1 - away.mean((1, 2, 3))

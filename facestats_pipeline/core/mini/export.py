@@ -54,8 +54,7 @@ def export(run: Path, folder: Path, *, image_size: int = IMAGE_SIZE, mean_with: 
     state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["average"]
     if mean_with is not None:
         before = exported_weights(mean_with, float(state["heads.scale"].exp()))
-        halves = {name: (state[name] + value) / 2 for name, value in before.items() if value.is_floating_point()}
-        state |= halves
+        state |= {name: (state[name] + value) / 2 for name, value in before.items() if value.is_floating_point()}
     clip = {name.removeprefix("clip."): half(value) for name, value in state.items() if name.startswith("clip.")}
     sizes = {tower: sum(t.nbytes for n, t in clip.items() if n.startswith(tower + ".")) for tower in ("visual", "text")}
     for tower, most in (("visual", IMAGE_TOWER_BYTES), ("text", TEXT_TOWER_BYTES)):

@@ -68,9 +68,7 @@ class Settings:
     ema: float = 0.999
     held_out: int = 2000
     image_tower: str = "facestats_resnet18s"
-    start_from: str = (
-        ""  # a new cycle starts from the averaged weights of a run's checkpoint, or from an exported folder
-    )
+    start_from: str = ""  # a run's checkpoint, or an exported folder, whose averaged weights a new cycle starts from
     ranges: Ranges = field(default_factory=Ranges)
     aligned_ranges: Ranges = field(default_factory=lambda: ALIGNED)
     weights: Weights = field(default_factory=Weights)
@@ -222,10 +220,10 @@ class Trainer:
         An exported folder has no network for comparing views, since no user needs it: that starts anew.
         """
         if path.is_dir():
-            self.average |= exported_weights(path, float(self.average["heads.scale"].exp()))
+            state = self.average | exported_weights(path, float(self.average["heads.scale"].exp()))
         else:
-            self.average = torch.load(path, map_location=self.device, weights_only=True)["average"]
-        self.model.load_state_dict(self.average)
+            state = torch.load(path, map_location=self.device, weights_only=True)["average"]
+        self.model.load_state_dict(state)
         self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def load(self, path: Path) -> None:
@@ -327,10 +325,6 @@ def main() -> None:
     for option in simple:
         parser.add_argument(f"--{option.name.replace('_', '-')}", type=type(option.default), default=option.default)
     arguments = parser.parse_args()
-    if arguments.data is not None:
-        decode_once(sorted(arguments.data.glob("*.parquet")), arguments.cache)
-    if arguments.detector is not None:
-        align_once(arguments.cache, load_detector(arguments.detector))
     chosen: dict[str, Any] = {option.name: getattr(arguments, option.name) for option in simple}
     if arguments.sides:
         pairs = (part.split(":") for part in arguments.sides.split(","))
@@ -345,6 +339,10 @@ def main() -> None:
                 known = ", ".join(one.name for one in fields(Ranges))
                 parser.error(f"how far {of} differ is NAME=NUMBER,…, with names of {known}; got {text!r}")
     settings = Settings(**chosen)
+    if arguments.data is not None:
+        decode_once(sorted(arguments.data.glob("*.parquet")), arguments.cache)
+    if arguments.detector is not None:
+        align_once(arguments.cache, load_detector(arguments.detector))
     arguments.out.mkdir(parents=True, exist_ok=True)
     if not (arguments.out / MERGES_FILE).exists():
         write_merges(arguments.out)

@@ -64,7 +64,7 @@ def test_resizing_keeps_flat_colour_and_normalizing_is_imagenets(photos: torch.T
     torch.testing.assert_close(normalize(small)[0, 2, 0, 0], torch.tensor((90 / 255 - MEAN[2]) / STD[2]))
 
 
-def test_a_mixed_view_keeps_the_part_that_its_labels_are_told(photos: torch.Tensor) -> None:
+def test_a_mixed_view_keeps_the_part_that_its_labels_are_told() -> None:
     n = 40
     views = torch.zeros(n, 3, 64, 64)
     views[::2] = 1.0
@@ -78,7 +78,7 @@ def test_a_mixed_view_keeps_the_part_that_its_labels_are_told(photos: torch.Tens
     assert kept.std() > 0.05
 
 
-def test_without_a_share_nothing_is_mixed(photos: torch.Tensor) -> None:
+def test_without_a_share_nothing_is_mixed() -> None:
     views = torch.randn(6, 3, 32, 32)
     mixed, _, kept = mix(views, 0.0, torch.Generator().manual_seed(0))
     assert torch.equal(mixed, views)
