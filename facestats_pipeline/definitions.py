@@ -12,7 +12,7 @@ from facestats_pipeline.defs.conditions import bring_up_to_date
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.defs.policy import asset_policy, version_of_family
 from facestats_pipeline.defs.project import Project
-from facestats_pipeline.defs.turns import TURN, in_turn, turns
+from facestats_pipeline.defs.run_lock import TURN, in_turn, turns
 from facestats_pipeline.io.io_managers import io_managers
 
 

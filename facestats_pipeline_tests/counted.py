@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from facestats_pipeline.core.embeddings.encoders import Encoder
-from facestats_pipeline.core.images import images
+from facestats_pipeline.core.encoders.encoder import Encoder
+from facestats_pipeline.core.images import decoding as images
 from facestats_pipeline.core.preproc import quality
 
 PER_PHOTO = (

@@ -12,7 +12,7 @@ from PIL import Image
 
 from facestats_pipeline import core
 from facestats_pipeline.config import PROJECT_ROOT
-from facestats_pipeline.core.demo.demo_faces import draw_face, sample_latents
+from facestats_pipeline.core.demo.faces import draw_face, sample_latents
 from facestats_pipeline.core.labels.vocabulary import age_bin_of
 from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
 from facestats_pipeline_tests.benchmarks.as_printed import with_output

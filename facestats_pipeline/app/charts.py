@@ -7,11 +7,11 @@ import altair as alt
 import polars as pl
 
 from facestats_pipeline.app.words import shown
+from facestats_pipeline.core.drawing.palette import BLUE, GREEN, PALETTE, VERMILLION
 from facestats_pipeline.core.labels.vocabulary import UNKNOWN
-from facestats_pipeline.core.reports.palette import BLUE, GREEN, PALETTE, VERMILLION
 
 if TYPE_CHECKING:
-    from facestats_pipeline.core.attributes.attributes import Answer
+    from facestats_pipeline.core.attributes.inference import Answer
 
 GREY = "#7B7B7B"
 """As far from white as from the dark page (4.2 to 1): for figures at the end of bars, and for what is not known."""

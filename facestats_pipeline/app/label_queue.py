@@ -9,10 +9,10 @@ import streamlit as st
 from facestats_pipeline.app.data import Collection
 from facestats_pipeline.app.state import ask, collection, faces
 from facestats_pipeline.app.words import plain, shown
-from facestats_pipeline.core.labels.label_table import LabelsError
 from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES, CLASSES
 from facestats_pipeline.core.metadata.manual_label_writer import Label, append_labels, check_annotator, labels_by
 from facestats_pipeline.core.metadata.table_inputs import P_COLUMN
+from facestats_pipeline.core.user_files.text_table import LabelsError
 
 SIDE = 420
 DONE, SKIPPED, PROBLEM = "label-done", "label-skipped", "label-problem"

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from PIL import Image, ImageDraw
 
-from facestats_pipeline.core.images.images import Transform, decode, invert
-from facestats_pipeline.core.reports.palette import BLUE
+from facestats_pipeline.core.drawing.palette import BLUE
+from facestats_pipeline.core.images.decoding import Transform, decode, invert
 
 BOX = (0, 158, 115)
 """Okabe and Ito's green: seen on skin of every tone, and by colour-blind readers."""

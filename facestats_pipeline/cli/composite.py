@@ -158,7 +158,7 @@ def composite(
 
 def _word(attribute: str, text: str | None) -> str | None:
     """The class that somebody means, `female` or `east_asian` say; else the text, for the refusal to name."""
-    from facestats_pipeline.core.labels.labels import canonical_value
+    from facestats_pipeline.core.labels.labels_file import canonical_value
 
     return None if text is None else canonical_value(attribute, text) or text
 
@@ -198,7 +198,7 @@ def composites_of(
     settings: "Settings", specs: "list[CompositeSpec]", *, most: int | None = None
 ) -> "list[GeneratedComposite]":
     """Composites of the photos of a data folder, of at most `most` of them each. Raises ExpectedError where none can be made at all."""
-    from facestats_pipeline.core.composites.composites import generate_composites
+    from facestats_pipeline.core.composites.generate import generate_composites
     from facestats_pipeline.defs.composites.assets import photo_loader, raw_loader
     from facestats_pipeline.defs.project import Project
 
@@ -239,7 +239,7 @@ def _write_one(made: "GeneratedComposite", out_file: Path) -> None:
 
 
 def _write_groups(made: "list[GeneratedComposite]", out_file: Path) -> None:
-    from facestats_pipeline.core.reports.contact_sheet import composite_sheet
+    from facestats_pipeline.core.composites.composite_sheet import composite_sheet
 
     if all(one.image is None for one in made):
         raise ExpectedError("every group was refused:\n" + "\n".join(f"  {one.row['reason']}" for one in made))

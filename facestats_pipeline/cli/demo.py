@@ -35,7 +35,7 @@ def demo(
     json_: Json = False,
 ) -> None:
     """Make synthetic faces with known labels and ratings, then every artifact from them. Needs no internet and no photos."""
-    from facestats_pipeline.core.demo.demo_faces import generate_demo
+    from facestats_pipeline.core.demo.faces import generate_demo
 
     folder = data_dir or PROJECT_ROOT / "data" / "demo"
     require_folder(settings_for(folder), "facestats demo")

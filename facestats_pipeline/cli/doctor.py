@@ -91,7 +91,7 @@ def examine(data_dir: Path | None) -> list[Finding]:
 
 
 def _hardware(settings: Settings) -> list[Finding]:
-    from facestats_pipeline.core.embeddings.devices import choose_device, choose_precision
+    from facestats_pipeline.core.encoders.devices import choose_device, choose_precision
 
     device = choose_device(settings.encoder.device)
     precision = choose_precision(settings.encoder.precision, device)

@@ -17,15 +17,15 @@ from facestats_pipeline.core.export.card import export_card
 from facestats_pipeline.core.export.given_labels import given_labels
 from facestats_pipeline.core.export.layouts import LAYOUTS
 from facestats_pipeline.core.export.photos import ExportRefused, export_schema, photos_of
-from facestats_pipeline.core.labels.label_table import LabelsError
 from facestats_pipeline.core.preproc.statuses import PICTURED
 from facestats_pipeline.core.progress import track
+from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.card_inputs import LABELS, label_input, weight_inputs
 from facestats_pipeline.io.erasure.ledger import Ledger
 from facestats_pipeline.io.exports import MARKER, ExportFolderTaken, check_folder, new_export
 from facestats_pipeline.io.locations import open_locks
-from facestats_pipeline.io.provided import labels_of, ratings_of
+from facestats_pipeline.io.user_files import labels_of, ratings_of
 
 
 @dataclass(frozen=True)

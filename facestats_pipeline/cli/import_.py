@@ -85,8 +85,8 @@ def lfw(folder: Folder, data_dir: DataDir = None, only_import: OnlyImport = Fals
 def _bring_in(
     read: "Callable[[Path], PublishedSet]", folder: Path, data_dir: Path | None, *, only_import: bool, json_: bool
 ) -> None:
-    from facestats_pipeline.core.labels.label_table import LabelsError
     from facestats_pipeline.core.metadata.csv_export import csv_bytes
+    from facestats_pipeline.core.user_files.text_table import LabelsError
 
     settings = settings_for(data_dir)
     try:
@@ -167,8 +167,8 @@ def scut_fbp5500(
 
     The tables go into DATA_DIR/labels and everything is made, as by `facestats run`. The data set is for non-commercial research.
     """
-    from facestats_pipeline.core.labels.label_table import LabelsError
     from facestats_pipeline.core.labels.scut_fbp5500 import read_scut
+    from facestats_pipeline.core.user_files.text_table import LabelsError
 
     settings = settings_for(data_dir)
     try:

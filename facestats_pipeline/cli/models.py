@@ -43,7 +43,8 @@ def pull(
     data_dir: DataDir = None,
 ) -> None:
     """Download a hub encoder now, so that later runs are offline."""
-    from facestats_pipeline.core.embeddings.encoders import EncoderUnavailable, load_model
+    from facestats_pipeline.core.encoders.encoder import load_model
+    from facestats_pipeline.core.encoders.errors import EncoderUnavailable
     from facestats_pipeline.io.weights import encoder_folder
 
     settings = settings_for(data_dir)

@@ -111,8 +111,8 @@ def prepare(
 
 
 def _check_encoder(settings: Settings) -> None:
-    from facestats_pipeline.core.embeddings.checkpoints import resolve_model
-    from facestats_pipeline.core.embeddings.model_errors import EncoderUnavailable
+    from facestats_pipeline.core.encoders.checkpoints import resolve_model
+    from facestats_pipeline.core.encoders.errors import EncoderUnavailable
     from facestats_pipeline.io.weights import encoder_folder
 
     try:
@@ -123,7 +123,7 @@ def _check_encoder(settings: Settings) -> None:
 
 def _check_labels(labels: Path | None, ratings: Path | None, sources: Path | None) -> None:
     from facestats_pipeline.core.ingest.sources import read_sources
-    from facestats_pipeline.core.labels.labels import LabelsError, read_labels
+    from facestats_pipeline.core.labels.labels_file import LabelsError, read_labels
     from facestats_pipeline.core.labels.ratings import read_ratings
 
     try:

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.attractiveness.score_photo import judge
-from facestats_pipeline.core.attributes.attributes import Answer, AttributeModels, class_probabilities
+from facestats_pipeline.core.attributes.inference import Answer, AttributeModels, class_probabilities
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch, ProbeError, load_probe
-from facestats_pipeline.core.embeddings.encoders import EncoderUnavailable
-from facestats_pipeline.core.embeddings.new_photo import embed_new_photo
+from facestats_pipeline.core.encoders.errors import EncoderUnavailable
+from facestats_pipeline.core.encoders.new_photo import embed_new_photo
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.io_managers import ProbeIOManager, load_checkpoint
 

@@ -88,7 +88,7 @@ def _find(settings: Settings, query: str, k: int, *, by_picture: bool) -> tuple[
 
 
 def _write_sheet(path: Path, title: str, results: list[dict[str, Any]], project: Any) -> None:
-    from facestats_pipeline.core.reports.contact_sheet import contact_sheet
+    from facestats_pipeline.core.drawing.contact_sheet import contact_sheet
 
     pictures = [
         (

@@ -11,8 +11,8 @@ import polars as pl
 
 from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.core.embeddings.index import EmbeddingIndex, IndexUnreadable, load_index
-from facestats_pipeline.core.embeddings.model_errors import EncoderUnavailable
 from facestats_pipeline.core.embeddings.search import SearchRefused, nearest, photo_vector, text_vector
+from facestats_pipeline.core.encoders.errors import EncoderUnavailable
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.layout import INDEX
 

@@ -51,9 +51,9 @@ def train_encoder(
         require_folder(settings, "facestats train-encoder without --out")
     folder = out_folder or settings.models / MINI
     _check(settings, folder, replace=replace, probes_only=probes_only)
-    from facestats_pipeline.core.embeddings.encoder_training import EncoderTrainingRefused
-    from facestats_pipeline.core.embeddings.model_errors import EncoderUnavailable
+    from facestats_pipeline.core.encoders.errors import EncoderUnavailable
     from facestats_pipeline.core.labels.provenance import TrainingRefused
+    from facestats_pipeline.core.mini.encoder_training import EncoderTrainingRefused
 
     try:
         with progress(quiet=json_):
@@ -80,8 +80,8 @@ def _check(settings: Settings, folder: Path, *, replace: bool, probes_only: bool
 
 
 def _whole(settings: Settings, folder: Path, *, resume: bool) -> list[Path]:
-    from facestats_pipeline.core.embeddings.devices import choose_device
-    from facestats_pipeline.core.embeddings.encoder_training import (
+    from facestats_pipeline.core.encoders.devices import choose_device
+    from facestats_pipeline.core.mini.encoder_training import (
         chosen_settings,
         export_encoder,
         recorded_settings,
@@ -118,7 +118,7 @@ def _whole(settings: Settings, folder: Path, *, resume: bool) -> list[Path]:
 
 
 def _probes(settings: Settings, folder: Path) -> list[Path]:
-    from facestats_pipeline.core.embeddings.encoder_training import add_probes, training_parts
+    from facestats_pipeline.core.mini.encoder_training import add_probes, training_parts
     from facestats_pipeline.defs.project import Project
 
     assert settings.encoder_training.data is not None

@@ -7,23 +7,23 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
-    "preprocess_image": "images.images",
+    "preprocess_image": "images.decoding",
     "run_preprocessing": "preproc.preprocessing",
-    "load_model": "embeddings.encoders",
-    "extract_embedding": "embeddings.embedding",
-    "run_embedding": "embeddings.embedding",
-    "extract_clip_embeddings": "embeddings.embedding",
-    "get_clip_embedding": "embeddings.embedding",
-    "get_embedding": "attributes.attributes",
-    "infer_attributes": "attributes.attributes",
+    "load_model": "encoders.encoder",
+    "extract_embedding": "encoders.embedding",
+    "run_embedding": "encoders.embedding",
+    "extract_clip_embeddings": "encoders.embedding",
+    "get_clip_embedding": "encoders.embedding",
+    "get_embedding": "attributes.inference",
+    "infer_attributes": "attributes.inference",
     "EmbeddingDataset": "attractiveness.regressor",
     "AttractivenessRegressor": "attractiveness.regressor",
     "run_training": "attractiveness.regressor",
     "score_image": "attractiveness.score_photo",
     "filter_images": "composites.composite_filters",
-    "make_composite": "composites.composites",
+    "make_composite": "composites.generate",
     "filter_faces": "composites.composite_filters",
-    "generate_composite": "composites.composites",
+    "generate_composite": "composites.generate",
     "run_merge": "metadata.merge",
 }
 """Name → module below `core` that defines it."""

@@ -12,9 +12,9 @@ from facestats_pipeline.io.freshness import Node, RecipeBook
 from facestats_pipeline.io.locations import bring_weights, open_locks, open_photos, open_store
 
 if TYPE_CHECKING:
-    from facestats_pipeline.core.attributes.attributes import AttributeModels
+    from facestats_pipeline.core.attributes.inference import AttributeModels
     from facestats_pipeline.core.attributes.zeroshot import ZeroShot
-    from facestats_pipeline.core.embeddings.encoders import Encoder
+    from facestats_pipeline.core.encoders.encoder import Encoder
     from facestats_pipeline.core.ingest.sources import Sources
     from facestats_pipeline.core.preproc.detection import FaceDetector
     from facestats_pipeline.core.preproc.face_landmarks import FaceLandmarker
@@ -47,7 +47,7 @@ class Project:
     @property
     def sources(self) -> "Sources":
         """Where photos come from, by sources.csv and the settings."""
-        from facestats_pipeline.io.provided import sources_of
+        from facestats_pipeline.io.user_files import sources_of
 
         return sources_of(self.store, self.settings.ingest.model_dump(include={"source", "licence", "consent"}))
 
@@ -104,7 +104,7 @@ class Project:
         return self._load_encoder(text=False)
 
     def _load_encoder(self, *, text: bool) -> "Encoder":
-        from facestats_pipeline.core.embeddings.encoders import load_model
+        from facestats_pipeline.core.encoders.encoder import load_model
         from facestats_pipeline.io.weights import encoder_folder
 
         wanted = self.settings.encoder

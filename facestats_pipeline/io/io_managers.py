@@ -351,7 +351,7 @@ class ProbeIOManager(RecordedIOManager):
 
 def previews_of(files: Files) -> dict[str, dg.MetadataValue]:
     """Small copies of the pictures that `files` names for it, as pictures in Markdown; together at most `EVENT_BYTES` of text."""
-    from facestats_pipeline.core.reports.preview import EVENT_BYTES, preview
+    from facestats_pipeline.core.drawing.preview import EVENT_BYTES, preview
 
     shown: dict[str, dg.MetadataValue] = {}
     for name in files.previews:

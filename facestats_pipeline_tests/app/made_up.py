@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from facestats_pipeline.core.attributes.calibration import wilson
-from facestats_pipeline.core.demo.demo_faces import draw_face, sample_latents
-from facestats_pipeline.core.images.images import encode_jpeg
+from facestats_pipeline.core.demo.faces import draw_face, sample_latents
+from facestats_pipeline.core.images.decoding import encode_jpeg
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
 from facestats_pipeline.core.metadata.label_queue import labels_template
@@ -17,6 +16,7 @@ from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
 from facestats_pipeline.core.metadata.table_inputs import conform
 from facestats_pipeline.core.preproc.alignment import TEMPLATE
 from facestats_pipeline.core.reports.bias import BIAS_SCHEMA
+from facestats_pipeline.core.statistics.calibration import wilson
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.store import Store
 

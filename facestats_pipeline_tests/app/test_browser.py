@@ -10,7 +10,7 @@ from PIL import Image
 
 from facestats_pipeline.cli.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings, save_settings
-from facestats_pipeline.core.demo.demo_faces import generate_demo
+from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.metadata.manual_labels import read_manual_labels
 from facestats_pipeline_tests.app.browser import Visitor, dashboard
 from facestats_pipeline_tests.app.made_up import SIDE, write_collection

@@ -10,7 +10,7 @@ import pytest
 
 from facestats_pipeline.cli.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings, save_settings
-from facestats_pipeline.core.demo.demo_faces import generate_demo
+from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.io.plan import Step
 from facestats_pipeline_tests.app.browser import PATIENCE
 from facestats_pipeline_tests.dagster_page import served

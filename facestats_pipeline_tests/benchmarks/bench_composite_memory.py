@@ -27,7 +27,7 @@ def stacked(paths: list[Path]) -> Image.Image:
 
 def ours(paths: list[Path]) -> Image.Image:
     """The composite as the pipeline makes it, by the plain mean."""
-    from facestats_pipeline.core.composites.composites import make_composite
+    from facestats_pipeline.core.composites.generate import make_composite
 
     return make_composite(paths, size=512, method="mean").image
 

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from facestats_pipeline.core.composites.composites import Composite, make_composite
 from facestats_pipeline.core.composites.face_shapes import mean_shape
+from facestats_pipeline.core.composites.generate import Composite, make_composite
 from facestats_pipeline.core.composites.sharpness import eye_sharpness
-from facestats_pipeline.core.images.images import preprocess_image
+from facestats_pipeline.core.drawing.contact_sheet import contact_sheet
+from facestats_pipeline.core.images.decoding import preprocess_image
 from facestats_pipeline.core.preproc import face_mesh
 from facestats_pipeline.core.preproc.detection import load_detector
 from facestats_pipeline.core.preproc.face_landmarks import LandmarksUnavailable, load_landmarker
-from facestats_pipeline.core.reports.contact_sheet import contact_sheet
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SIZE = 512

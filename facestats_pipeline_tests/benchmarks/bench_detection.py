@@ -19,7 +19,7 @@ from time import thread_time
 import cv2
 import numpy as np
 
-from facestats_pipeline.core.images.images import decode
+from facestats_pipeline.core.images.decoding import decode
 from facestats_pipeline.core.images.resampling import Pixels
 from facestats_pipeline.core.preproc.alignment import TEMPLATE, face_transform, similarity, warp
 from facestats_pipeline.core.preproc.detection import FaceDetector, load_detector, single_threaded_opencv

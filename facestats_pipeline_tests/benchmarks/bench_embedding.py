@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from facestats_pipeline.core.embeddings.encoders import Encoder, load_model, run_embedding
-from facestats_pipeline.core.embeddings.open_clip_compat import import_open_clip
+from facestats_pipeline.core.encoders.embedding import run_embedding
+from facestats_pipeline.core.encoders.encoder import Encoder, load_model
+from facestats_pipeline.core.encoders.open_clip_compat import import_open_clip
 from facestats_pipeline.core.single_thread import torch_threads
 from facestats_pipeline_tests.benchmarks.side_by_side import compare, jpegs, machine, measure, show_against
 

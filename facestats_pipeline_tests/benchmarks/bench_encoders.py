@@ -9,7 +9,8 @@ import logging
 import numpy as np
 import torch
 
-from facestats_pipeline.core.embeddings.encoders import load_model, run_embedding
+from facestats_pipeline.core.encoders.embedding import run_embedding
+from facestats_pipeline.core.encoders.encoder import load_model
 from facestats_pipeline_tests.benchmarks.side_by_side import compare, jpegs, machine
 
 

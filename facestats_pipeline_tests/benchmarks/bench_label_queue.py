@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 from sklearn.linear_model import LogisticRegression
 
-from facestats_pipeline.core.labels.labels import read_labels
+from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.labels.training_rows import training_rows
 from facestats_pipeline.core.metadata.clusters import fit_clusters
 from facestats_pipeline.core.metadata.label_queue import labels_template

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facestats_pipeline.core.embeddings.embedding import extract_embedding
-from facestats_pipeline.core.embeddings.encoders import load_model, run_embedding
+from facestats_pipeline.core.encoders.embedding import extract_embedding, run_embedding
+from facestats_pipeline.core.encoders.encoder import load_model
 from facestats_pipeline_tests.benchmarks.side_by_side import compare, jpegs, machine
 
 MODELS = Path(__file__).resolve().parents[2] / "models"

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from facestats_pipeline.core.reports.plot_style import PALETTE, new_figure, render
+from facestats_pipeline.core.drawing.plot_style import PALETTE, new_figure, render
 from facestats_pipeline_tests.benchmarks.scaling_law import SHARDS_PER_RUN, Prediction, Site, Work, simulate
 from facestats_pipeline_tests.benchmarks.scaling_runs import compare, started
 from facestats_pipeline_tests.benchmarks.side_by_side import machine

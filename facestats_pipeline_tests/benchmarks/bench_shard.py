@@ -20,7 +20,7 @@ import polars as pl
 
 from facestats_pipeline.cli.pipeline import Pipeline, Step, open_instance
 from facestats_pipeline.config import PROJECT_ROOT, load_settings
-from facestats_pipeline.core.demo.demo_faces import generate_demo
+from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.embeddings.embedding_table import embedding_table
 from facestats_pipeline.core.ingest.identity import read_photo
 from facestats_pipeline.core.ingest.manifest import build_manifest

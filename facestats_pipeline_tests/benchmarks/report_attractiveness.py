@@ -17,9 +17,9 @@ import polars as pl
 from facestats_pipeline.config import PROJECT_ROOT, load_settings
 from facestats_pipeline.core.attractiveness.regressor import RegressorConfig, run_training
 from facestats_pipeline.core.attributes.duplicate_groups import duplicate_groups
-from facestats_pipeline.core.embeddings.encoders import run_embedding
+from facestats_pipeline.core.encoders.embedding import run_embedding
 from facestats_pipeline.core.ingest.identity import image_id
-from facestats_pipeline.core.labels.labels import read_labels
+from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.labels.ratings import Ratings, read_ratings
 from facestats_pipeline.core.labels.training_rows import TrainingRows, kinds_of_rows
 from facestats_pipeline.core.preproc.preprocessing import run_preprocessing

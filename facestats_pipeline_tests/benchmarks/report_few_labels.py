@@ -18,7 +18,7 @@ from facestats_pipeline.config import PROJECT_ROOT, load_settings
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.attributes.probes import train_classifier
 from facestats_pipeline.core.attributes.shipped_probes import load_shipped
-from facestats_pipeline.core.labels.labels import read_labels
+from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.training_rows import training_rows
 from facestats_pipeline.io.weights import shipped_probes

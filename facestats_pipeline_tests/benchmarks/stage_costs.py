@@ -16,7 +16,7 @@ import polars as pl
 
 from facestats_pipeline.cli.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings
-from facestats_pipeline.core.attributes.attributes import AttributeModels, infer_attributes
+from facestats_pipeline.core.attributes.inference import AttributeModels, infer_attributes
 from facestats_pipeline.core.ingest.inventory import update_inventory
 from facestats_pipeline.core.ingest.photo_source import Found
 from facestats_pipeline.defs.project import Project

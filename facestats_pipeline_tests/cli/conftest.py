@@ -9,7 +9,7 @@ import pytest
 
 from facestats_pipeline.cli.pipeline import Pipeline, Report, open_instance
 from facestats_pipeline.config import load_settings, save_settings
-from facestats_pipeline.core.demo.demo_faces import generate_demo
+from facestats_pipeline.core.demo.faces import generate_demo
 
 FACES = 60
 QUICK = {

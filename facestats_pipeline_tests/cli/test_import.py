@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.main import app
 from facestats_pipeline.config import load_settings, save_settings
-from facestats_pipeline.core.demo.demo_faces import draw_face, generate_demo, sample_latents
-from facestats_pipeline.core.images.images import encode_jpeg
-from facestats_pipeline.core.labels.labels import read_labels
+from facestats_pipeline.core.demo.faces import draw_face, generate_demo, sample_latents
+from facestats_pipeline.core.images.decoding import encode_jpeg
+from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.labels.ratings import read_ratings
 from facestats_pipeline_tests.cli.conftest import FACES, QUICK
 from facestats_pipeline_tests.core.labels.scut_layout import write_scut

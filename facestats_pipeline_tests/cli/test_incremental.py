@@ -15,7 +15,7 @@ from facestats_pipeline.cli.main import app
 from facestats_pipeline.cli.pipeline import Pipeline
 from facestats_pipeline.config import save_settings
 from facestats_pipeline.core.composites import groups
-from facestats_pipeline.core.demo.demo_faces import generate_demo
+from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.io.layout import SHARD_TABLES
 from facestats_pipeline_tests.cli.conftest import QUICK, opened
 from facestats_pipeline_tests.counted import PER_PHOTO, counting, files_of_shards, write_small_photos

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.search import app
 from facestats_pipeline.config import load_settings, save_settings
-from facestats_pipeline.core.demo.demo_faces import generate_demo
-from facestats_pipeline.core.embeddings.embedding import run_embedding
+from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.embeddings.index import build_index
-from facestats_pipeline.core.embeddings.open_clip_compat import import_open_clip, quiet
+from facestats_pipeline.core.encoders.embedding import run_embedding
+from facestats_pipeline.core.encoders.open_clip_compat import import_open_clip, quiet
 from facestats_pipeline.core.preproc.preprocessing import preprocess_photo
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.layout import INDEX

@@ -10,8 +10,8 @@ from facestats_pipeline import config
 from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.train_encoder import app
 from facestats_pipeline.config import save_settings
-from facestats_pipeline.core.embeddings.checksums import verify_folder
-from facestats_pipeline.core.embeddings.encoders import load_model
+from facestats_pipeline.core.encoders.checksums import verify_folder
+from facestats_pipeline.core.encoders.encoder import load_model
 from facestats_pipeline_tests.training_photos import write_parts
 
 QUICK = {f"encoder_training.{key}": value for key, value in {"photos": 40, "processes": 1, "held_out": 90}.items()}

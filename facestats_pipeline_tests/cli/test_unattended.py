@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from facestats_pipeline.cli.pipeline import Pipeline, open_instance
-from facestats_pipeline.core.demo.demo_faces import generate_demo
-from facestats_pipeline.core.images.images import ImageProblem, decode_image
+from facestats_pipeline.core.demo.faces import generate_demo
+from facestats_pipeline.core.images.decoding import ImageProblem, decode_image
 from facestats_pipeline.core.ingest.identity import image_id
 from facestats_pipeline.io.freshness import ROOT
 from facestats_pipeline_tests.cli.conftest import opened

@@ -13,7 +13,7 @@ import pytest
 from facestats_pipeline.cli.pipeline import QUIET, Report, Step, UpdateFailed
 from facestats_pipeline.cli.run import execute, photo_counts, skipped_assets
 from facestats_pipeline.config import PROJECT_ROOT, load_settings, save_settings
-from facestats_pipeline.core.demo.demo_faces import generate_demo
+from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.ingest.identity import encode_filename
 from facestats_pipeline.io.layout import SHARD_TABLES
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START

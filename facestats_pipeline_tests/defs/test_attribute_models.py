@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facestats_pipeline import config
-from facestats_pipeline.core.attributes.attributes import AttributeModels
+from facestats_pipeline.core.attributes.inference import AttributeModels
 from facestats_pipeline.core.attributes.probes import TrainedProbe, train_classifier
 from facestats_pipeline.core.attributes.shipped_probes import save_shipped
 from facestats_pipeline.core.labels.provenance import Provenance

@@ -8,10 +8,10 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from facestats_pipeline.core.labels.label_table import LabelsError
 from facestats_pipeline.core.metadata.column_lineage import tables_with_lineage
 from facestats_pipeline.core.metadata.feature_index import feature_index as index_of
 from facestats_pipeline.core.metadata.merge import TAKEN
+from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.metadata import assets

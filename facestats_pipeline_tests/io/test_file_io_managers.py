@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from facestats_pipeline.core.attributes.probes import train_classifier
-from facestats_pipeline.core.images.images import encode_jpeg
+from facestats_pipeline.core.images.decoding import encode_jpeg
 from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import GENDERS
 from facestats_pipeline.io import io_managers as io

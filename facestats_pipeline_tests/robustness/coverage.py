@@ -72,22 +72,22 @@ def _text(read: Callable[[Path], object], errors: tuple[type[Exception], ...], d
 
 
 def _labels(data: bytes) -> None:
-    from facestats_pipeline.core.labels.label_table import LabelsError
-    from facestats_pipeline.core.labels.labels import read_labels
+    from facestats_pipeline.core.labels.labels_file import read_labels
+    from facestats_pipeline.core.user_files.text_table import LabelsError
 
     _text(read_labels, (LabelsError,), data)
 
 
 def _ratings(data: bytes) -> None:
-    from facestats_pipeline.core.labels.label_table import LabelsError
     from facestats_pipeline.core.labels.ratings import read_ratings
+    from facestats_pipeline.core.user_files.text_table import LabelsError
 
     _text(read_ratings, (LabelsError,), data)
 
 
 def _manual(data: bytes) -> None:
-    from facestats_pipeline.core.labels.label_table import LabelsError
     from facestats_pipeline.core.metadata.manual_labels import read_manual_labels
+    from facestats_pipeline.core.user_files.text_table import LabelsError
 
     _text(read_manual_labels, (LabelsError,), data)
 

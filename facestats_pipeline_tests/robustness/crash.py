@@ -34,7 +34,7 @@ from PIL import Image
 
 from facestats_pipeline import core
 from facestats_pipeline.config import save_settings
-from facestats_pipeline.core.demo.demo_faces import generate_demo
+from facestats_pipeline.core.demo.faces import generate_demo
 
 PHOTOS, SHARD_SIZE = 36, 12
 SETTINGS = {

@@ -42,10 +42,10 @@ class Reader(NamedTuple):
 def _texts(kind: str, count: int, seed: int) -> Reader:
     from facestats_pipeline.config import SettingsError, load_settings
     from facestats_pipeline.core.ingest.sources import read_sources
-    from facestats_pipeline.core.labels.label_table import LabelsError
-    from facestats_pipeline.core.labels.labels import read_labels
+    from facestats_pipeline.core.labels.labels_file import read_labels
     from facestats_pipeline.core.labels.ratings import read_ratings
     from facestats_pipeline.core.metadata.manual_labels import read_manual_labels
+    from facestats_pipeline.core.user_files.text_table import LabelsError
 
     def settings(path: Path) -> object:
         return load_settings(path, environ={})
@@ -74,8 +74,8 @@ def _encoder(count: int, seed: int, folder: Path) -> Reader:
     import torch
     from safetensors.torch import save_file
 
-    from facestats_pipeline.core.embeddings.checkpoints import _check_weights
-    from facestats_pipeline.core.embeddings.model_errors import EncoderUnavailable
+    from facestats_pipeline.core.encoders.checkpoints import _check_weights
+    from facestats_pipeline.core.encoders.errors import EncoderUnavailable
 
     path = folder / "good.safetensors"
     save_file({"weight": torch.arange(40.0), "bias": torch.zeros(3)}, path)

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from facestats_pipeline.core.images.images import ImageProblem, decode
+from facestats_pipeline.core.images.decoding import ImageProblem, decode
 from facestats_pipeline.core.ingest.identity import read_photo
 from facestats_pipeline.core.ingest.inventory import update_inventory
 from facestats_pipeline.core.ingest.manifest import build_manifest

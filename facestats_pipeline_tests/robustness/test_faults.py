@@ -11,7 +11,7 @@ import pytest
 
 from facestats_pipeline.cli.pipeline import Pipeline, Step, UpdateFailed, open_instance
 from facestats_pipeline.config import load_settings
-from facestats_pipeline.core.demo.demo_faces import generate_demo
+from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.io.store import Store
 from facestats_pipeline_tests.robustness import crash
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facestats_pipeline.config import SettingsError, load_settings
-from facestats_pipeline.core.labels.label_table import LabelsError
-from facestats_pipeline.core.labels.labels import read_labels
+from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.labels.ratings import read_ratings
 from facestats_pipeline.core.metadata.csv_export import FORMULA_STARTS, csv_bytes
+from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline_tests.robustness.files import BINARIES, TEXTS
 
 COUNT = 200

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facestats_pipeline.core.images.decoding import decode
 from facestats_pipeline.core.images.image_files import ImageProblem, open_image, sniff_format
 from facestats_pipeline.core.images.image_headers import gif_frames, png_without_animation, webp_size
-from facestats_pipeline.core.images.images import decode
 from facestats_pipeline.core.images.tiff_tags import BrokenTags, count_pages, exif_orientation, pixels_only
 from facestats_pipeline_tests.hostile import png_bomb
 from facestats_pipeline_tests.robustness.mutations import good_images, mutated_images

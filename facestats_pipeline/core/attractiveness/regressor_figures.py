@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facestats_pipeline.core.attributes import bootstrap
-from facestats_pipeline.core.attributes.calibration import proportion
+from facestats_pipeline.core.statistics import bootstrap
+from facestats_pipeline.core.statistics.calibration import proportion
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]

@@ -10,9 +10,9 @@ import polars as pl
 
 from facestats_pipeline.core.attractiveness.regressor_model import predict_scores
 from facestats_pipeline.core.attractiveness.scoring import decile, percentile
-from facestats_pipeline.core.attributes.attributes import AttributeModels, infer_attributes
-from facestats_pipeline.core.embeddings.encoders import Encoder
-from facestats_pipeline.core.embeddings.new_photo import embed_new_photo
+from facestats_pipeline.core.attributes.inference import AttributeModels, infer_attributes
+from facestats_pipeline.core.encoders.encoder import Encoder
+from facestats_pipeline.core.encoders.new_photo import embed_new_photo
 from facestats_pipeline.core.preproc.detection import FaceDetector
 from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
 

@@ -14,9 +14,9 @@ import polars as pl
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from facestats_pipeline.core.attributes.folds import group_ids
 from facestats_pipeline.core.embeddings.near_duplicates import near_duplicates
 from facestats_pipeline.core.labels.training_rows import TrainingRows
+from facestats_pipeline.core.statistics.folds import group_ids
 
 Ints = npt.NDArray[np.intp]
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.attributes import calibration as cal
-from facestats_pipeline.core.attributes.bootstrap import calibration_figures, intervals, regression_figures
 from facestats_pipeline.core.attributes.probe_age import MIN_YEARS, TrainedAge, within_bins
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITY_TO_4, UNKNOWN, age_bin_of
+from facestats_pipeline.core.statistics import calibration as cal
+from facestats_pipeline.core.statistics.bootstrap import calibration_figures, intervals, regression_figures
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]

@@ -10,14 +10,14 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from facestats_pipeline.core.attributes import calibration as cal
-from facestats_pipeline.core.attributes.bootstrap import intervals, regression_figures
 from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups
-from facestats_pipeline.core.attributes.folds import group_ids
 from facestats_pipeline.core.attributes.probe_classifier import MIN_PER_CLASS, TrainedProbe, train_classifier
 from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, MAX_AGE, age_bin_of
 from facestats_pipeline.core.single_thread import single_threaded
+from facestats_pipeline.core.statistics import calibration as cal
+from facestats_pipeline.core.statistics.bootstrap import intervals, regression_figures
+from facestats_pipeline.core.statistics.folds import group_ids
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,10 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from facestats_pipeline.core.attributes import calibration as cal
-from facestats_pipeline.core.attributes.bootstrap import classifier_figures, intervals, log_losses
 from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups
-from facestats_pipeline.core.attributes.folds import group_ids, make_folds
 from facestats_pipeline.core.attributes.probe_models import (
     STRENGTHS,
     STRENGTHS_FROM,
@@ -29,6 +26,9 @@ from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefuse
 from facestats_pipeline.core.labels.vocabulary import UNKNOWN
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.single_thread import single_threaded
+from facestats_pipeline.core.statistics import calibration as cal
+from facestats_pipeline.core.statistics.bootstrap import classifier_figures, intervals, log_losses
+from facestats_pipeline.core.statistics.folds import group_ids, make_folds
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from facestats_pipeline.core.attributes.folds import make_folds
+from facestats_pipeline.core.statistics.folds import make_folds
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facestats_pipeline.core.attributes import calibration as cal
-from facestats_pipeline.core.attributes.bootstrap import log_losses
 from facestats_pipeline.core.labels.vocabulary import ETHNICITY4, ETHNICITY_TO_4
+from facestats_pipeline.core.statistics import calibration as cal
+from facestats_pipeline.core.statistics.bootstrap import log_losses
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]

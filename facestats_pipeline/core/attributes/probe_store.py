@@ -21,14 +21,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from skops.io import dumps, get_untrusted_types, loads
 
-from facestats_pipeline.core.attributes.calibration import Calibration
 from facestats_pipeline.core.attributes.probe_age import TrainedAge
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.attributes.probe_models import ProbeModel
 from facestats_pipeline.core.attributes.probe_report import Rollup
 from facestats_pipeline.core.attributes.probes import oof_of
-from facestats_pipeline.core.attributes.top_label import TopLabel
 from facestats_pipeline.core.labels.provenance import Provenance
+from facestats_pipeline.core.statistics.calibration import Calibration
+from facestats_pipeline.core.statistics.top_label import TopLabel
 
 __all__ = ["EncoderMismatch", "ProbeError", "check_encoder", "load_probe", "oof_of", "save_probe"]
 

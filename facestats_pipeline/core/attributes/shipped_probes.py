@@ -5,13 +5,13 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facestats_pipeline.core.attributes.attributes import AttributeModels
+from facestats_pipeline.core.attributes.inference import AttributeModels
 from facestats_pipeline.core.attributes.probe_age import TrainedAge
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.attributes.probe_store import ProbeError, load_probe, save_probe
 
 if TYPE_CHECKING:
-    from facestats_pipeline.core.embeddings.encoders import Encoder
+    from facestats_pipeline.core.encoders.encoder import Encoder
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def save_shipped(models: AttributeModels, scales: dict[str, float], encoder_id: 
 
 def shipped_models(encoder: "Encoder", models_dir: Path | None = None) -> AttributeModels:
     """The probes that come with a loaded encoder; none where it comes without. Raises ProbeError like `load_shipped`."""
-    from facestats_pipeline.core.embeddings.checkpoints import resolve_model
+    from facestats_pipeline.core.encoders.checkpoints import resolve_model
 
     weights = resolve_model(encoder.name, models_dir).weights
     return load_shipped(weights.parent / "probes", encoder.model_id) if weights is not None else AttributeModels()

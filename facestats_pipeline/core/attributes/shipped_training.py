@@ -13,21 +13,22 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.attributes import calibration as cal
-from facestats_pipeline.core.attributes.attributes import AttributeModels
-from facestats_pipeline.core.attributes.folds import make_folds
+from facestats_pipeline.core.attributes.inference import AttributeModels
 from facestats_pipeline.core.attributes.probe_age import with_years
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe, calibrated_probe
 from facestats_pipeline.core.attributes.probe_models import STRENGTHS, ProbeModel, fit_logistic
 from facestats_pipeline.core.attributes.probe_report import log_loss
 from facestats_pipeline.core.attributes.zeroshot import build_zeroshot, fit_scale
-from facestats_pipeline.core.embeddings.encoders import Encoder, run_embedding
+from facestats_pipeline.core.encoders.embedding import run_embedding
+from facestats_pipeline.core.encoders.encoder import Encoder
 from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, CLASSES, ETHNICITIES, GENDERS
 from facestats_pipeline.core.preproc.detection import FaceDetector
 from facestats_pipeline.core.preproc.preprocessing import PreprocSettings, run_preprocessing
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.single_thread import single_threaded
+from facestats_pipeline.core.statistics import calibration as cal
+from facestats_pipeline.core.statistics.folds import make_folds
 
 Floats = npt.NDArray[np.float32]
 

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from facestats_pipeline.core.attributes.calibration import softmax
 from facestats_pipeline.core.attributes.prompts import PROMPTS, Prompts
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
+from facestats_pipeline.core.statistics.calibration import softmax
 
 THRESHOLDS = {"gender": 0.9, "ethnicity": 0.8, "age_bin": 0.6}
 LOGIT_SCALE = 100.0  # what CLIP's temperature is clipped to and ends at (Radford et al., 2021, §2.5)

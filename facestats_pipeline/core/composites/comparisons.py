@@ -9,8 +9,8 @@ from PIL import Image
 
 from facestats_pipeline.core.composites.composite_specs import CompositeRefused
 from facestats_pipeline.core.composites.groups import GeneratedComposite
-from facestats_pipeline.core.reports.contact_sheet import contact_sheet
-from facestats_pipeline.core.reports.plot_style import BLUE, ORANGE
+from facestats_pipeline.core.drawing.contact_sheet import contact_sheet
+from facestats_pipeline.core.drawing.plot_style import BLUE, ORANGE
 
 LEAST_REACH = 2.0
 """Units of L* that the full colours stand for at least, so that two averages that hardly differ look like it."""

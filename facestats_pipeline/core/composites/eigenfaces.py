@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facestats_pipeline.core.composites.composite_specs import DEFAULT_FLOOR, CompositeRefused
-from facestats_pipeline.core.images.images import ImageProblem, preprocess_image
+from facestats_pipeline.core.drawing.contact_sheet import contact_sheet
+from facestats_pipeline.core.images.decoding import ImageProblem, preprocess_image
 from facestats_pipeline.core.progress import track
-from facestats_pipeline.core.reports.contact_sheet import contact_sheet
 from facestats_pipeline.core.single_thread import single_threaded
 
 Source = Image.Image | Path | bytes

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from facestats_pipeline.core.images.images import ImageProblem, preprocess_image
+from facestats_pipeline.core.images.decoding import ImageProblem, preprocess_image
 from facestats_pipeline.core.progress import track
 
 SIDE = 96

@@ -1,1 +1,1 @@
-"""Encoders, embeddings, and the search over them."""
+"""What is done with embeddings: their table, the index, search, near-duplicates."""

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from facestats_pipeline.core.embeddings.embedding import run_embedding
-from facestats_pipeline.core.embeddings.encoders import Encoder
+from facestats_pipeline.core.encoders.embedding import run_embedding
+from facestats_pipeline.core.encoders.encoder import Encoder
 
 
 def embedding_schema(dim: int) -> dict[str, pl.DataType]:

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.embeddings.encoders import Encoder
 from facestats_pipeline.core.embeddings.index import EmbeddingIndex
-from facestats_pipeline.core.embeddings.new_photo import embed_new_photo
+from facestats_pipeline.core.encoders.encoder import Encoder
+from facestats_pipeline.core.encoders.new_photo import embed_new_photo
 from facestats_pipeline.core.preproc.detection import FaceDetector
 from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from facestats_pipeline.core.labels.label_match import match_report
-from facestats_pipeline.core.labels.label_table import DELIMITERS
-from facestats_pipeline.core.labels.labels import FILE_WORDS
-from facestats_pipeline.core.labels.vocabulary import word_key
+from facestats_pipeline.core.labels.labels_file import FILE_WORDS
+from facestats_pipeline.core.user_files.cells import word_key
+from facestats_pipeline.core.user_files.name_match import match_report
+from facestats_pipeline.core.user_files.text_table import DELIMITERS
 
 ID_WORDS = ("image id",)
 _ENCODINGS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"\xef\xbb\xbf", "utf-8"))

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from facestats_pipeline.core.labels.label_match import match_files
+from facestats_pipeline.core.user_files.name_match import match_files
 
 GIVEN = {
     "label_gender": "gender as labels.csv has it; null where nobody said",

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.images.images import ImageProblem, inspect_image
+from facestats_pipeline.core.images.decoding import ImageProblem, inspect_image
 from facestats_pipeline.core.ingest.identity import PhotoChanged
 from facestats_pipeline.core.ingest.sources import Sources
 from facestats_pipeline.core.phases import Phases, current

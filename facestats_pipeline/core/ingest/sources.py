@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from facestats_pipeline.core.ingest.usage import COLUMNS
-from facestats_pipeline.core.labels.label_table import LabelsError, decode, parse_table, read_bytes, rejected_frame
+from facestats_pipeline.core.user_files.text_table import LabelsError, decode, parse_table, read_bytes, rejected_frame
 
 Provenance = dict[str, str | None]
 """source, licence, consent of one photo."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from facestats_pipeline.core.labels.label_table import rejected_frame
 from facestats_pipeline.core.labels.provenance import Provenance
+from facestats_pipeline.core.user_files.text_table import rejected_frame
 
 LABELS_SCHEMA = {
     "file": pl.String(),

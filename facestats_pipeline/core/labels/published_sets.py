@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from facestats_pipeline.core.ingest.identity import encode_filename
-from facestats_pipeline.core.labels.label_match import match_report
 from facestats_pipeline.core.labels.label_names import labels_from_utkface
 from facestats_pipeline.core.labels.label_rows import LABELS_SCHEMA
-from facestats_pipeline.core.labels.label_table import LabelsError, rejected_frame
-from facestats_pipeline.core.labels.labels import read_labels
+from facestats_pipeline.core.labels.labels_file import read_labels
+from facestats_pipeline.core.user_files.name_match import match_report
+from facestats_pipeline.core.user_files.text_table import LabelsError, rejected_frame
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _LABEL_FILE = re.compile(

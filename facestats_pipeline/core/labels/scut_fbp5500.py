@@ -12,9 +12,9 @@ from pathlib import Path
 import polars as pl
 
 from facestats_pipeline.core.labels.label_names import labels_from_scut
-from facestats_pipeline.core.labels.label_table import LabelsError
 from facestats_pipeline.core.labels.ratings import read_ratings
 from facestats_pipeline.core.labels.splits import SPLITS_SCHEMA, TRAIN, checked
+from facestats_pipeline.core.user_files.text_table import LabelsError
 
 NAME = "SCUT-FBP5500"
 SOURCE = "SCUT-FBP5500 (Liang et al. 2018, arXiv:1801.06345)"

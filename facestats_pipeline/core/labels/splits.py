@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.labels.label_table import LabelsError, decode, parse_table, read_bytes
+from facestats_pipeline.core.user_files.text_table import LabelsError, decode, parse_table, read_bytes
 
 SPLITS_SCHEMA: dict[str, pl.DataType] = {"file": pl.String(), "split": pl.String(), "fold": pl.String()}
 TRAIN = "train"

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.labels.label_match import match_files
 from facestats_pipeline.core.labels.provenance import TrainingRefused
+from facestats_pipeline.core.user_files.name_match import match_files
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ The seven ethnicity classes and the nine age bins are FairFace's (Kärkkäinen &
 face is perceived by annotators; they say nothing about how a person identifies.
 """
 
-import re
+from facestats_pipeline.core.user_files.cells import word_key
 
 UNKNOWN = "unknown"
 """The decision of a model that abstains. Never a class that is trained."""
@@ -44,11 +44,6 @@ AGE_EDGES: tuple[tuple[float, float], ...] = (
 
 MAX_AGE = 120.0
 
-NULL_WORDS = frozenset(
-    {"", "-", "?", "na", "n/a", "nan", "nil", "none", "null", "unknown", "undefined", "not known", "unsure"}
-)
-"""Words that say "no label", in lower case."""
-
 _GENDER_WORDS = {
     **dict.fromkeys(("female", "f", "woman", "women", "girl", "w"), "Female"),
     **dict.fromkeys(("male", "m", "man", "men", "boy"), "Male"),
@@ -85,16 +80,6 @@ READ_AS = {
     "arab": "Middle Eastern",
 }
 """Words for an ethnicity that are not just another spelling: taking them is a reading, which `read_labels` reports."""
-
-
-def word_key(text: str) -> str:
-    """`text` in lower case with runs of spaces, `_` and `-` made one space: the form in which words are compared."""
-    return re.sub(r"[\s_\-]+", " ", text).strip().lower()
-
-
-def is_null(text: str) -> bool:
-    """Whether a cell says that there is no label."""
-    return text.strip().lower() in NULL_WORDS
 
 
 def canonical_gender(text: str) -> str | None:

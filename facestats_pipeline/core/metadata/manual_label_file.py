@@ -15,17 +15,16 @@ import polars as pl
 
 from facestats_pipeline.core.ingest.identity import IMAGE_ID_LENGTH
 from facestats_pipeline.core.labels.ages import parse_age
-from facestats_pipeline.core.labels.label_table import REJECTED_SCHEMA, LabelsError, decode
 from facestats_pipeline.core.labels.vocabulary import (
     ATTRIBUTES,
     CLASSES,
     UNKNOWN,
     canonical_ethnicity,
     canonical_gender,
-    is_null,
-    word_key,
 )
 from facestats_pipeline.core.metadata.table_inputs import Schema
+from facestats_pipeline.core.user_files.cells import is_null, word_key
+from facestats_pipeline.core.user_files.text_table import REJECTED_SCHEMA, LabelsError, decode
 
 COLUMNS = ("image_id", "attribute", "value", "annotator", "labelled_at")
 HISTORY_SCHEMA: Schema = {

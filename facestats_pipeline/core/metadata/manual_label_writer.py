@@ -14,9 +14,9 @@ from pathlib import Path
 import polars as pl
 from filelock import FileLock
 
-from facestats_pipeline.core.labels.label_table import LabelsError
 from facestats_pipeline.core.labels.vocabulary import CLASSES, UNKNOWN
 from facestats_pipeline.core.metadata.manual_label_file import COLUMNS, read_columns, read_history
+from facestats_pipeline.core.user_files.text_table import LabelsError
 
 MOST_LETTERS = 60
 # Starts with a letter or digit, so that no spreadsheet takes it for a formula; `;` joins names in other tables.

@@ -10,9 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""Channel means and deviations of ImageNet: what open_clip and timm tools expect of a timm tower."""
+from facestats_pipeline.core.encoders.mini_towers import MEAN, STD
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def encoder_card(figures: dict[str, dict[str, Any]], settings: dict[str, Any], *
         "# FaceStats-Mini",
         "A small CLIP for photos of faces: an image tower (ResNet-18 of 5/8 width, 4.6 million weights) and a text tower (1.6 million, a "
         "vocabulary of 854 tokens) with one 512-d embedding, trained from nothing. `facestats` loads it by default; any program with "
-        "open_clip can, after `import facestats_pipeline.core.mini.towers`, by `open_clip.create_model('local-dir:…')`.",
+        "open_clip can, after `import facestats_pipeline.core.encoders.mini_towers`, by `open_clip.create_model('local-dir:…')`.",
         section("Figures", "On `fairface_photos`, 3,000 photos never trained on.", _headline(figures), remarks),
         section("Per group", "Accuracy in % on `fairface_photos`, aligned.", _groups(figures["aligned"])),
         section("Transfer, and identity", _elsewhere(figures)),

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facestats_pipeline.core.embeddings.devices import autocast
+from facestats_pipeline.core.encoders.devices import autocast
 from facestats_pipeline.core.labels.vocabulary import CLASSES
 from facestats_pipeline.core.mini.augment import normalize, resize, to_float
 from facestats_pipeline.core.mini.captions import FRAMES

@@ -10,9 +10,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save
 
-from facestats_pipeline.core.embeddings.checksums import SUMS_FILE, sha256_file
-from facestats_pipeline.core.mini.tokenizer import MERGES_FILE
-from facestats_pipeline.core.mini.towers import IMAGE_SIZE, LOOKS, model_config
+from facestats_pipeline.core.encoders.checksums import SUMS_FILE, sha256_file
+from facestats_pipeline.core.encoders.mini_towers import IMAGE_SIZE, LOOKS, MERGES_FILE, model_config
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"

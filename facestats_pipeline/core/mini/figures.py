@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.attributes.calibration import wilson
-from facestats_pipeline.core.images.images import decode_image, preprocess_image
+from facestats_pipeline.core.images.decoding import decode_image, preprocess_image
 from facestats_pipeline.core.labels.vocabulary import CLASSES
 from facestats_pipeline.core.mini.captions import FRAMES
 from facestats_pipeline.core.mini.evaluate import CLASS_PHRASES
 from facestats_pipeline.core.preproc.detection import FaceDetector, align_face, load_detector
 from facestats_pipeline.core.progress import track
+from facestats_pipeline.core.statistics.calibration import wilson
 
 Floats = npt.NDArray[np.float32]
 FAIRFACE_COLUMN = {"gender": "gender", "ethnicity": "race", "age_bin": "age"}
@@ -179,7 +179,7 @@ def load_heads(path: Path) -> dict[str, tuple[Floats, Floats]]:
 
 def main() -> None:
     """Print the figures, aligned and plainly fitted, as JSON."""
-    from facestats_pipeline.core.embeddings.encoders import load_model
+    from facestats_pipeline.core.encoders.encoder import load_model
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facestats_pipeline.core.embeddings.devices import training_dtype
+from facestats_pipeline.core.encoders.devices import training_dtype
 
 
 def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:

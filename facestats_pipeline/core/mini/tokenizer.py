@@ -10,14 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from facestats_pipeline.core.embeddings.open_clip_compat import import_open_clip
+from facestats_pipeline.core.encoders.mini_towers import CONTEXT, MERGES, MERGES_FILE, VOCABULARY
+from facestats_pipeline.core.encoders.open_clip_compat import import_open_clip
 from facestats_pipeline.core.mini.captions import corpus
-
-CONTEXT = 32
-"""Tokens a text may have, with its start and end marks: the longest caption has 23."""
-MERGES = 340
-MERGES_FILE = "bpe_merges.txt.gz"
-VOCABULARY = 2 * 256 + MERGES + 2
 
 # Words of searches that captions do not have, so that a search spends one or two tokens on them and not one a letter.
 EXTRA_WORDS = (

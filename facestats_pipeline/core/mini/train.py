@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
-from facestats_pipeline.core.embeddings.devices import autocast
+from facestats_pipeline.core.encoders.devices import autocast
+from facestats_pipeline.core.encoders.mini_towers import EMBED_DIM, MERGES_FILE, build_clip, model_config
 from facestats_pipeline.core.mini import captions
 from facestats_pipeline.core.mini.augment import ALIGNED, Ranges, mix, random_views
 from facestats_pipeline.core.mini.data import FaceSet, align_once, decode_once, open_split
@@ -36,8 +37,7 @@ from facestats_pipeline.core.mini.losses import (
     view_contrast,
 )
 from facestats_pipeline.core.mini.muon import MuonAdam, parameter_groups
-from facestats_pipeline.core.mini.tokenizer import MERGES_FILE, load_tokenizer, write_merges
-from facestats_pipeline.core.mini.towers import EMBED_DIM, build_clip, model_config
+from facestats_pipeline.core.mini.tokenizer import load_tokenizer, write_merges
 from facestats_pipeline.core.preproc.detection import load_detector
 from facestats_pipeline.core.progress import report
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from facestats_pipeline.core.images.images import Transform, compose
+from facestats_pipeline.core.images.decoding import Transform, compose
 from facestats_pipeline.core.images.resampling import Pixels, resize
 from facestats_pipeline.core.preproc.faces import Face
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from facestats_pipeline.core.images.images import (
+from facestats_pipeline.core.images.decoding import (
     MAX_PIXELS,
     DecodedImage,
     ImageProblem,

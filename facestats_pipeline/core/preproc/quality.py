@@ -15,8 +15,8 @@ import numpy.typing as npt
 import polars as pl
 from PIL import Image
 
+from facestats_pipeline.core.images.decoding import Transform, invert
 from facestats_pipeline.core.images.image_files import ImageProblem, decoder_errors
-from facestats_pipeline.core.images.images import Transform, invert
 from facestats_pipeline.core.phases import Phases, current
 from facestats_pipeline.core.progress import track
 

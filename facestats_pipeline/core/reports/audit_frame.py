@@ -5,9 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.labels.label_match import match_files
 from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES
 from facestats_pipeline.core.reports.bias import Audit
+from facestats_pipeline.core.user_files.name_match import match_files
 
 _CONFIDENCE = {attribute: f"predicted_{attribute}_p" for attribute in ATTRIBUTES}
 _YEARS = ("age", "age_lo", "age_hi")

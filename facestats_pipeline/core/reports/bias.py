@@ -18,8 +18,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact, ttest_ind_from_stats
 
-from facestats_pipeline.core.attributes.calibration import Z95, wilson
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
+from facestats_pipeline.core.statistics.calibration import Z95, wilson
 
 DEFAULT_MIN_N = 30
 DEFAULT_GROUPS: tuple[tuple[str, ...], ...] = (("gender",), ("ethnicity",), ("age_bin",), ("gender", "ethnicity"))

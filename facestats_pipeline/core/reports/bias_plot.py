@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from facestats_pipeline.core.drawing.palette import QUIET
+from facestats_pipeline.core.drawing.plot_style import TICK, new_figure, panel_title
 from facestats_pipeline.core.reports.bias import SHARES, SHORT_WORDS
 from facestats_pipeline.core.reports.model_plots import nothing_to_show
-from facestats_pipeline.core.reports.palette import QUIET
-from facestats_pipeline.core.reports.plot_style import TICK, new_figure, panel_title
 from facestats_pipeline.core.reports.plots import dot_rows
 
 METRIC_WORDS = {

@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from facestats_pipeline.core.images.images import ImageProblem, preprocess_image
-from facestats_pipeline.core.reports.contact_sheet import Source
-from facestats_pipeline.core.reports.plot_style import (
+from facestats_pipeline.core.drawing.contact_sheet import Source
+from facestats_pipeline.core.drawing.plot_style import (
     INK,
     PALETTE,
     QUIET,
@@ -19,6 +18,7 @@ from facestats_pipeline.core.reports.plot_style import (
     empty_panel,
     new_figure,
 )
+from facestats_pipeline.core.images.decoding import ImageProblem, preprocess_image
 
 ACROSS, DOWN = 16, 11
 """Places for faces."""

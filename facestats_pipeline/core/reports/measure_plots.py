@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, UNKNOWN
-from facestats_pipeline.core.reports.plot_style import (
+from facestats_pipeline.core.drawing.plot_style import (
     BLUE,
     INK,
     ORANGE,
@@ -23,6 +22,7 @@ from facestats_pipeline.core.reports.plot_style import (
     panel_title,
     style_axes,
 )
+from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, UNKNOWN
 from facestats_pipeline.core.reports.plots import MEASURES, correlation_of
 
 SCORE = "attractiveness_raw"

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from facestats_pipeline.core.reports.plot_style import (
+from facestats_pipeline.core.drawing.plot_style import (
     BLUE,
     GREEN,
     INK,

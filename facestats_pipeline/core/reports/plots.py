@@ -13,9 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from facestats_pipeline.core.attributes.calibration import Z95
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
-from facestats_pipeline.core.reports.plot_style import (
+from facestats_pipeline.core.drawing.plot_style import (
     BLUE,
     FAINT,
     INK,
@@ -28,6 +26,8 @@ from facestats_pipeline.core.reports.plot_style import (
     panel_title,
     style_axes,
 )
+from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
+from facestats_pipeline.core.statistics.calibration import Z95
 
 MEASURES: dict[str, str] = {
     "age": "Age in years",

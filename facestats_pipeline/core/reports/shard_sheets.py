@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from PIL import Image, UnidentifiedImageError
 
-from facestats_pipeline.core.reports.contact_sheet import Source, contact_sheet
+from facestats_pipeline.core.drawing.contact_sheet import Source, contact_sheet
 
 SHOWN = 60
 """Photos on a sheet. Ids are digests, so the smallest ones are a sample that changes little as photos arrive."""

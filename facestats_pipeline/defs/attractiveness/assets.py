@@ -57,7 +57,7 @@ def attractiveness_regressor(
     project: dg.ResourceParam[Project],
 ) -> Any:
     """An MLP on embeddings, trained on ratings that people gave; without ratings there is none."""
-    from facestats_pipeline.io.provided import labels_of, ratings_of
+    from facestats_pipeline.io.user_files import labels_of, ratings_of
 
     ratings = ratings_of(project.store)
     if ratings is None:
@@ -102,7 +102,7 @@ def published_splits(
     context: dg.AssetExecutionContext, embeddings_clip: AllShards, project: dg.ResourceParam[Project]
 ) -> Any:
     """The regressor trained and tested as splits.csv says, so that its figures can be laid beside published ones."""
-    from facestats_pipeline.io.provided import ratings_of, splits_of
+    from facestats_pipeline.io.user_files import ratings_of, splits_of
 
     ratings, splits = ratings_of(project.store), splits_of(project.store)
     if ratings is None or splits is None:

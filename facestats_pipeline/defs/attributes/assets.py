@@ -114,7 +114,7 @@ def _trained(
     from facestats_pipeline.core.attributes.duplicate_groups import groups_of_rows
     from facestats_pipeline.core.labels.provenance import TrainingRefused
     from facestats_pipeline.core.labels.training_rows import training_rows
-    from facestats_pipeline.io.provided import labels_of
+    from facestats_pipeline.io.user_files import labels_of
 
     filenames = project.live_filenames
     labels = labels_of(project.store, filenames, in_names=project.settings.labels.in_names)
@@ -167,7 +167,7 @@ def attributes(
     """
     import numpy as np
 
-    from facestats_pipeline.core.attributes.attributes import AttributeModels, infer_attributes
+    from facestats_pipeline.core.attributes.inference import AttributeModels, infer_attributes
 
     own = AttributeModels(gender_classifier, ethnicity_classifier, age_model)
 

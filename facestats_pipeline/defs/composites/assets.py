@@ -44,9 +44,9 @@ def composites(
     project: dg.ResourceParam[Project],
 ) -> Any:
     """The average face of everyone and of each group that is large enough; a smaller group is refused with a reason."""
-    from facestats_pipeline.core.composites.composites import COMPOSITES_SCHEMA, default_specs, generate_composites
+    from facestats_pipeline.core.composites.composite_sheet import composite_sheet
+    from facestats_pipeline.core.composites.generate import COMPOSITES_SCHEMA, default_specs, generate_composites
     from facestats_pipeline.core.composites.kept_sums import read_sums, write_sums
-    from facestats_pipeline.core.reports.contact_sheet import composite_sheet
 
     wanted = project.settings.composites
     rows = project.usable_rows(master).collect()

@@ -46,8 +46,8 @@ def mini_encoder(context: dg.AssetExecutionContext, project: dg.ResourceParam[Pr
 
 
 def _train(project: Project, folder: Path) -> Path:
-    from facestats_pipeline.core.embeddings import encoder_training as training
-    from facestats_pipeline.core.embeddings.devices import choose_device
+    from facestats_pipeline.core.encoders.devices import choose_device
+    from facestats_pipeline.core.mini import encoder_training as training
 
     settings = project.settings
     wanted = settings.encoder_training

@@ -9,7 +9,7 @@ from facestats_pipeline.defs.project import Project
 @dg.asset_check(asset=raw_photos)
 def sources_name_photos(project: dg.ResourceParam[Project]) -> dg.AssetCheckResult:
     """Every row of sources.csv is about a photo or a folder that is there, so that no refusal of consent is lost to a misspelt path."""
-    from facestats_pipeline.core.labels.label_table import LabelsError
+    from facestats_pipeline.core.user_files.text_table import LabelsError
 
     try:
         sources = project.sources

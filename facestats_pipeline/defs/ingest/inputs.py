@@ -6,7 +6,7 @@ from typing import Any, ParamSpec
 
 import dagster as dg
 
-from facestats_pipeline.core.labels.label_table import LabelsError
+from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline.io.io_managers import Skipped
 from facestats_pipeline.io.layout import INPUTS
 from facestats_pipeline.io.store import Store

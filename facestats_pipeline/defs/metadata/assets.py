@@ -7,13 +7,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.labels.label_table import LabelsError
 from facestats_pipeline.core.metadata import tables
 from facestats_pipeline.core.metadata.flags import FlagThresholds
 from facestats_pipeline.core.metadata.flags import attributes_clean as without_flagged
 from facestats_pipeline.core.metadata.flags import attributes_flags as flag
 from facestats_pipeline.core.metadata.manual_labels import attributes_with_manual as with_manual
 from facestats_pipeline.core.metadata.merge import TAKEN, run_merge
+from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
 from facestats_pipeline.defs.project import Project
@@ -101,7 +101,7 @@ def attributes_with_manual(attributes: ShardFrames, project: dg.ResourceParam[Pr
 
     A file that cannot be read is none; `manual_label_report` is then skipped and says why.
     """
-    from facestats_pipeline.io.provided import manual_labels_of
+    from facestats_pipeline.io.user_files import manual_labels_of
 
     try:
         manual = manual_labels_of(project.store)
@@ -122,7 +122,7 @@ def attributes_with_manual(attributes: ShardFrames, project: dg.ResourceParam[Pr
 def manual_label_report(manifest: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
     """How far annotators agree (Krippendorff's alpha) and which lines of manual_labels.csv could not be used, each with its reason."""
     from facestats_pipeline.core.metadata.csv_export import csv_bytes
-    from facestats_pipeline.io.provided import manual_labels_of
+    from facestats_pipeline.io.user_files import manual_labels_of
 
     known = manifest.filter(pl.col("status") == "ok").select("image_id").collect()["image_id"]
     manual = manual_labels_of(project.store, frozenset(known))

@@ -23,7 +23,7 @@ NAMES = {"gender_classifier": "Gender", "ethnicity_classifier": "Ethnicity", "ag
 
 def drawn(name: str, figure: Any) -> dict[str, bytes]:
     """A figure as PNG and SVG below `reports/`."""
-    from facestats_pipeline.core.reports.plot_style import render
+    from facestats_pipeline.core.drawing.plot_style import render
 
     return {f"reports/{name}.{kind}": render(figure, kind) for kind in ("png", "svg")}
 
@@ -48,7 +48,7 @@ def bias_audit(
     from facestats_pipeline.core.reports.audit_frame import AUDITED, audit_frame, audits_for, rated_frame
     from facestats_pipeline.core.reports.bias import bias_audit as audit
     from facestats_pipeline.core.reports.bias_plot import plot_bias, plot_bias_overview
-    from facestats_pipeline.io.provided import labels_of
+    from facestats_pipeline.io.user_files import labels_of
 
     rows = master.select(AUDITED).collect()
     labels = labels_of(project.store, rows["filename"].to_list(), in_names=project.settings.labels.in_names)

@@ -11,8 +11,9 @@ import pytest
 from facestats_pipeline.config import load_settings
 from facestats_pipeline.core.attributes import held_out
 from facestats_pipeline.core.attributes.shipped_probes import load_shipped
-from facestats_pipeline.core.embeddings.encoders import load_model, run_embedding
-from facestats_pipeline.core.labels.labels import read_labels
+from facestats_pipeline.core.encoders.embedding import run_embedding
+from facestats_pipeline.core.encoders.encoder import load_model
+from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.preproc.detection import load_detector
 from facestats_pipeline.core.preproc.preprocessing import PreprocSettings, run_preprocessing
 from facestats_pipeline.io.weights import encoder_folder, shipped_probes

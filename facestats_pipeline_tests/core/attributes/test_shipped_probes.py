@@ -7,8 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from facestats_pipeline.core.attributes.attributes import AttributeModels, infer_attributes
-from facestats_pipeline.core.attributes.calibration import expected_calibration_error
+from facestats_pipeline.core.attributes.inference import AttributeModels, infer_attributes
 from facestats_pipeline.core.attributes.probe_store import ProbeError, load_probe, save_probe
 from facestats_pipeline.core.attributes.probes import known_predictions
 from facestats_pipeline.core.attributes.shipped_probes import load_shipped, save_shipped, shipped_scales
@@ -16,6 +15,7 @@ from facestats_pipeline.core.attributes.shipped_training import LabelledEmbeddin
 from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
 from facestats_pipeline.core.mini.data import open_split
+from facestats_pipeline.core.statistics.calibration import expected_calibration_error
 from facestats_pipeline_tests.core.synthetic_embeddings import mixture
 
 N, HELD_OUT = 2400, 700

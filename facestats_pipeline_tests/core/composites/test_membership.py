@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from facestats_pipeline.core.composites.composite_specs import default_specs, describe_filters
-from facestats_pipeline.core.composites.composites import COMPOSITES_SCHEMA
+from facestats_pipeline.core.composites.generate import COMPOSITES_SCHEMA
 from facestats_pipeline.core.composites.membership import composites_with, parse_filters
 
 

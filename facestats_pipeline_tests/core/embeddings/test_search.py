@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from facestats_pipeline.core.embeddings.encoders import load_model
 from facestats_pipeline.core.embeddings.index import EmbeddingIndex, build_index
 from facestats_pipeline.core.embeddings.search import SearchRefused, nearest, photo_vector, text_vector
-from facestats_pipeline.core.images.images import encode_jpeg
+from facestats_pipeline.core.encoders.encoder import load_model
+from facestats_pipeline.core.images.decoding import encode_jpeg
 from facestats_pipeline.core.preproc.detection import load_detector
 from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from facestats_pipeline.core.images.colour import DAMAGED, MAX_PROFILE_BYTES
-from facestats_pipeline.core.images.images import decode, inspect_image
+from facestats_pipeline.core.images.decoding import decode, inspect_image
 from facestats_pipeline_tests.hostile import encoded, picture, srgb_profile
 
 MATRICES = {"rXYZ": "gXYZ", "gXYZ": "rXYZ"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from facestats_pipeline.core.ingest.sources import Sources, read_sources
 from facestats_pipeline.core.ingest.usage import DEFAULT_USE, UsageError, check_conditions, usable
-from facestats_pipeline.core.labels.label_table import LabelsError
+from facestats_pipeline.core.user_files.text_table import LabelsError
 
 TABLE = """path,source,licence,consent
 .,Studio,CC BY 4.0,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from facestats_pipeline.core.labels.label_table import LabelsError
-from facestats_pipeline.core.labels.labels import read_labels
+from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.labels.published_sets import PublishedSet, read_fairface, read_lfw, read_utkface
+from facestats_pipeline.core.user_files.text_table import LabelsError
 
 
 def put(folder: Path, *names: str) -> Path:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from facestats_pipeline.core.labels.label_table import LabelsError
 from facestats_pipeline.core.labels.ratings import RATINGS_SCHEMA, Ratings, read_ratings
+from facestats_pipeline.core.user_files.text_table import LabelsError
 
 
 def read(folder: Path, text: str | bytes) -> Ratings:

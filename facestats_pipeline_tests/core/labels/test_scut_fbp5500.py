@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from facestats_pipeline.core.labels.label_table import LabelsError
 from facestats_pipeline.core.labels.scut_fbp5500 import read_scut
 from facestats_pipeline.core.labels.splits import SPLITS_SCHEMA, TRAIN, fold_numbers, read_splits
+from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline_tests.core.labels.scut_layout import FOLDS, SIXTY, names, write_scut
 
 N = 40

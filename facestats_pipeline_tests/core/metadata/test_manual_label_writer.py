@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from facestats_pipeline.core.labels.label_table import LabelsError
 from facestats_pipeline.core.metadata.manual_label_writer import Label, append_labels, check_annotator, labels_by
 from facestats_pipeline.core.metadata.manual_labels import read_manual_labels
+from facestats_pipeline.core.user_files.text_table import LabelsError
 
 A, B = "a" * 32, "b" * 32
 NOW = datetime(2026, 11, 20, 14, 3, tzinfo=UTC)

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facestats_pipeline.core.labels.label_table import LabelsError
 from facestats_pipeline.core.metadata.manual_label_file import HISTORY_SCHEMA
 from facestats_pipeline.core.metadata.manual_labels import (
     AGREEMENT_SCHEMA,
@@ -16,6 +15,7 @@ from facestats_pipeline.core.metadata.manual_labels import (
     attributes_with_manual,
     read_manual_labels,
 )
+from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline_tests.core import small_shards as shard
 
 HEADER = "image_id,attribute,value,annotator,labelled_at"

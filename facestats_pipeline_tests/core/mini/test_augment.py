@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from facestats_pipeline.core.mini.augment import MEAN, STD, Ranges, mix, normalize, random_views, resize, to_float
+from facestats_pipeline.core.encoders.mini_towers import MEAN, STD
+from facestats_pipeline.core.mini.augment import Ranges, mix, normalize, random_views, resize, to_float
 
 STILL = Ranges(rotate=0, zoom_out=0, zoom_in=0, stretch=0, shift=0, light=0, colour=0, gray=0, blur=0, noise=0, erase=0)
 

@@ -4,15 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from facestats_pipeline.core.encoders.mini_towers import CONTEXT, MERGES_FILE, VOCABULARY
 from facestats_pipeline.core.mini.captions import corpus
-from facestats_pipeline.core.mini.tokenizer import (
-    CONTEXT,
-    MERGES_FILE,
-    VOCABULARY,
-    learn_merges,
-    load_tokenizer,
-    write_merges,
-)
+from facestats_pipeline.core.mini.tokenizer import learn_merges, load_tokenizer, write_merges
 
 
 @pytest.fixture(scope="module")

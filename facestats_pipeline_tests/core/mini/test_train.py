@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from facestats_pipeline.core.embeddings.checksums import verify_folder
+from facestats_pipeline.core.encoders.checksums import verify_folder
 from facestats_pipeline.core.mini import export as exporting
 from facestats_pipeline.core.mini.data import open_split
 from facestats_pipeline.core.mini.export import export, half
@@ -121,7 +121,7 @@ def test_one_view_is_of_the_photo_the_other_of_its_aligned_form(
 
 
 def test_a_face_and_its_mirror_image_have_the_same_embedding_outside_training() -> None:
-    from facestats_pipeline.core.mini.towers import FEW, build_clip, model_config
+    from facestats_pipeline.core.encoders.mini_towers import FEW, build_clip, model_config
 
     visual = build_clip(model_config()).visual.eval()
     images = torch.randn(FEW + 1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -202,7 +202,7 @@ def test_the_rate_rises_stays_and_falls_to_zero() -> None:
 def test_the_exported_folder_is_whole_and_gives_the_same_embeddings(
     finished: tuple[Path, Trainer], tmp_path: Path
 ) -> None:
-    from facestats_pipeline.core.mini.towers import build_clip
+    from facestats_pipeline.core.encoders.mini_towers import build_clip
 
     sizes = export(finished[0], tmp_path)
     assert sizes["visual"] <= 10_000_000

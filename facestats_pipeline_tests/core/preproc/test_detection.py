@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from facestats_pipeline.core.images.images import compose, invert
+from facestats_pipeline.core.images.decoding import compose, invert
 from facestats_pipeline.core.preproc.alignment import TEMPLATE, face_transform, similarity, warp
 from facestats_pipeline.core.preproc.detection import (
     DetectorUnavailable,

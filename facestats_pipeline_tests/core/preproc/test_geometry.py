@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facestats_pipeline.core.images.images import encode_jpeg
+from facestats_pipeline.core.images.decoding import encode_jpeg
 from facestats_pipeline.core.preproc import face_mesh as mesh
 from facestats_pipeline.core.preproc.face_landmarks import FaceLandmarks, LandmarksUnavailable, load_landmarker
 from facestats_pipeline.core.preproc.geometry import GEOMETRY_SCHEMA, MEASURES, asymmetry, face_geometry, head_pose

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from facestats_pipeline.core.images.images import decode, decode_image, invert
+from facestats_pipeline.core.images.decoding import decode, decode_image, invert
 from facestats_pipeline.core.preproc.alignment import TEMPLATE
 from facestats_pipeline.core.preproc.detection import FaceDetector, load_detector
 from facestats_pipeline.core.preproc.faces import Face

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from PIL import Image, ImageFilter
 
-from facestats_pipeline.core.images.images import encode_jpeg
+from facestats_pipeline.core.images.decoding import encode_jpeg
 from facestats_pipeline.core.preproc.detection import load_detector
 from facestats_pipeline.core.preproc.preprocessing import PREPROC_SCHEMA, PreprocSettings, run_preprocessing
 from facestats_pipeline.core.preproc.quality import (

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from facestats_pipeline.core.attributes.calibration import wilson
 from facestats_pipeline.core.reports.bias import BIAS_SCHEMA, Audit, bias_audit, describe_gap, holm, large_gaps
+from facestats_pipeline.core.statistics.calibration import wilson
 
 GENDER = Audit("gender", "said", "gender", "p")
 ACCURACY = pl.col("metric") == "accuracy"

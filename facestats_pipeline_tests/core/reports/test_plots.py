@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from facestats_pipeline.core.attributes.calibration import reliability, risk_coverage
+from facestats_pipeline.core.drawing.plot_style import render, save_figure
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
 from facestats_pipeline.core.reports.bias import BIAS_SCHEMA, Audit, bias_audit
 from facestats_pipeline.core.reports.bias_plot import plot_bias, plot_bias_overview
@@ -23,13 +23,13 @@ from facestats_pipeline.core.reports.model_plots import (
     plot_reliability,
     plot_risk_coverage,
 )
-from facestats_pipeline.core.reports.plot_style import render, save_figure
 from facestats_pipeline.core.reports.plots import (
     correlations,
     plot_clusters,
     plot_distributions,
     plot_score_associations,
 )
+from facestats_pipeline.core.statistics.calibration import reliability, risk_coverage
 
 FACE = Image.new("RGB", (96, 96), (10, 200, 10))
 

@@ -1,0 +1,1 @@
+"""What every picture for people is drawn with: palette, lettering, figure style, contact sheets, previews."""

@@ -1,0 +1,1 @@
+"""Encoders: weights, checksums, devices, input, and embedding photos with them."""

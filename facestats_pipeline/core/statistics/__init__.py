@@ -1,0 +1,1 @@
+"""Statistics that several stages use: calibration, bootstrap intervals, folds."""
