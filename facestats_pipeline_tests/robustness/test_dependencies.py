@@ -1,6 +1,29 @@
-"""What is installed is what is pinned, and may be used."""
+"""What is imported is declared and what is declared is used; what is installed is what is pinned, and may be used."""
 
 from facestats_pipeline_tests.robustness.dependencies import NAMED, Dependency, dependencies, pins
+from facestats_pipeline_tests.robustness.imports import CODE, NOT_IMPORTED, declared, imported
+
+
+def test_every_import_is_declared() -> None:
+    users, developers = declared()
+    allowed = {"facestats_pipeline": users}
+    missing = {
+        name: path
+        for folder in CODE
+        for name, path in imported(folder).items()
+        if name not in allowed.get(folder, users | developers)
+    }
+    assert missing == {}, "imported, but not declared in pyproject.toml"
+
+
+def test_every_declared_distribution_is_used() -> None:
+    users, developers = declared()
+    used = {name for folder in CODE for name in imported(folder)}
+    assert (users | developers) - used - NOT_IMPORTED.keys() == set(), (
+        "declared, but not imported; say why in NOT_IMPORTED"
+    )
+    assert NOT_IMPORTED.keys() - (users | developers) == set(), "no longer declared"
+    assert NOT_IMPORTED.keys() & imported("facestats_pipeline").keys() == set(), "imported by now"
 
 
 def test_everything_that_is_needed_is_pinned_at_the_installed_version() -> None:

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from PIL import Image
 
 from facestats_pipeline.core.encoders.checkpoints import ModelSource, load_weights, resolve_model
-from facestats_pipeline.core.encoders.cuda_graphs import forward_on
 from facestats_pipeline.core.encoders.devices import Precision, choose_device, choose_precision
 from facestats_pipeline.core.encoders.encoder_input import EncoderInput
 from facestats_pipeline.core.encoders.errors import EncoderUnavailable
@@ -60,7 +59,6 @@ class Encoder:
         self._source = source
         self._knows_words = text
         self._model = model
-        self._forward = forward_on(device, model.encode_image, self.batch_size)
         self.dim = self._probe()
 
     def _probe(self) -> int:
@@ -83,7 +81,7 @@ class Encoder:
         """Embeddings of (n, height, width, 3) uint8 RGB of the encoder's own input size, in one forward pass."""
         with torch.inference_mode():
             batch = pixels.to(self.device, non_blocking=True)
-            return _unit(self._forward(self.input.normalise(batch, _DTYPES[self.precision])))
+            return _unit(self._model.encode_image(self.input.normalise(batch, _DTYPES[self.precision])))
 
     def encode_images(self, images: Sequence[Image.Image] | torch.Tensor) -> Vectors:
         """Embeddings of RGB pictures of any size, or of a tensor (n, 3, height, width) that open_clip's transform made."""
