@@ -10,9 +10,9 @@ from facestats_pipeline.config import Settings, load_settings
 from facestats_pipeline.defs.automation import automation, discover_photos, update_shards
 from facestats_pipeline.defs.conditions import bring_up_to_date
 from facestats_pipeline.defs.graph import nodes_of
-from facestats_pipeline.defs.policy import asset_policy, version_of_family
+from facestats_pipeline.defs.policy import asset_policy, version_with_ancestors
 from facestats_pipeline.defs.project import Project
-from facestats_pipeline.defs.run_lock import TURN, in_turn, turns
+from facestats_pipeline.defs.run_lock import RUN_LOCK, run_lock, with_run_lock
 from facestats_pipeline.io.io_managers import io_managers
 
 
@@ -50,13 +50,13 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
             schedules=[each for each in running if isinstance(each, dg.ScheduleDefinition)],
             resources={
                 "project": project,
-                TURN: turns(project),
-                **in_turn(io_managers(project.book, previews=settings.reports.previews)),
+                RUN_LOCK: run_lock(project),
+                **with_run_lock(io_managers(project.freshness, previews=settings.reports.previews)),
             },
             executor=dg.in_process_executor,
         )
         completed = loaded.map_asset_specs(func=asset_policy(settings, condition))
-        return completed.map_asset_specs(func=version_of_family(project.book.family))
+        return completed.map_asset_specs(func=version_with_ancestors(project.freshness.code_digest))
 
 
 @dg.definitions

@@ -210,11 +210,11 @@ class Collection:
 
     def bias_audit(self) -> tuple[pl.DataFrame | None, str]:
         """The audit, or None and why there is none."""
-        receipt = self.store.receipt("bias_audit")
-        if receipt is None:
+        record = self.store.record("bias_audit")
+        if record is None:
             return None, "the audit has not been made yet: `facestats run` makes it"
-        if receipt.recipe.skipped:
-            return None, receipt.recipe.skipped
+        if record.recipe.skipped:
+            return None, record.recipe.skipped
         return pl.read_parquet(self.store.file("bias_audit", "reports/bias_audit.parquet")), ""
 
 

@@ -81,7 +81,7 @@ def erase(
             "--raw removes photos of a folder; remove those under the address yourself, then erase without --raw"
         )
     pipeline = open_pipeline(settings)
-    eraser = Eraser(pipeline.book, settings.raw.absolute(), dagster_home(settings))
+    eraser = Eraser(pipeline.freshness, settings.raw.absolute(), dagster_home(settings))
     if dry_run:
         if not wanted:
             raise ExpectedError(NAME_ONE)
@@ -140,7 +140,11 @@ def _show_places(pipeline: "Pipeline", settings: Settings, wanted: list[str], js
     from facestats_pipeline.io.erasure.places import find_places
 
     target = target_of(pipeline, settings, wanted)
-    places = find_places(pipeline.book.store, pipeline.book.graph, settings.raw, target) if target.rows.height else []
+    places = (
+        find_places(pipeline.freshness.store, pipeline.freshness.graph, settings.raw, target)
+        if target.rows.height
+        else []
+    )
     copies = copies_outside(pipeline, target.ids) if target.rows.height else []
     if json_:
         print_json(

@@ -42,9 +42,9 @@ def target_of(pipeline: "Pipeline", settings: Settings, wanted: list[str]) -> "T
     from facestats_pipeline.io.erasure.targets import UnknownImage, find_target
     from facestats_pipeline.io.freshness import ROOT
 
-    inventory = pipeline.book.store.read_table(ROOT)
+    inventory = pipeline.freshness.store.read_table(ROOT)
     try:
-        return find_target(inventory, settings.raw, wanted, Ledger.of(pipeline.book.store).erased())
+        return find_target(inventory, settings.raw, wanted, Ledger.of(pipeline.freshness.store).erased())
     except UnknownImage as unknown:
         raise ExpectedError(f"{unknown}. Nothing was erased") from None
 
@@ -80,7 +80,7 @@ def carry_out(
             eraser.clean_logs(journal)
         except LogsBusy as busy:
             raise ExpectedError(f"{busy}; then `facestats erase` without arguments completes this erasure") from None
-    made = [name for name in journal.remake if pipeline.book.store.recipe(name) is not None]
+    made = [name for name in journal.remake if pipeline.freshness.store.recipe(name) is not None]
     sqlite = "sqlite" in type(pipeline.instance.event_log_storage).__name__.lower()
     receipt = {
         "erased": sorted(eraser.ledger.erased().digest(image_id) for image_id in journal.ids),
@@ -105,7 +105,7 @@ def copies_outside(pipeline: "Pipeline", image_ids: Collection[str]) -> list[str
     from facestats_pipeline.io.exports import may_hold
     from facestats_pipeline.io.freshness import ROOT
 
-    inventory = pipeline.book.store.read_table(ROOT, columns=["image_id", "added_at"])
+    inventory = pipeline.freshness.store.read_table(ROOT, columns=["image_id", "added_at"])
     came = inventory.filter(pl.col("image_id").is_in(list(image_ids)))["added_at"]
     try:  # of an erasure that was interrupted nothing is known any more: every export is named
         exports = may_hold(pipeline.settings.data_dir, came.min() if came.null_count() < len(came) else None)  # type: ignore[arg-type]
@@ -127,9 +127,9 @@ def retrain_marked(pipeline: "Pipeline", *, quiet: bool) -> list[str]:
     from facestats_pipeline.cli.pipeline import UpdateFailed
     from facestats_pipeline.io.erasure.erase import marked_models
 
-    marked = list(marked_models(pipeline.book))
+    marked = list(marked_models(pipeline.freshness))
     for name in marked:
-        pipeline.book.store.forget(name)
+        pipeline.freshness.store.forget(name)
     try:
         with progress(quiet=quiet):
             pipeline.update()

@@ -70,14 +70,16 @@ def look_up(pipeline: "Pipeline", image: str) -> tuple["Target", list["Holding"]
     from facestats_pipeline.io.erasure.targets import UnknownImage, find_target
     from facestats_pipeline.io.freshness import ROOT
 
-    book, settings = pipeline.book, pipeline.settings
+    freshness, settings = pipeline.freshness, pipeline.settings
     try:
-        target = find_target(book.store.read_table(ROOT), settings.raw, [image], Ledger.of(book.store).erased())
+        target = find_target(
+            freshness.store.read_table(ROOT), settings.raw, [image], Ledger.of(freshness.store).erased()
+        )
     except UnknownImage as unknown:
         raise ExpectedError(str(unknown)) from None
     if not target.ids and not target.filenames:
         raise ExpectedError(f"{image} was erased: nothing is kept of it")
-    return target, holdings_of(book, settings.raw, target, pipeline.last_run)
+    return target, holdings_of(freshness, settings.raw, target, pipeline.last_run)
 
 
 def _tree(target: Any, holdings: list[Any]) -> Tree:

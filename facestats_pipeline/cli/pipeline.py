@@ -17,7 +17,7 @@ from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.dead_runs import PROCESS, close_dead_runs, this_process
 from facestats_pipeline.defs.partitions import SHARDS
 from facestats_pipeline.defs.project import Project
-from facestats_pipeline.io.freshness import ROOT, RecipeBook, State
+from facestats_pipeline.io.freshness import ROOT, Freshness, State
 from facestats_pipeline.io.locks import FolderLocks
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START, Step, phases, plan
 
@@ -63,9 +63,9 @@ class Pipeline:
         self.project: Project = resources["project"]
 
     @property
-    def book(self) -> RecipeBook:
+    def freshness(self) -> Freshness:
         """Recipes of this data folder."""
-        return self.project.book
+        return self.project.freshness
 
     @property
     def shards(self) -> list[str]:
@@ -75,7 +75,7 @@ class Pipeline:
     def states(self) -> dict[tuple[str, str | None], State]:
         """State of every artifact, from the recipes in the files."""
         self.project.store.refresh()
-        return self.book.states(self.shards)
+        return self.freshness.states(self.shards)
 
     def last_run(self, asset: str, shard: str | None = None) -> tuple[str, float] | None:
         """Id and Unix time of the Dagster run that made an artifact last; None where Dagster knows of none."""
@@ -97,8 +97,8 @@ class Pipeline:
             close_dead_runs(self.instance)
             self.execute(Step((ROOT,)), report)
             states, shards = self.states(), self.shards
-            for assets in phases(self.book.graph):
-                steps = plan(states, assets, self.book.graph, shards, self.settings.shards_per_run)
+            for assets in phases(self.freshness.graph):
+                steps = plan(states, assets, self.freshness.graph, shards, self.settings.shards_per_run)
                 for step in steps:
                     on_step(step)
                     self.execute(step, report)

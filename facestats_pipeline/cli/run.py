@@ -164,7 +164,7 @@ def execute(settings: Settings, *, quiet: bool = False) -> dict[str, Any]:
                 **phases_of(report.phases.get(name, {})),
             }
             for name, seconds in report.seconds.items()
-            if name != "raw_photos" and name in pipeline.book.graph
+            if name != "raw_photos" and name in pipeline.freshness.graph
         ],
         "skipped": skipped_assets(pipeline),
         "failed_checks": report.failed_checks,
@@ -203,7 +203,7 @@ def photo_counts(store: Any) -> dict[str, int]:
 def skipped_assets(pipeline: Any) -> dict[str, str]:
     """Asset → why there is nothing of it."""
     found = {
-        name: pipeline.project.store.recipe(name) for name, node in pipeline.book.graph.items() if not node.sharded
+        name: pipeline.project.store.recipe(name) for name, node in pipeline.freshness.graph.items() if not node.sharded
     }
     return {name: recipe.skipped for name, recipe in found.items() if recipe is not None and recipe.skipped}
 

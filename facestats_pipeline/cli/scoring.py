@@ -84,6 +84,6 @@ class Scorer:
         return load_probe(self.project.store.base(asset), ProbeIOManager.STEMS[asset]) if self._file(asset) else None
 
     def _file(self, asset: str) -> Path | None:
-        receipt = self.project.store.receipt(asset)
-        paths = [self.project.store.file(asset, name) for name in receipt.files] if receipt is not None else []
+        record = self.project.store.record(asset)
+        paths = [self.project.store.file(asset, name) for name in record.files] if record is not None else []
         return next(iter(paths), None)

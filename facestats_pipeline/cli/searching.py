@@ -51,8 +51,8 @@ class Searcher:
     def index(self) -> EmbeddingIndex:
         """The index of the collection, its vectors left in the file."""
         store = self.project.store
-        receipt = store.receipt("embedding_index")
-        if receipt is None or INDEX not in receipt.files or not store.shards("master"):
+        record = store.record("embedding_index")
+        if record is None or INDEX not in record.files or not store.shards("master"):
             raise ExpectedError("there are no embeddings to search in yet: `facestats run` makes them")
         try:
             return load_index(store.file("embedding_index", INDEX), view=True)

@@ -75,9 +75,9 @@ def _table(states: list[dict[str, Any]], title: str) -> Table:
 def collect(pipeline: Any, *, on_demand: bool = False) -> list[dict[str, Any]]:
     """One row per artifact, in order of the graph; those made on demand alone only when asked for."""
     rows: dict[str, dict[str, Any]] = {}
-    marked = marked_models(pipeline.book)
+    marked = marked_models(pipeline.freshness)
     for (name, shard), state in pipeline.states().items():
-        node = pipeline.book.graph[name]
+        node = pipeline.freshness.graph[name]
         if node.on_demand and not on_demand:
             continue
         counts = {"done": 0, "stale": 0, "missing": 0}

@@ -38,8 +38,8 @@ update_shards = dg.define_asset_job(
 
 
 @dataclass(frozen=True)
-class Look:
-    """The sensor's cursor: how often a change was seen, what the folder was like then, and how far the look now under way has come."""
+class FolderScan:
+    """The sensor's cursor: how often a change was seen, what the folder was like then, and how far the scan under way has come."""
 
     changes: int = 0
     seen: str = ""
@@ -47,8 +47,8 @@ class Look:
     digest: str = ""  # over the files up to there
 
     @classmethod
-    def from_cursor(cls, cursor: str | None) -> "Look":
-        """The look that a tick left behind."""
+    def from_cursor(cls, cursor: str | None) -> "FolderScan":
+        """The scan as a tick left it."""
         return cls(**json.loads(cursor)) if cursor else cls()
 
     @property
@@ -57,21 +57,21 @@ class Look:
         return json.dumps(asdict(self))
 
 
-def look_on(look: Look, photos: PhotoSource, code: str, max_bytes: int) -> Look:
-    """The look after FILES_PER_TICK more files; at its end `changes` is one more if a file came, went, or has another size or time.
+def continued(scan: FolderScan, photos: PhotoSource, code: str, max_bytes: int) -> FolderScan:
+    """The scan after FILES_PER_TICK more files; at its end `changes` is one more if a file came, went, or has another size or time.
 
-    `code` is the family of discovery: when discovery itself is changed, that counts as a change too.
+    `code` is the code digest of discovery: when discovery itself is changed, that counts as a change too.
     """
-    sums = hashlib.sha256((look.digest or code).encode())
-    files = photos.scan(max_bytes=max_bytes, after=look.after)
+    sums = hashlib.sha256((scan.digest or code).encode())
+    files = photos.scan(max_bytes=max_bytes, after=scan.after)
     last, count = "", 0
     for file in islice(files, FILES_PER_TICK):
         sums.update(f"{file.filename}\0{file.bytes}\0{file.mtime_ns}\n".encode())
         last, count = file.filename, count + 1
     digest = sums.hexdigest()[:16]
     if count == FILES_PER_TICK:  # there may be more
-        return Look(look.changes, look.seen, last, digest)
-    return Look(look.changes + (digest != look.seen), digest)
+        return FolderScan(scan.changes, scan.seen, last, digest)
+    return FolderScan(scan.changes + (digest != scan.seen), digest)
 
 
 def automation(settings: Settings, project: Callable[[], Project]) -> list[dg.SensorDefinition | dg.ScheduleDefinition]:
@@ -91,15 +91,15 @@ def automation(settings: Settings, project: Callable[[], Project]) -> list[dg.Se
         if not now.photos.available():
             yield dg.SkipReason(f"there is no folder {now.photos}")
             return
-        before = Look.from_cursor(context.cursor)
-        look = look_on(before, now.photos, now.book.family(ROOT), now.settings.ingest.max_bytes)
-        context.update_cursor(look.cursor)
-        if look.after:
+        before = FolderScan.from_cursor(context.cursor)
+        scan = continued(before, now.photos, now.freshness.code_digest(ROOT), now.settings.ingest.max_bytes)
+        context.update_cursor(scan.cursor)
+        if scan.after:
             yield dg.SkipReason(f"looked at {FILES_PER_TICK} more files; the next tick goes on")
-        elif look.changes == before.changes:
+        elif scan.changes == before.changes:
             yield dg.SkipReason("no photo was added, changed or removed")
         else:
-            yield dg.RunRequest(run_key=f"{look.changes}:{look.seen}")
+            yield dg.RunRequest(run_key=f"{scan.changes}:{scan.seen}")
 
     @dg.sensor(
         description="Tells Dagster when labels.csv, ratings.csv or manual_labels.csv changed: what depends on them shows as stale.",

@@ -13,7 +13,7 @@ import dagster as dg
 
 from facestats_pipeline.defs.partitions import SHARDS
 from facestats_pipeline.defs.project import Project
-from facestats_pipeline.io.freshness import ROOT, Look, RecipeBook, State
+from facestats_pipeline.io.freshness import ROOT, Freshness, Snapshot, State
 
 if TYPE_CHECKING:
     from dagster._core.asset_graph_view.entity_subset import EntitySubset
@@ -29,8 +29,8 @@ class Tick:
     def __init__(self, project: Callable[[], Project]) -> None:
         self._project = project
         self._at: datetime | None = None
-        self.book: RecipeBook
-        self.recipes: Look
+        self.freshness: Freshness
+        self.recipes: Snapshot
         self.busy = False
         self.waiting: dict[str, dict[str | None, State]] = {}
 
@@ -39,13 +39,13 @@ class Tick:
         if self._at != context.evaluation_time:
             project = self._project()
             project.store.refresh()
-            self.book = project.book
+            self.freshness = project.freshness
             self.busy = project.locks.holder() is not None
-            self.recipes = Look(project.store)
+            self.recipes = Snapshot(project.store)
             self.waiting = {}  # of a folder that is being worked in, states would be out of date themselves
             if not self.busy and project.store.recipe(ROOT) is not None:
                 shards = sorted(context.asset_graph_view.instance.get_dynamic_partitions(str(SHARDS.name)))
-                for (name, shard), state in self._settled(self.book.states(shards, self.recipes)).items():
+                for (name, shard), state in self._settled(self.freshness.states(shards, self.recipes)).items():
                     if state.status != "done":
                         self.waiting.setdefault(name, {})[shard] = state
             self._at = context.evaluation_time
@@ -57,7 +57,7 @@ class Tick:
         undecided = State("stale", "the collection that it is fitted on is not current")
         return states | {
             (name, None): undecided
-            for name, node in self.book.graph.items()
+            for name, node in self.freshness.graph.items()
             if node.refits and states[name, None].status == "done" and moving & set(node.parents)
         }
 
@@ -67,7 +67,7 @@ class Tick:
 
     def fingerprint(self, asset: str, shard: str | None) -> str:
         """Of what would be made of the inputs as they are now."""
-        return self.book.recipe(asset, shard, look=self.recipes).fingerprint
+        return self.freshness.recipe(asset, shard, snapshot=self.recipes).fingerprint
 
 
 class OutOfDate(Condition):

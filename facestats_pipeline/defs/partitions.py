@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from facestats_pipeline.defs.pools import FOLDER
+from facestats_pipeline.defs.pools import FOLDER_POOL
 
 SHARDS = dg.DynamicPartitionsDefinition(name="shards")
 
@@ -29,5 +29,5 @@ shard_table = partial(
 )
 """An asset that is a table of one Parquet file per shard. `definitions.py` says how many shards a run has."""
 
-folder_asset = partial(dg.asset, pool=FOLDER)
+folder_asset = partial(dg.asset, pool=FOLDER_POOL)
 """An asset that is made from all shards at once."""

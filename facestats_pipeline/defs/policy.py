@@ -52,7 +52,7 @@ def _place(asset: str) -> dict[str, str]:
     return {"file": f"processed/{TABLES[asset]}"} if asset in TABLES else {}
 
 
-def version_of_family(family: Callable[[str], str]) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
+def version_with_ancestors(code_digest: Callable[[str], str]) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
     """A function that adds to a spec's code version the digest of all that the asset descends from.
 
     Dagster compares code versions, and data versions once they are made; it does not follow a change from parent to child before that.
@@ -61,7 +61,7 @@ def version_of_family(family: Callable[[str], str]) -> Callable[[dg.AssetSpec], 
 
     def complete(spec: dg.AssetSpec) -> dg.AssetSpec:
         own = spec.code_version
-        return spec.replace_attributes(code_version=f"{own}-{family(spec.key.path[-1])[:8]}") if own else spec
+        return spec.replace_attributes(code_version=f"{own}-{code_digest(spec.key.path[-1])[:8]}") if own else spec
 
     return complete
 

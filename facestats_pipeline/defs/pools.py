@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-ENCODER = "encoder"
+ENCODER_POOL = "encoder"
 """What computes with the encoder: as many runs at a time as there are GPUs for it."""
-FOLDER = "folder"
+FOLDER_POOL = "folder"
 """What reads and writes across shards. Such a run has the folder to itself: a second would hold a machine only to wait for it."""
 
 
@@ -15,5 +15,5 @@ def make_known(instance: dg.DagsterInstance) -> None:
     first would all start at once.
     """
     if instance.global_op_concurrency_default_limit is not None:
-        for pool in {ENCODER, FOLDER} - instance.event_log_storage.get_concurrency_keys():
+        for pool in {ENCODER_POOL, FOLDER_POOL} - instance.event_log_storage.get_concurrency_keys():
             instance.event_log_storage.initialize_concurrency_limit_to_default(pool)

@@ -8,7 +8,7 @@ import polars as pl
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.ingest.usage import usable
-from facestats_pipeline.io.freshness import Node, RecipeBook
+from facestats_pipeline.io.freshness import Freshness, Node
 from facestats_pipeline.io.locations import bring_weights, open_locks, open_photos, open_store
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ class Project:
         bring_weights(settings, self.store)
         self.photos = open_photos(settings)
         self.locks = open_locks(settings)
-        self.book = RecipeBook(self.store, load_graph, settings.refit_growth)
+        self.freshness = Freshness(self.store, load_graph, settings.refit_growth)
         self._shipped: dict[str, AttributeModels] = {}
         self._zeroshots: dict[str, ZeroShot | None] = {}
 
     def previous(self, asset: str, shard: str) -> pl.DataFrame | None:
         """Rows of an earlier run that the same code and settings made."""
-        return self.store.previous(asset, shard, self.book.family(asset))
+        return self.store.previous(asset, shard, self.freshness.code_digest(asset))
 
     @property
     def live_filenames(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Each run takes its turn: while a process executes a run, what the run works on is locked (see `io/locks.py`)."""
+"""The run lock: while a process executes a run, the run has locked what it works on (see `io/locks.py`)."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,15 +10,15 @@ from facestats_pipeline.defs.pools import make_known
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START
 
-TURN = "turn"
+RUN_LOCK = "run_lock"
 PARTITION = "dagster/partition"
 
 
-def turns(project: Project) -> dg.ResourceDefinition:
+def run_lock(project: Project) -> dg.ResourceDefinition:
     """The resource that holds the locks of a run, from before its first asset until after its last."""
 
     @dg.resource(description="Waits until no other run works on the same shards")
-    def turn(context: dg.InitResourceContext) -> Iterator[None]:
+    def lock(context: dg.InitResourceContext) -> Iterator[None]:
         run, instance = context.run, context.instance
         if run is None or instance is None:  # an asset that is called by hand, in a test or a notebook
             yield
@@ -26,7 +26,7 @@ def turns(project: Project) -> dg.ResourceDefinition:
         instance.add_run_tags(run.run_id, {PROCESS: this_process()})
         make_known(instance)
         names = {key.path[-1] for key in run.asset_selection or ()}
-        if names and all(project.book.graph[name].on_demand for name in names):
+        if names and all(project.freshness.graph[name].on_demand for name in names):
             yield  # training an encoder takes hours and reads nothing that an update writes
             return
 
@@ -34,7 +34,7 @@ def turns(project: Project) -> dg.ResourceDefinition:
             if context.log is not None:
                 context.log.info(f"waiting for {holder}, which works on the same data")
 
-        sharded = bool(names) and all(project.book.graph[name].sharded for name in names)
+        sharded = bool(names) and all(project.freshness.graph[name].sharded for name in names)
         shards = shards_of(run.tags, instance) if sharded else None
         with project.locks.hold(shards, what=f"Dagster run {run.run_id}", on_wait=say):
             project.store.refresh()
@@ -43,7 +43,7 @@ def turns(project: Project) -> dg.ResourceDefinition:
             yield
             project.store.drop_pictures(shards or ())
 
-    return turn
+    return lock
 
 
 def shards_of(tags: Mapping[str, str], instance: dg.DagsterInstance) -> list[str] | None:
@@ -54,11 +54,11 @@ def shards_of(tags: Mapping[str, str], instance: dg.DagsterInstance) -> list[str
     return [tags[PARTITION]] if PARTITION in tags else None
 
 
-def in_turn(managers: Mapping[str, dg.IOManager]) -> dict[str, dg.IOManagerDefinition]:
-    """The same IO managers, each of which needs the turn: every asset has one, so no run begins without it."""
+def with_run_lock(managers: Mapping[str, dg.IOManager]) -> dict[str, dg.IOManagerDefinition]:
+    """The same IO managers, each of which requires the run lock: every asset has an IO manager, so no run begins without it."""
 
     def waiting(manager: dg.IOManager) -> dg.IOManagerDefinition:
-        @dg.io_manager(required_resource_keys={TURN})
+        @dg.io_manager(required_resource_keys={RUN_LOCK})
         def ready(context: dg.InitResourceContext) -> dg.IOManager:
             return manager
 

@@ -13,13 +13,13 @@ from typing import Literal
 import polars as pl
 
 from facestats_pipeline.io.layout import INPUTS
-from facestats_pipeline.io.recipes import Recipe, digest, family_of
+from facestats_pipeline.io.recipes import Recipe, code_digest_of, digest
 from facestats_pipeline.io.store import Store, fingerprint_of
 
 Status = Literal["done", "stale", "missing"]
 ROOT = "raw_photos"
 """The asset whose recipe lists a fingerprint for each shard."""
-PICTURES = "preproc"
+PREPROC = "preproc"
 """The asset whose shards have JPEGs beside the table."""
 
 
@@ -47,7 +47,7 @@ class State:
 DONE = State("done")
 
 
-class Look:
+class Snapshot:
     """What a store holds at one moment: whatever is asked for is read once, however many artifacts are made from it."""
 
     def __init__(self, store: Store) -> None:
@@ -81,13 +81,13 @@ class Look:
 
 
 @dataclass
-class RecipeBook:
+class Freshness:
     """The recipes of a graph of assets over one store."""
 
     store: Store
     load_graph: Callable[[], Iterable[Node]]
     refit_growth: float = 0.1
-    _families: dict[str, str] = field(default_factory=dict)
+    _code_digests: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def graph(self) -> Mapping[str, Node]:
@@ -105,44 +105,46 @@ class RecipeBook:
             add(name)
         return ordered
 
-    def family(self, asset: str) -> str:
+    def code_digest(self, asset: str) -> str:
         """Digest over the code and settings of an asset and of all that it descends from."""
-        if asset not in self._families:
+        if asset not in self._code_digests:
             node = self.graph.get(asset)
-            parents = {} if node is None else {parent: self.family(parent) for parent in node.parents}
-            self._families[asset] = family_of(asset, node.code_version if node else "", parents)
-        return self._families[asset]
+            parents = {} if node is None else {parent: self.code_digest(parent) for parent in node.parents}
+            self._code_digests[asset] = code_digest_of(asset, node.code_version if node else "", parents)
+        return self._code_digests[asset]
 
-    def recipe(self, asset: str, shard: str | None = None, *, skipped: str = "", look: Look | None = None) -> Recipe:
-        """The recipe of what is being made now from its inputs as they lie in the store, or as they did at an earlier `look`."""
-        node, look = self.graph[asset], look or Look(self.store)
-        inputs = self._inputs(node, shard, look)
-        basis = self.basis(look) if node.refits else {}
-        return Recipe(asset, node.code_version, self.family(asset), inputs, basis, skipped)
+    def recipe(
+        self, asset: str, shard: str | None = None, *, skipped: str = "", snapshot: Snapshot | None = None
+    ) -> Recipe:
+        """The recipe of what is being made now from its inputs as they lie in the store, or as a `snapshot` holds them."""
+        node, snapshot = self.graph[asset], snapshot or Snapshot(self.store)
+        inputs = self._inputs(node, shard, snapshot)
+        fitted_on = self.fitted_on(snapshot) if node.refits else {}
+        return Recipe(asset, node.code_version, self.code_digest(asset), inputs, fitted_on, skipped)
 
-    def _inputs(self, node: Node, shard: str | None, look: Look) -> dict[str, str]:
+    def _inputs(self, node: Node, shard: str | None, snapshot: Snapshot) -> dict[str, str]:
         return {
-            parent: self._input(node, parent, shard, look)
+            parent: self._input(node, parent, shard, snapshot)
             for parent in node.parents
             if not self._only_counted(node, parent)
         }
 
-    def basis(self, look: Look | None = None) -> dict[str, str | int]:
+    def fitted_on(self, snapshot: Snapshot | None = None) -> dict[str, str | int]:
         """The collection as models are fitted on it: live images (status `ok`), and a digest over which."""
-        look = look or Look(self.store)
-        return {"images": look.live_images(), "collection": look.collection_fingerprint("manifest")}
+        snapshot = snapshot or Snapshot(self.store)
+        return {"images": snapshot.live_images(), "collection": snapshot.collection_fingerprint("manifest")}
 
-    def states(self, shards: list[str], look: Look | None = None) -> dict[tuple[str, str | None], State]:
+    def states(self, shards: list[str], snapshot: Snapshot | None = None) -> dict[tuple[str, str | None], State]:
         """The state of every artifact: key (asset, shard), shard None for an asset without shards."""
-        look = look or Look(self.store)
+        snapshot = snapshot or Snapshot(self.store)
         states: dict[tuple[str, str | None], State] = {}
         for node in self.graph.values():
             if node.sharded:
-                look.recipes(node.name, shards)
-            if node.name == PICTURES:
+                snapshot.recipes(node.name, shards)
+            if node.name == PREPROC:
                 self.store.look_ahead_at_pictures(shards)
             for shard in shards if node.sharded else [None]:
-                states[node.name, shard] = self._state(node, shard, shards, states, look)
+                states[node.name, shard] = self._state(node, shard, shards, states, snapshot)
         self.store.note_pictures()
         return states
 
@@ -152,16 +154,17 @@ class RecipeBook:
         shard: str | None,
         shards: list[str],
         states: Mapping[tuple[str, str | None], State],
-        look: Look,
+        snapshot: Snapshot,
     ) -> State:
-        recorded = look.recipe(node.name, shard)
+        recorded = snapshot.recipe(node.name, shard)
         if recorded is None:
             return State("missing", "not made yet")
         if node.name == ROOT:
-            return DONE if recorded.family == self.family(ROOT) else State("stale", "its code or settings changed")
+            same = recorded.code_digest == self.code_digest(ROOT)
+            return DONE if same else State("stale", "its code or settings changed")
         if recorded.code_version != node.code_version:
             return State("stale", "its code or settings changed")
-        if node.name == PICTURES and shard is not None and not self.store.pictures_are_there(shard):
+        if node.name == PREPROC and shard is not None and not self.store.pictures_are_there(shard):
             return State("stale", "preprocessed photos are missing")
         for parent in node.parents:
             if parent in INPUTS:
@@ -171,22 +174,22 @@ class RecipeBook:
                 if states[parent, shard if sharded else None].status != "done":
                     return State("stale", f"{parent} is not current")
                 continue
-            if self._only_counted(node, parent) and recorded.family == self.family(node.name):
+            if self._only_counted(node, parent) and recorded.code_digest == self.code_digest(node.name):
                 continue
             waiting = sum(states[parent, part].status != "done" for part in shards)
             if waiting:
                 return State("stale", f"{parent} is not current" + (f" in {waiting} shards" if len(shards) > 1 else ""))
-        return self._compare(node, shard, recorded, look)
+        return self._compare(node, shard, recorded, snapshot)
 
-    def _compare(self, node: Node, shard: str | None, recorded: Recipe, look: Look) -> State:
-        inputs = self._inputs(node, shard, look)
+    def _compare(self, node: Node, shard: str | None, recorded: Recipe, snapshot: Snapshot) -> State:
+        inputs = self._inputs(node, shard, snapshot)
         changed = [name for name in inputs if recorded.inputs.get(name) != inputs[name]]
         if changed or set(recorded.inputs) - set(inputs):
             return State("stale", f"{', '.join(changed) or 'an input'} changed")
-        if recorded.family != self.family(node.name):
+        if recorded.code_digest != self.code_digest(node.name):
             return State("stale", "code or settings that it depends on changed")
-        if node.refits and recorded.basis.get("collection") != look.collection_fingerprint("manifest"):
-            before, after = int(recorded.basis.get("images", 0)), look.live_images()
+        if node.refits and recorded.fitted_on.get("collection") != snapshot.collection_fingerprint("manifest"):
+            before, after = int(recorded.fitted_on.get("images", 0)), snapshot.live_images()
             if recorded.skipped:
                 return State("stale", "was skipped, and the collection changed")
             if abs(after - before) > self.refit_growth * max(before, 1):
@@ -196,18 +199,18 @@ class RecipeBook:
     def _only_counted(self, node: Node, parent: str) -> bool:
         return node.refits and parent in self.graph and self.graph[parent].sharded
 
-    def _input(self, node: Node, parent: str, shard: str | None, look: Look) -> str:
+    def _input(self, node: Node, parent: str, shard: str | None, snapshot: Snapshot) -> str:
         if parent in INPUTS:
-            return look.input_fingerprint(parent)
+            return snapshot.input_fingerprint(parent)
         if not self.graph[parent].sharded:
-            recipe = look.recipe(parent, None)
+            recipe = snapshot.recipe(parent, None)
             if parent == ROOT and recipe is not None and shard is not None:
                 return recipe.inputs.get(shard, "none")
             return recipe.fingerprint if recipe else "none"
         if node.sharded:
-            recipe = look.recipe(parent, shard)
+            recipe = snapshot.recipe(parent, shard)
             return recipe.fingerprint if recipe else "none"
-        return look.collection_fingerprint(parent)
+        return snapshot.collection_fingerprint(parent)
 
 
 def inventory_inputs(inventory: pl.DataFrame) -> dict[str, str]:

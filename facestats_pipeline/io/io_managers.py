@@ -20,7 +20,7 @@ from facestats_pipeline.core.metadata.column_lineage import column_lineage, tabl
 from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
 from facestats_pipeline.core.phases import PHASES, Phases, current, measuring
 from facestats_pipeline.core.preproc.statuses import PICTURED
-from facestats_pipeline.io.freshness import ROOT, RecipeBook, inventory_inputs
+from facestats_pipeline.io.freshness import ROOT, Freshness, inventory_inputs
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.shard_frames import AllShards, LazyShards
 
@@ -46,15 +46,15 @@ class Files:
 class RecordedIOManager(dg.IOManager):
     """What all IO managers share: recipes, data versions, skipping."""
 
-    def __init__(self, book: RecipeBook) -> None:
-        self.book = book
-        self.store = book.store
+    def __init__(self, freshness: Freshness) -> None:
+        self.freshness = freshness
+        self.store = freshness.store
 
     def recipe(self, context: dg.OutputContext, shard: str | None = None, skipped: str = "") -> Recipe:
         """The recipe of what is being written."""
-        return self.book.recipe(_name(context.asset_key), shard, skipped=skipped)
+        return self.freshness.recipe(_name(context.asset_key), shard, skipped=skipped)
 
-    def record(self, context: dg.OutputContext, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+    def report(self, context: dg.OutputContext, recipe: Recipe, facts: Mapping[str, Any]) -> None:
         """Tell Dagster what was written: version and facts."""
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(recipe.fingerprint))
         context.add_output_metadata({**facts, **({"skipped": recipe.skipped} if recipe.skipped else {})})
@@ -64,17 +64,17 @@ class RecordedIOManager(dg.IOManager):
         recipe = self.recipe(context, skipped=reason)
         self.store.write_files(_name(context.asset_key), {}, recipe)
         context.log.warning(f"skipped: {reason}")
-        self.record(context, recipe, {})
+        self.report(context, recipe, {})
 
-    def receipt_paths(self, context: dg.InputContext) -> dict[str, Path] | None:
+    def recorded_paths(self, context: dg.InputContext) -> dict[str, Path] | None:
         """Files of the upstream artifact; None when it was skipped. Raises FileNotFoundError when it was never made."""
         asset = _name(context.asset_key)
-        receipt = self.store.receipt(asset)
-        if receipt is None:
+        record = self.store.record(asset)
+        if record is None:
             raise FileNotFoundError(
                 f"{asset} has not been made yet; materialize it, or `facestats run` makes what is missing"
             )
-        return None if receipt.recipe.skipped else {name: self.store.file(asset, name) for name in receipt.files}
+        return None if record.recipe.skipped else {name: self.store.file(asset, name) for name in record.files}
 
 
 class ShardTableIOManager(RecordedIOManager):
@@ -176,7 +176,7 @@ class JpegShardIOManager(ShardTableIOManager):
             recipe = self.recipe(context, shard)
             result = obj[shard]
             before = self.store.recipe(asset, shard)
-            if before is not None and before.family != self.book.family(asset):
+            if before is not None and before.code_digest != self.freshness.code_digest(asset):
                 self.store.forget_table(
                     asset, shard
                 )  # else, after a crash, it would vouch for some JPEGs of other settings
@@ -211,10 +211,10 @@ class TableIOManager(RecordedIOManager):
         asset = _name(context.asset_key)
         recipe = self.recipe(context)
         if asset == ROOT:
-            recipe = Recipe(asset, recipe.code_version, recipe.family, inventory_inputs(obj))
+            recipe = Recipe(asset, recipe.code_version, recipe.code_digest, inventory_inputs(obj))
         path = self.store.write_table(asset, None, obj, recipe)
         facts = {"dagster/row_count": obj.height, "bytes": path.stat().st_size}
-        self.record(context, recipe, {**facts, "dagster/column_schema": column_schema(asset, obj)})
+        self.report(context, recipe, {**facts, "dagster/column_schema": column_schema(asset, obj)})
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame | pl.LazyFrame:
         """The table; lazily where that is asked for."""
@@ -228,24 +228,24 @@ class FilesIOManager(RecordedIOManager):
     With `previews`, Dagster's page shows small copies of the pictures that an asset names; they are faces in its event log.
     """
 
-    def __init__(self, book: RecipeBook, *, previews: bool = False) -> None:
-        super().__init__(book)
+    def __init__(self, freshness: Freshness, *, previews: bool = False) -> None:
+        super().__init__(freshness)
         self.previews = previews
 
     def handle_output(self, context: dg.OutputContext, obj: Files | Skipped) -> None:
-        """Write the files and their receipt."""
+        """Write the files and their record."""
         if isinstance(obj, Skipped):
             self.write_skipped(context, obj.reason)
             return
         recipe = self.recipe(context)
-        receipt = self.store.write_files(_name(context.asset_key), obj.content, recipe, obj.facts)
+        record = self.store.write_files(_name(context.asset_key), obj.content, recipe, obj.facts)
         shown = previews_of(obj) if self.previews else {}
-        facts = {**obj.facts, "files": len(receipt.files), "bytes": sum(receipt.files.values())}
-        self.record(context, recipe, {**facts, **shown})
+        facts = {**obj.facts, "files": len(record.files), "bytes": sum(record.files.values())}
+        self.report(context, recipe, {**facts, **shown})
 
     def load_input(self, context: dg.InputContext) -> dict[str, Path] | None:
         """Name → path, or None."""
-        return self.receipt_paths(context)
+        return self.recorded_paths(context)
 
 
 class TorchCheckpointIOManager(RecordedIOManager):
@@ -265,11 +265,11 @@ class TorchCheckpointIOManager(RecordedIOManager):
         facts = {key: value for key, value in obj.get("metrics", {}).items() if isinstance(value, int | float | str)}
         recipe = self.recipe(context)
         self.store.write_files(asset, {name: temporary}, recipe, facts)
-        self.record(context, recipe, facts)
+        self.report(context, recipe, facts)
 
     def load_input(self, context: dg.InputContext) -> dict[str, Any] | None:
         """The checkpoint on the CPU, or None when it was skipped."""
-        paths = self.receipt_paths(context)
+        paths = self.recorded_paths(context)
         if paths is None:
             return None
         return load_checkpoint(next(iter(paths.values())))
@@ -337,13 +337,13 @@ class ProbeIOManager(RecordedIOManager):
             recipe = self.recipe(context)
             facts = {key: value for key, value in obj.metrics.items() if isinstance(value, int | float | str)}
             self.store.write_files(asset, written, recipe, facts)
-        self.record(context, recipe, facts)
+        self.report(context, recipe, facts)
 
     def load_input(self, context: dg.InputContext) -> Any:
         """The probe, or None."""
         from facestats_pipeline.core.attributes.probe_store import load_probe
 
-        if self.receipt_paths(context) is None:  # else, every file is here now
+        if self.recorded_paths(context) is None:  # else, every file is here now
             return None
         asset = _name(context.asset_key)
         return load_probe(self.store.base(asset), self.STEMS[asset])
@@ -364,13 +364,13 @@ def previews_of(files: Files) -> dict[str, dg.MetadataValue]:
     return shown
 
 
-def io_managers(book: RecipeBook, *, previews: bool = False) -> dict[str, dg.IOManager]:
+def io_managers(freshness: Freshness, *, previews: bool = False) -> dict[str, dg.IOManager]:
     """Every IO manager under the key by which assets name it."""
     return {
-        "tables": TableIOManager(book),
-        "shard_tables": ShardTableIOManager(book),
-        "jpeg_shards": JpegShardIOManager(book),
-        "files": FilesIOManager(book, previews=previews),
-        "probes": ProbeIOManager(book),
-        "torch_checkpoints": TorchCheckpointIOManager(book),
+        "tables": TableIOManager(freshness),
+        "shard_tables": ShardTableIOManager(freshness),
+        "jpeg_shards": JpegShardIOManager(freshness),
+        "files": FilesIOManager(freshness, previews=previews),
+        "probes": ProbeIOManager(freshness),
+        "torch_checkpoints": TorchCheckpointIOManager(freshness),
     }

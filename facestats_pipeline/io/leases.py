@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 
 from facestats_pipeline.io.remote import Remote
 
-FOLDER = "folder"
+WHOLE_FOLDER = "folder"
 LIVES = "alive"
 POLL_SECONDS = 2.0
 SIGNS_OF_LIFE = 6
@@ -45,12 +45,12 @@ class Leases:
         living = threading.Thread(target=self._live, args=(holder, done), daemon=True)
         living.start()
         try:
-            self._acquire([FOLDER] if shards is None else sorted(shards), text, holder, on_wait)
+            self._acquire([WHOLE_FOLDER] if shards is None else sorted(shards), text, holder, on_wait)
             yield
         finally:
             done.set()
             living.join()
-            names = [FOLDER] if shards is None else list(shards)
+            names = [WHOLE_FOLDER] if shards is None else list(shards)
             self.remote.remove([name for name in names if self._read(name)[0] == holder])
             self.remote.remove([f"{LIVES}/{holder}"])
 
@@ -78,13 +78,15 @@ class Leases:
         """Name of an object that is in the way; None when all of `names` are held."""
         for name in names:
             if not self.remote.create(name, text) and self._read(name)[0] != holder:
-                if names != [FOLDER]:  # keeps what it has got of shards from nobody while it waits
+                if names != [WHOLE_FOLDER]:  # keeps what it has got of shards from nobody while it waits
                     self.remote.remove([got for got in names if self._read(got)[0] == holder])
                 return name
         others = [
-            name for name in self.remote.listing("") if name not in names and (names == [FOLDER] or name == FOLDER)
+            name
+            for name in self.remote.listing("")
+            if name not in names and (names == [WHOLE_FOLDER] or name == WHOLE_FOLDER)
         ]
-        if others and names != [FOLDER]:
+        if others and names != [WHOLE_FOLDER]:
             self.remote.remove(names)
         return others[0] if others else None
 

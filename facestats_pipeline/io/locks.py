@@ -18,7 +18,7 @@ from pathlib import Path
 from facestats_pipeline.io.leases import Leases
 
 POLL_SECONDS = 0.2
-FOLDER = "folder"
+WHOLE_FOLDER = "folder"
 _held: dict[tuple[Path, int], frozenset[str] | None] = {}
 """(lock folder, thread) → shards held, None for the whole folder: what a run inside an update need not wait for."""
 
@@ -54,7 +54,7 @@ class FolderLocks:
         self.folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             mode = fcntl.LOCK_EX if shards is None else fcntl.LOCK_SH
-            stack.enter_context(self._one(FOLDER, mode, what, on_wait))
+            stack.enter_context(self._one(WHOLE_FOLDER, mode, what, on_wait))
             for shard in sorted(wanted or ()):  # in one order, so that no two runs wait for each other
                 stack.enter_context(self._one(shard, fcntl.LOCK_EX, what, on_wait))
             if self.leases is not None:
@@ -67,7 +67,7 @@ class FolderLocks:
 
     def holder(self) -> str | None:
         """Who works in the folder now, as text for people; None when nobody does."""
-        path = self.folder / FOLDER
+        path = self.folder / WHOLE_FOLDER
         if path.exists():
             with path.open("rb") as file:
                 if not _try(file.fileno(), fcntl.LOCK_EX):

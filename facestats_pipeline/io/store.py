@@ -1,6 +1,6 @@
 """The storage module: every byte the pipeline keeps goes through here.
 
-What it keeps are tables with their recipe in the Parquet footer, other files with a receipt, and preprocessed photos. How a file comes to
+What it keeps are tables with their recipe in the Parquet footer, other files with a record, and preprocessed photos. How a file comes to
 its place is in `folders.py`.
 """
 
@@ -28,7 +28,7 @@ from facestats_pipeline.io.remote import StorageUnavailable
 if TYPE_CHECKING:
     from facestats_pipeline.io.picture_shards import PictureShards
 
-RECEIPTS = ".receipts"
+RECORDS = ".receipts"
 ABSENT = "absent"
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ def fingerprint_of(recipes: Mapping[str, Recipe | None]) -> str:
 
 
 @dataclass(frozen=True)
-class Receipt:
+class Record:
     """What an artifact that is not a table consists of."""
 
     recipe: Recipe
@@ -122,10 +122,10 @@ class Store(Folders):
         listed = self.names(self._place(asset, None))
         return sorted(name.removesuffix(".parquet") for name in listed if fnmatchcase(name, "shard-*.parquet"))
 
-    def previous(self, asset: str, shard: str, family: str) -> pl.DataFrame | None:
+    def previous(self, asset: str, shard: str, code_digest: str) -> pl.DataFrame | None:
         """What an earlier run wrote for this shard, if it was made by the same code and settings: its rows may be reused."""
         recipe = self.recipe(asset, shard)
-        return self.read_table(asset, shard) if recipe is not None and recipe.family == family else None
+        return self.read_table(asset, shard) if recipe is not None and recipe.code_digest == code_digest else None
 
     # --- recipes ----------------------------------------------------------------------------------------------------------------
 
@@ -139,8 +139,8 @@ class Store(Folders):
             if self._of_tables.get(asset, (None, None))[0] != stamp:
                 self._of_tables[asset] = stamp, self._table_recipe(place)
             return self._of_tables[asset][1]
-        receipt = self.receipt(asset)
-        return receipt.recipe if receipt is not None else None
+        record = self.record(asset)
+        return record.recipe if record is not None else None
 
     def recipes(self, asset: str, shards: Sequence[str]) -> dict[str, Recipe | None]:
         """Shard → how it was made."""
@@ -204,79 +204,79 @@ class Store(Folders):
 
     # --- artifacts that are not tables ------------------------------------------------------------------------------------------
 
-    def receipt(self, asset: str) -> Receipt | None:
-        """The receipt of an artifact; None when it was never made, or when a file of it is missing or of another size."""
-        receipt = self.last_receipt(asset)
-        if receipt is None:
+    def record(self, asset: str) -> Record | None:
+        """The record of an artifact; None when it was never made, or when a file of it is missing or of another size."""
+        record = self.last_record(asset)
+        if record is None:
             return None
         base = self.base(asset)
-        return receipt if all(self.size(base / name) == size for name, size in receipt.files.items()) else None
+        return record if all(self.size(base / name) == size for name, size in record.files.items()) else None
 
     def file(self, asset: str, name: str) -> Path:
         """A file of an artifact that is no table."""
         return self.current(self.base(asset) / name)
 
-    def last_receipt(self, asset: str) -> Receipt | None:
+    def last_record(self, asset: str) -> Record | None:
         """What was written last, whether or not it is still whole."""
         try:
-            values = json.loads(self.current(self._receipt_path(asset)).read_text(encoding="utf-8"))
-            return Receipt(Recipe(**values["recipe"]), values["files"], values["facts"])
+            values = json.loads(self.current(self._record_path(asset)).read_text(encoding="utf-8"))
+            return Record(Recipe.from_values(values["recipe"]), values["files"], values["facts"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
-    def receipts(self) -> list[str]:
-        """Artifacts that are no tables and have a receipt."""
-        listed = self.names(self.processed / RECEIPTS)
+    def records(self) -> list[str]:
+        """Artifacts that are no tables and have a record."""
+        listed = self.names(self.processed / RECORDS)
         return sorted(name.removesuffix(".json") for name in listed if name.endswith(".json"))
 
     def write_files(
         self, asset: str, files: Mapping[str, bytes | Path], recipe: Recipe, facts: Mapping[str, object] | None = None
-    ) -> Receipt:
-        """Write an artifact's files (bytes, or a temporary file to move), then its receipt; files it no longer has are removed."""
+    ) -> Record:
+        """Write an artifact's files (bytes, or a temporary file to move), then its record; files it no longer has are removed."""
         base = self.base(asset)
-        before = self.last_receipt(asset)  # also of an artifact that has lost a file: the others must not stay behind
-        self.remove(self._receipt_path(asset))  # after a crash no receipt vouches for a mixture of old and new
+        before = self.last_record(asset)  # also of an artifact that has lost a file: the others must not stay behind
+        self.remove(self._record_path(asset))  # after a crash no record vouches for a mixture of old and new
         for name, content in files.items():
             with self.replacing(base / name) as temporary:
                 if isinstance(content, bytes):
                     temporary.write_bytes(content)
                 else:
                     content.replace(temporary)
-        receipt = Receipt(recipe, {name: (base / name).stat().st_size for name in files}, facts or {})
-        self._write_receipt(asset, receipt)
+        record = Record(recipe, {name: (base / name).stat().st_size for name in files}, facts or {})
+        self._write_record(asset, record)
         for name in set(before.files if before else ()) - set(files):
             self.remove(base / name)
-        return receipt
+        return record
 
-    def _write_receipt(self, asset: str, receipt: Receipt) -> None:
-        values = {"recipe": json.loads(receipt.recipe.to_json()), "files": receipt.files, "facts": receipt.facts}
-        with self.replacing(self._receipt_path(asset)) as temporary:
+    def _write_record(self, asset: str, record: Record) -> None:
+        values = {"recipe": json.loads(record.recipe.to_json()), "files": record.files, "facts": record.facts}
+        with self.replacing(self._record_path(asset)) as temporary:
             temporary.write_text(json.dumps(values, default=str), encoding="utf-8")
 
     def amend(self, asset: str, facts: Mapping[str, object]) -> None:
-        """Add facts to an artifact's receipt, and vouch for its files as they are now: whoever calls changed them and knows them whole."""
-        receipt = self.last_receipt(asset)
-        if receipt is not None:
-            sizes = {name: self.file(asset, name).stat().st_size for name in receipt.files}
-            self._write_receipt(asset, Receipt(receipt.recipe, sizes, {**receipt.facts, **facts}))
+        """Add facts to an artifact's record, and vouch for its files as they are now: whoever calls changed them and knows them whole."""
+        record = self.last_record(asset)
+        if record is not None:
+            sizes = {name: self.file(asset, name).stat().st_size for name in record.files}
+            self._write_record(asset, Record(record.recipe, sizes, {**record.facts, **facts}))
 
     def forget(self, asset: str) -> int:
-        """Remove an artifact without shards, so that it is missing; how many files were removed. Its receipt goes last."""
-        receipt = None if asset in TABLES else self.last_receipt(asset)
-        names = receipt.files if receipt is not None else ()
+        """Remove an artifact without shards, so that it is missing; how many files were removed. Its record goes last."""
+        record = None if asset in TABLES else self.last_record(asset)
+        names = record.files if record is not None else ()
         paths = [self._place(asset, None)] if asset in TABLES else [self.base(asset) / name for name in names]
         there = [path for path in paths if self.size(path) is not None]
         for path in there:
             self.remove(path)
-        self.remove(self._receipt_path(asset))
+        self.remove(self._record_path(asset))
         return len(there)
 
     def base(self, asset: str) -> Path:
         """Folder that an artifact's file names are relative to."""
         return self.models if asset in MODEL_ASSETS else self.processed
 
-    def _receipt_path(self, asset: str) -> Path:
-        return self.processed / RECEIPTS / f"{asset}.json"
+    def _record_path(self, asset: str) -> Path:
+        return self.processed / RECORDS / f"{asset}.json"
 
     # --- preprocessed photos ----------------------------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ def planned(pipeline: Pipeline) -> tuple[float, list[Step]]:
     """Seconds of planning everything, and the runs."""
     started = time.perf_counter()
     states, shards = pipeline.states(), pipeline.shards
-    graph = pipeline.book.graph
+    graph = pipeline.freshness.graph
     steps = [
         step
         for assets in phases(graph)
@@ -128,7 +128,7 @@ def main() -> None:
 def measure(data: Path, seconds: float) -> None:
     """Status, plan, ticks, pages; then one photo more."""
     pipeline = Pipeline(load_settings(environ={}, data_dir=data), open_instance(data / ".dagster"))
-    shards, assets = len(pipeline.shards), sum(node.sharded for node in pipeline.book.graph.values())
+    shards, assets = len(pipeline.shards), sum(node.sharded for node in pipeline.freshness.graph.values())
     events = (data / ".dagster" / "history" / "runs" / "index.db").stat().st_size
     print(f"{shards:,} shards, {assets} assets of each; the database of events has {events / 2**30:.2f} GiB")
     for _ in range(3):

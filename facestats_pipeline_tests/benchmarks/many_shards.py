@@ -19,7 +19,7 @@ import polars as pl
 
 from facestats_pipeline.cli.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings, save_settings
-from facestats_pipeline.io.freshness import ROOT, Look
+from facestats_pipeline.io.freshness import ROOT, Snapshot
 from facestats_pipeline.io.plan import Step, phases, plan
 from facestats_pipeline_tests.counted import write_small_photos
 
@@ -39,7 +39,7 @@ def make_collection(data: Path, shards: int, photos: int) -> Pipeline:
     save_settings(data, SETTINGS | {"shard_size": photos})
     pipeline = Pipeline(load_settings(environ={}, data_dir=data), open_instance(data / ".dagster"))
     pipeline.execute(Step((ROOT,)))
-    graph, store, names = pipeline.book.graph, pipeline.project.store, pipeline.shards
+    graph, store, names = pipeline.freshness.graph, pipeline.project.store, pipeline.shards
     rows = store.read_table(ROOT).select("shard", "image_id", "filename").partition_by("shard", as_dict=True)
     ids = {str(shard): frame for (shard,), frame in rows.items()}
     for assets in phases(graph):
@@ -57,7 +57,7 @@ def make_collection(data: Path, shards: int, photos: int) -> Pipeline:
 
 
 def _copy_tables(pipeline: Pipeline, asset: str, names: list[str], ids: Mapping[str, pl.DataFrame]) -> None:
-    store, rng, look = pipeline.project.store, np.random.default_rng(0), Look(pipeline.project.store)
+    store, rng, snapshot = pipeline.project.store, np.random.default_rng(0), Snapshot(pipeline.project.store)
     frames = [store.read_table(asset, name) for name in names[:TEMPLATE]]
     for number, shard in enumerate(names[TEMPLATE:], TEMPLATE):
         like = names[number % TEMPLATE]
@@ -70,7 +70,9 @@ def _copy_tables(pipeline: Pipeline, asset: str, names: list[str], ids: Mapping[
         if "shard" in frame.columns:
             columns.append(pl.lit(shard).alias("shard"))
         frame = frame.with_columns(columns)
-        store.write_table(asset, shard, _drawn_anew(frame, rng), pipeline.book.recipe(asset, shard, look=look))
+        store.write_table(
+            asset, shard, _drawn_anew(frame, rng), pipeline.freshness.recipe(asset, shard, snapshot=snapshot)
+        )
 
 
 def _drawn_anew(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:

@@ -97,7 +97,7 @@ def _of_shards(folder: Path) -> tuple[tuple[float, float], tuple[float, float], 
     settings = load_settings(environ={}, data_dir=folder, shard_size=2, **TINY)
     pipeline = Pipeline(settings, open_instance(folder / ".dagster"))
     pipeline.execute(Step((ROOT,)))
-    graph, names = pipeline.book.graph, pipeline.shards
+    graph, names = pipeline.freshness.graph, pipeline.shards
     seconds, events, of_run = [], [], []
     for assets in phases(graph):
         if not graph[assets[0]].sharded:

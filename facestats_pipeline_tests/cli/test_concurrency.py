@@ -15,7 +15,7 @@ import pytest
 
 from facestats_pipeline.cli.pipeline import INSTANCE, Pipeline, Step, open_instance
 from facestats_pipeline.config import PROJECT_ROOT, save_settings
-from facestats_pipeline.defs.pools import ENCODER
+from facestats_pipeline.defs.pools import ENCODER_POOL
 from facestats_pipeline.io.layout import SHARD_TABLES
 from facestats_pipeline_tests.cli.conftest import QUICK, opened
 from facestats_pipeline_tests.counted import write_small_photos
@@ -144,7 +144,7 @@ def test_a_second_facestats_run_waits_and_makes_nothing_again(tmp_path: Path) ->
     assert (len(waited), len(idle)) == (1, 1), said
     pipeline = opened(data)
     assert {run.status for run in pipeline.instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
-    for name, node in pipeline.book.graph.items():
+    for name, node in pipeline.freshness.graph.items():
         made = pipeline.instance.fetch_materializations(dg.AssetKey(name), limit=100).records
         times = Counter(str(record.partition_key) for record in made)
         most = 2 if name == "raw_photos" else 1
@@ -161,18 +161,18 @@ def test_a_run_that_was_killed_while_it_had_the_encoder_leaves_no_slot_behind(tm
     storage = instance.event_log_storage
     killed = facestats_run(data)
     began = time.monotonic()
-    while not storage.get_concurrency_info(ENCODER).claimed_slots:
+    while not storage.get_concurrency_info(ENCODER_POOL).claimed_slots:
         assert killed.poll() is None, killed.communicate()
         assert time.monotonic() - began < 300
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    assert len(storage.get_concurrency_info(ENCODER).claimed_slots) == 1
+    assert len(storage.get_concurrency_info(ENCODER_POOL).claimed_slots) == 1
     again = facestats_run(data)
     said, problems = again.communicate(timeout=300)
     assert again.returncode == 0, problems
     assert "embeddings_clip" in said
-    assert not storage.get_concurrency_info(ENCODER).claimed_slots
+    assert not storage.get_concurrency_info(ENCODER_POOL).claimed_slots
 
 
 def test_a_run_that_was_killed_blocks_nobody(tmp_path: Path) -> None:

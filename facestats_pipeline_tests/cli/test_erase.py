@@ -185,7 +185,7 @@ def test_an_erased_image_is_nowhere_also_when_erasing_was_killed(
     told = json.loads(run(["erase", "--retrain", "--json", "--yes", "-d", str(data)], capsys))
     assert trained <= set(told["trained_again"])
     pipeline = opened(data)
-    assert marked_models(pipeline.book) == {}
+    assert marked_models(pipeline.freshness) == {}
     report = pipeline.update()
     assert report.made == [], "everything is current"
     assert report.discovered["refused"] == 1

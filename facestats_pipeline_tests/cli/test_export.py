@@ -129,7 +129,7 @@ def write_nothing(data: Path) -> SimpleNamespace:
     from facestats_pipeline.io.store import Store
 
     return SimpleNamespace(
-        book=SimpleNamespace(store=Store(data, data / "models")), settings=load_settings(environ={}, data_dir=data)
+        freshness=SimpleNamespace(store=Store(data, data / "models")), settings=load_settings(environ={}, data_dir=data)
     )
 
 

@@ -85,9 +85,9 @@ def again(data: Path) -> None:
     """Make composites and eigenfaces anew, of everything."""
     pipeline = opened(data)
     for name in ("composites", "eigenfaces"):
-        receipt = pipeline.project.store.receipt(name)
-        assert receipt is not None
-        for file in receipt.files:
+        record = pipeline.project.store.record(name)
+        assert record is not None
+        for file in record.files:
             pipeline.project.store.file(name, file).unlink()
     assert set(pipeline.update().made) >= {"composites", "eigenfaces"}
 
@@ -106,7 +106,7 @@ def shown_as_stale(pipeline: Pipeline) -> dict[str, set[str | None]]:
     graph = pipeline.definitions.resolve_asset_graph()
     resolver = CachingStaleStatusResolver(pipeline.instance, graph, LoadingContextForTest(pipeline.instance))
     found: dict[str, set[str | None]] = {}
-    for name, node in pipeline.book.graph.items():
+    for name, node in pipeline.freshness.graph.items():
         for shard in pipeline.shards if node.sharded else [None]:
             if resolver.get_status(dg.AssetKey(name), shard).value != "FRESH" and name != "mini_encoder":
                 found.setdefault(name, set()).add(shard)
@@ -129,7 +129,7 @@ def test_a_changed_setting_is_said_before_anything_runs(
     assert waiting(opened(data)) == {}
     before = shown_as_stale(opened(data))
     changed = opened(data, **{setting: value})
-    graph = changed.book.graph
+    graph = changed.freshness.graph
     expected = {first_stale}
     for name, node in graph.items():  # parents come first
         if expected & set(node.parents) and not node.on_demand:

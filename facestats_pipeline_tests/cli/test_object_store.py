@@ -76,7 +76,7 @@ def test_the_tables_are_those_of_a_run_on_a_disk(
     assert report.discovered["added"] == local.project.store.read_table("raw_photos").height
     assert set(bucket.faulty.injected) == set(FAULTS)
     assert sum(bucket.faulty.injected.values()) >= 20, bucket.faulty.injected
-    for name in pipeline.book.graph:
+    for name in pipeline.freshness.graph:
         shards = local.shards if name in SHARD_TABLES else [None]
         for shard in shards:
             here = local.project.store.recipe(name, shard)
@@ -93,8 +93,8 @@ def test_the_tables_are_those_of_a_run_on_a_disk(
 
 
 def here_files(pipeline: Pipeline, name: str) -> list[str]:
-    receipt = pipeline.project.store.receipt(name)
-    return list(receipt.files) if receipt is not None else []
+    record = pipeline.project.store.record(name)
+    return list(record.files) if record is not None else []
 
 
 def test_there_is_one_object_for_each_file_and_one_for_the_jpegs_of_a_shard(

@@ -77,7 +77,7 @@ def test_every_artifact_is_made(first_run: tuple[Path, Report]) -> None:
     assert set(skipped_assets(opened(data))) == {"manual_label_report", "published_splits"}, (
         "no files of these are given"
     )
-    assert set(report.made) == set(opened(data).book.graph) - {"raw_photos", "mini_encoder"}
+    assert set(report.made) == set(opened(data).freshness.graph) - {"raw_photos", "mini_encoder"}
     assert list(data.rglob(".tmp/*")) == []
 
 

@@ -107,15 +107,18 @@ def test_other_sentences_or_other_shipped_probes_make_attributes_stale(
 ) -> None:
     monkeypatch.setattr(config, "PROJECT_ROOT", tmp_path / "checkout")
 
-    def families(**overrides: object) -> dict[str, str]:
+    def digests(**overrides: object) -> dict[str, str]:
         made = build_definitions(settings_in(tmp_path, **{"encoder.name": "facestats-mini"} | overrides))
-        book = (made.resources or {})["project"].book
-        return {name: book.family(name) for name in ("embeddings_clip", "gender_classifier", "attributes", "master")}
+        freshness = (made.resources or {})["project"].freshness
+        return {
+            name: freshness.code_digest(name)
+            for name in ("embeddings_clip", "gender_classifier", "attributes", "master")
+        }
 
-    before = families()
-    worded = families(**{"zeroshot.gender": ["{}!"]})
+    before = digests()
+    worded = digests(**{"zeroshot.gender": ["{}!"]})
     ship(Project(settings_in(tmp_path), load_graph=list), gender)
-    shipped = families()
+    shipped = digests()
     for now, changed in (
         (worded, set()),
         (shipped, {"gender_classifier"}),

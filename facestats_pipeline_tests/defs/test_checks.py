@@ -23,7 +23,7 @@ PER_SHARD = [name for name in CHECKS if name != "image_id_is_unique"]
 
 def right_tables(project: Project) -> None:
     """Three shards of three files; in each the last is a duplicate and the second is flagged."""
-    discover(project.book, 3, 3, 3)
+    discover(project.freshness, 3, 3, 3)
     for shard in SHARDS:
         rows = inventory(3, 3, 3).filter(pl.col("shard") == shard).select("image_id", "filename")
         live = rows.head(2)

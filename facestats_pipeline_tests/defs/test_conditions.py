@@ -46,7 +46,7 @@ class Automation:
         )
         self.cursor = result.cursor
         asked: Asked = set()
-        for name, node in self.project.book.graph.items():
+        for name, node in self.project.freshness.graph.items():
             if node.sharded:
                 asked |= {(name, shard) for shard in result.get_requested_partitions(dg.AssetKey(name))}
             elif result.get_num_requested(dg.AssetKey(name)):
@@ -55,28 +55,28 @@ class Automation:
 
     def make(self, asked: Asked) -> None:
         """Each after what it is made from, which must be current by then: a request that comes too early fails here."""
-        book = self.project.book
-        for name in book.graph:
+        freshness = self.project.freshness
+        for name in freshness.graph:
             for shard in sorted(shard or "" for asset, shard in asked if asset == name):
-                parents = [parent for parent in book.graph[name].parents if parent in book.graph]
+                parents = [parent for parent in freshness.graph[name].parents if parent in freshness.graph]
                 parts = [shard or None] if shard else SHARDS
                 early = [
                     parent
                     for parent in parents
-                    for part in (parts if book.graph[parent].sharded else [None])
-                    if book.states(SHARDS)[parent, part].status != "done"
+                    for part in (parts if freshness.graph[parent].sharded else [None])
+                    if freshness.states(SHARDS)[parent, part].status != "done"
                 ]
                 assert early == [], f"{name} of {shard} was asked for before {early}"
-                make(book, name, shard or None)
+                make(freshness, name, shard or None)
 
     def states(self) -> Mapping[tuple[str, str | None], State]:
-        return self.project.book.states(SHARDS)
+        return self.project.freshness.states(SHARDS)
 
     def make_as_planned(self) -> Asked:
         """What `facestats run` would make, made."""
-        book, made = self.project.book, set()
-        for assets in phases(book.graph):
-            for step in plan(self.states(), assets, book.graph, SHARDS, 64):
+        freshness, made = self.project.freshness, set()
+        for assets in phases(freshness.graph):
+            for step in plan(self.states(), assets, freshness.graph, SHARDS, 64):
                 made |= {(name, shard) for name in step.assets for shard in step.shards or [None]}
                 self.make({(name, shard) for name in step.assets for shard in step.shards or [None]})
         return made
@@ -99,7 +99,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder in which everything is done over SHARDS, with no file provided. Not to be changed."""
     folder = tmp_path_factory.mktemp("done")
     project: Project = (build_definitions(settings_in(folder)).resources or {})["project"]
-    make_waiting(project.book, discover(project.book, 4, 4))
+    make_waiting(project.freshness, discover(project.freshness, 4, 4))
     (folder / "labels").mkdir()
     return folder
 
@@ -125,7 +125,7 @@ def provide(name: str) -> Callable[[Automation], None]:
 
 
 def photos(*counts: int) -> Callable[[Automation], None]:
-    return lambda automation: discover(automation.project.book, *counts) and None
+    return lambda automation: discover(automation.project.freshness, *counts) and None
 
 
 def set_to(**settings: object) -> Callable[[Automation], None]:
@@ -140,11 +140,11 @@ def loses(name: str) -> Callable[[Automation], None]:
 
     def change(automation: Automation) -> None:
         store = automation.project.store
-        if automation.project.book.graph[name].sharded:
+        if automation.project.freshness.graph[name].sharded:
             for shard in SHARDS:
                 store.path(name, shard).unlink()
         else:
-            for file in store.receipt(name).files:
+            for file in store.record(name).files:
                 (store.base(name) / file).unlink()
 
     return change
@@ -237,7 +237,7 @@ def test_photos_that_come_or_go_are_asked_for_in_their_shard_and_once(
     """8 images become 9 or 7; models are fitted anew beyond `refit_growth`."""
     automation = Automation(folder, instance, refit_growth=growth)
     automation.tick()
-    discover(automation.project.book, 4, count)
+    discover(automation.project.freshness, 4, count)
     made = automation.run()
     tables = {name for name, shard in made if shard == "shard-00000"}
     assert {name for name, shard in made if shard == "shard-00001"} == set(SHARD_TABLES)
@@ -248,7 +248,7 @@ def test_photos_that_come_or_go_are_asked_for_in_their_shard_and_once(
 
 def test_nothing_that_is_inferred_is_an_input_of_what_is_fitted(folder: Path, instance: dg.DagsterInstance) -> None:
     """The rows of CAUSES that lose an inference output show it for three of them; the graph has no way for any other."""
-    graph = Automation(folder, instance).project.book.graph
+    graph = Automation(folder, instance).project.freshness.graph
     inferred = set(graph) - IMAGES - FITTED - {ROOT}
     assert {name: inferred & set(graph[name].parents) for name in FITTED} == {name: set() for name in FITTED}
     assert len(inferred) > 20

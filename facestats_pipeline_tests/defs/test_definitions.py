@@ -92,13 +92,13 @@ def test_every_check_and_job_and_sensor_explains_itself(definitions: dg.Definiti
 
 
 def test_every_asset_has_its_place(definitions: dg.Definitions) -> None:
-    """A table has a path in the layout and the manager for it; everything else leaves a receipt."""
+    """A table has a path in the layout and the manager for it; everything else leaves a record."""
     graph = definitions.resolve_asset_graph()
     managers = {key.path[-1]: graph.get(key).io_manager_key for key in graph.materializable_asset_keys}
     assert {name for name, key in managers.items() if key in ("shard_tables", "jpeg_shards")} == set(SHARD_TABLES)
     assert {name for name, key in managers.items() if key == "tables"} == set(TABLES)
-    receipts = {name for name, key in managers.items() if key in ("files", "probes", "torch_checkpoints")}
-    assert receipts | set(SHARD_TABLES) | set(TABLES) == set(managers)
+    records = {name for name, key in managers.items() if key in ("files", "probes", "torch_checkpoints")}
+    assert records | set(SHARD_TABLES) | set(TABLES) == set(managers)
     assert {key.path[-1] for key in graph.external_asset_keys} == set(INPUTS)
 
 

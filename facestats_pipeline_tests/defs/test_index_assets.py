@@ -31,14 +31,14 @@ def embedded(n: int) -> pl.DataFrame:
 
 def run(project: Project, frame: pl.DataFrame) -> tuple[Any, pl.DataFrame]:
     """Both assets over a collection of one shard, written as their IO managers write them; facts of the index, and the pairs."""
-    store, book = project.store, project.book
+    store, freshness = project.store, project.freshness
     store.write_table("embeddings_clip", SHARD, frame, recipe(inputs={"rows": str(frame["image_id"].to_list())}))
     files = assets.embedding_index(AllShards([SHARD], lambda _: frame), project=project)  # type: ignore[operator]
-    made = store.write_files("embedding_index", files.content, book.recipe("embedding_index"), files.facts)
+    made = store.write_files("embedding_index", files.content, freshness.recipe("embedding_index"), files.facts)
     quality = frame.select("image_id").with_columns(phash=pl.lit(None, pl.String)).lazy()
     paths = {name: store.base("embedding_index") / name for name in made.files}
     pairs = assets.near_duplicates(paths, quality, project=project)  # type: ignore[operator]
-    store.write_table("near_duplicates", None, pairs, book.recipe("near_duplicates"))
+    store.write_table("near_duplicates", None, pairs, freshness.recipe("near_duplicates"))
     return files.facts, pairs
 
 

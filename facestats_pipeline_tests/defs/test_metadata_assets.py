@@ -53,7 +53,7 @@ def test_an_input_is_read_with_the_columns_it_declares(project: Project) -> None
         dagster_type=dg.PythonObjectDagsterType(AllShards),
         definition_metadata={"columns": ["filename", "no_such_column"]},
     )
-    loaded = io_managers(project.book)["shard_tables"].load_input(context)
+    loaded = io_managers(project.freshness)["shard_tables"].load_input(context)
     assert loaded[SHARD].columns == ["filename"]
 
 

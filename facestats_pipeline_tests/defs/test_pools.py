@@ -15,7 +15,7 @@ from facestats_pipeline.cli.pipeline import Step
 from facestats_pipeline.config import PROJECT_ROOT
 from facestats_pipeline.defs.dead_runs import PROCESS, close_dead_runs, this_process
 from facestats_pipeline.defs.graph import nodes_of
-from facestats_pipeline.defs.pools import ENCODER, FOLDER, make_known
+from facestats_pipeline.defs.pools import ENCODER_POOL, FOLDER_POOL, make_known
 from facestats_pipeline_tests.cli.conftest import opened
 
 LOCATION = RegisteredCodeLocationOrigin("facestats")
@@ -25,9 +25,9 @@ SHIPPED = sorted((PROJECT_ROOT / "deploy").glob("*/dagster.yaml"))
 def test_what_has_the_encoder_and_what_has_the_folder(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     pools = {key.path[-1]: graph.get(key).pools for key in graph.materializable_asset_keys}
-    assert {name for name, of in pools.items() if of == {ENCODER}} == {"embeddings_clip", "mini_encoder"}
+    assert {name for name, of in pools.items() if of == {ENCODER_POOL}} == {"embeddings_clip", "mini_encoder"}
     across = {node.name for node in nodes_of(definitions) if not node.sharded} - {"mini_encoder"}
-    assert {name for name, of in pools.items() if of == {FOLDER}} == across
+    assert {name for name, of in pools.items() if of == {FOLDER_POOL}} == across
     assert all(len(of) <= 1 for of in pools.values()), "a run that waits for two could wait for ever"
 
 
@@ -92,10 +92,10 @@ def test_the_first_run_makes_the_pools_known(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     pipeline.execute(Step(("raw_photos",)))
     storage = pipeline.instance.event_log_storage
-    assert {pool: storage.get_concurrency_info(pool).slot_count for pool in (ENCODER, FOLDER)} == {
-        ENCODER: 1,
-        FOLDER: 1,
+    assert {pool: storage.get_concurrency_info(pool).slot_count for pool in (ENCODER_POOL, FOLDER_POOL)} == {
+        ENCODER_POOL: 1,
+        FOLDER_POOL: 1,
     }
-    storage.set_concurrency_slots(ENCODER, 3)  # dagster instance concurrency set
+    storage.set_concurrency_slots(ENCODER_POOL, 3)  # dagster instance concurrency set
     pipeline.execute(Step(("raw_photos",)))
-    assert storage.get_concurrency_info(ENCODER).slot_count == 3
+    assert storage.get_concurrency_info(ENCODER_POOL).slot_count == 3

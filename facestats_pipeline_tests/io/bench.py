@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from facestats_pipeline.io import io_managers as io
-from facestats_pipeline.io.freshness import Node, RecipeBook
+from facestats_pipeline.io.freshness import Freshness, Node
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START
 from facestats_pipeline.io.store import Store
 from facestats_pipeline_tests.io.small_store import store_in
@@ -39,14 +39,14 @@ class Bench:
 
     def run(self, *assets: Any, first: str | None = None, last: str | None = None, only: str | None = None) -> Any:
         """Materialize over shards `first` to `last`; `only`: just this asset. The result; errors do not raise."""
-        book = RecipeBook(self.store, lambda: nodes_of(list(assets)))
+        freshness = Freshness(self.store, lambda: nodes_of(list(assets)))
         managers = {
-            "tables": io.TableIOManager(book),
-            "shard_tables": io.ShardTableIOManager(book),
-            "jpeg_shards": io.JpegShardIOManager(book),
-            "files": io.FilesIOManager(book, previews=self.previews),
-            "probes": io.ProbeIOManager(book),
-            "torch_checkpoints": io.TorchCheckpointIOManager(book),
+            "tables": io.TableIOManager(freshness),
+            "shard_tables": io.ShardTableIOManager(freshness),
+            "jpeg_shards": io.JpegShardIOManager(freshness),
+            "files": io.FilesIOManager(freshness, previews=self.previews),
+            "probes": io.ProbeIOManager(freshness),
+            "torch_checkpoints": io.TorchCheckpointIOManager(freshness),
         }
         return dg.materialize(
             list(assets),

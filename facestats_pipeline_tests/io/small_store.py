@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from facestats_pipeline.io.freshness import PICTURES, ROOT, Node, RecipeBook, inventory_inputs
+from facestats_pipeline.io.freshness import PREPROC, ROOT, Freshness, Node, inventory_inputs
 from facestats_pipeline.io.layout import SHARD_TABLES, TABLES
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.store import Store
@@ -25,7 +25,7 @@ GRAPH = (
 
 def recipe(**changes: object) -> Recipe:
     """Any recipe."""
-    return Recipe(**{"asset": "manifest", "code_version": "1", "family": "f", **changes})  # type: ignore[arg-type]
+    return Recipe(**{"asset": "manifest", "code_version": "1", "code_digest": "f", **changes})  # type: ignore[arg-type]
 
 
 def table(n: int = 2) -> pl.DataFrame:
@@ -47,49 +47,51 @@ def store_in(folder: Path) -> Store:
     return Store(folder, folder / "models")
 
 
-def book_of(store: Store, graph: tuple[Node, ...] = GRAPH) -> RecipeBook:
-    """A book that has cached nothing, as each process begins with."""
-    return RecipeBook(store, lambda: graph, refit_growth=0.5)
+def freshness_of(store: Store, graph: tuple[Node, ...] = GRAPH) -> Freshness:
+    """A freshness that has cached nothing, as each process begins with."""
+    return Freshness(store, lambda: graph, refit_growth=0.5)
 
 
-def discover(book: RecipeBook, *counts: int) -> list[str]:
+def discover(freshness: Freshness, *counts: int) -> list[str]:
     """What `raw_photos` does: the inventory with a fingerprint of each shard; names of the shards."""
     files = inventory(*counts)
-    made = Recipe(ROOT, book.graph[ROOT].code_version, book.family(ROOT), inventory_inputs(files))
-    book.store.write_table(ROOT, None, files, made)
+    made = Recipe(ROOT, freshness.graph[ROOT].code_version, freshness.code_digest(ROOT), inventory_inputs(files))
+    freshness.store.write_table(ROOT, None, files, made)
     return files["shard"].unique().sort().to_list()
 
 
-def make(book: RecipeBook, name: str, shard: str | None = None, *, skipped: str = "") -> None:
+def make(freshness: Freshness, name: str, shard: str | None = None, *, skipped: str = "") -> None:
     """Write an artifact with the recipe of now."""
-    made = book.recipe(name, shard, skipped=skipped)
+    made = freshness.recipe(name, shard, skipped=skipped)
     if name in SHARD_TABLES or name in TABLES:
-        files = book.store.read_table(ROOT).with_columns(status=pl.lit("ok"))
+        files = freshness.store.read_table(ROOT).with_columns(status=pl.lit("ok"))
         rows = files.filter(pl.col("shard") == shard) if shard is not None else files
-        if name == PICTURES and shard is not None:
+        if name == PREPROC and shard is not None:
             for image_id in rows["image_id"]:
-                book.store.write_jpeg(shard, image_id, b"jpeg")
-            book.store.keep_jpegs(shard, set(rows["image_id"]), made)
-        book.store.write_table(name, shard, rows, made)
+                freshness.store.write_jpeg(shard, image_id, b"jpeg")
+            freshness.store.keep_jpegs(shard, set(rows["image_id"]), made)
+        freshness.store.write_table(name, shard, rows, made)
     else:
-        book.store.write_files(name, {} if skipped else {f"{name}.bin": b"content"}, made)
+        freshness.store.write_files(name, {} if skipped else {f"{name}.bin": b"content"}, made)
 
 
-def make_waiting(book: RecipeBook, shards: list[str], *, skip: tuple[str, ...] = ()) -> list[tuple[str, str | None]]:
+def make_waiting(
+    freshness: Freshness, shards: list[str], *, skip: tuple[str, ...] = ()
+) -> list[tuple[str, str | None]]:
     """Make whatever is not done, parents first; what was made, in order. Assets in `skip` are made as skipped."""
     made = []
-    for name, node in book.graph.items():
+    for name, node in freshness.graph.items():
         for shard in shards if node.sharded else [None]:
-            if book.states(shards)[name, shard].status != "done":
-                make(book, name, shard, skipped="nothing to learn from" if name in skip else "")
+            if freshness.states(shards)[name, shard].status != "done":
+                make(freshness, name, shard, skipped="nothing to learn from" if name in skip else "")
                 made.append((name, shard))
     return made
 
 
-def waiting(book: RecipeBook, shards: list[str]) -> dict[str, str]:
+def waiting(freshness: Freshness, shards: list[str]) -> dict[str, str]:
     """Asset → `stale` or `missing`, or both; what is done is left out."""
     found: dict[str, set[str]] = {}
-    for (name, _), state in book.states(shards).items():
+    for (name, _), state in freshness.states(shards).items():
         if state.status != "done":
             found.setdefault(name, set()).add(state.status)
     return {name: " ".join(sorted(statuses)) for name, statuses in found.items()}

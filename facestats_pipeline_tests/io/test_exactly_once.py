@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facestats_pipeline.config import load_settings
-from facestats_pipeline.io.freshness import ROOT, Node, RecipeBook
+from facestats_pipeline.io.freshness import ROOT, Freshness, Node
 from facestats_pipeline.io.locations import open_store
-from facestats_pipeline_tests.io.small_store import book_of, discover
+from facestats_pipeline_tests.io.small_store import discover, freshness_of
 
 GRAPH = (
     Node(ROOT, "ingest", False, "1", ()),
@@ -25,16 +25,16 @@ TABLES = [node.name for node in GRAPH[1:]]
 PLANNER = 0
 
 
-def machine(folder: Path, number: int) -> RecipeBook:
-    """The book of a machine with its own copies, as a run that begins sees it."""
+def machine(folder: Path, number: int) -> Freshness:
+    """The freshness of a machine with its own copies, as a run that begins sees it."""
     store = open_store(load_settings(environ={}, data_uri=f"file://{folder}/bucket", data_dir=folder / f"m{number}"))
-    return book_of(store, GRAPH)
+    return freshness_of(store, GRAPH)
 
 
-def launch(book: RecipeBook, asset: str, shard: str) -> Iterator[None]:
+def launch(freshness: Freshness, asset: str, shard: str) -> Iterator[None]:
     """A run over a shard, that pauses wherever a machine may stall: what it read may be replaced while it does."""
-    store = book.store
-    recipe = book.recipe(asset, shard)
+    store = freshness.store
+    recipe = freshness.recipe(asset, shard)
     parent = GRAPH[[node.name for node in GRAPH].index(asset)].parents[0]
     if asset == "embeddings_clip" and not store.pictures_are_there(shard):
         return  # as the IO manager refuses to read them
@@ -46,7 +46,7 @@ def launch(book: RecipeBook, asset: str, shard: str) -> Iterator[None]:
     rows = source.filter(pl.col("shard") == shard).with_columns(status=pl.lit("ok"))
     if asset == "preproc":
         before = store.recipe(asset, shard)
-        if before is not None and before.family != book.family(asset):
+        if before is not None and before.code_digest != freshness.code_digest(asset):
             store.forget_table(asset, shard)
         for image_id in rows["image_id"]:
             store.write_jpeg(shard, image_id, f"JPEG of {image_id}".encode())
@@ -60,8 +60,8 @@ def bring_up_to_date(folder: Path, shards: list[str]) -> int:
     """What a planner starts until nothing is left to do; how many runs that were."""
     runs = 0
     for _ in range(3 * len(TABLES)):
-        book = machine(folder, PLANNER)
-        waiting = [key for key, state in book.states(shards).items() if state.status != "done"]
+        freshness = machine(folder, PLANNER)
+        waiting = [key for key, state in freshness.states(shards).items() if state.status != "done"]
         if not waiting:
             return runs
         for asset, shard in waiting:

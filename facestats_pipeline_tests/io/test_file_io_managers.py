@@ -154,6 +154,6 @@ def test_probe_round_trip(bench: Bench) -> None:
     written = {name for name in bench.files() if name.startswith("models/")}
     assert "models/gender_clf.skops" in written
     assert all(name.startswith("models/gender_clf") for name in written), "no temporary file is left"
-    receipt = bench.store.receipt("gender_classifier")
-    assert receipt is not None
-    assert {f"models/{name}" for name in receipt.files} == written
+    record = bench.store.record("gender_classifier")
+    assert record is not None
+    assert {f"models/{name}" for name in record.files} == written

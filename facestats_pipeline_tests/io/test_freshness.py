@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from facestats_pipeline.io.freshness import Look, RecipeBook
+from facestats_pipeline.io.freshness import Freshness, Snapshot
 from facestats_pipeline.io.layout import SHARD_TABLES
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.store import Store
 from facestats_pipeline_tests.io.small_store import (
     GRAPH,
     SHARDS,
-    book_of,
     discover,
+    freshness_of,
     inventory,
     make_waiting,
     store_in,
@@ -28,9 +28,9 @@ IMAGES = {"manifest", "preproc", "embeddings_clip"}
 def store(tmp_path: Path) -> Store:
     """A store in which everything of GRAPH is done, over two shards of four photos."""
     store = store_in(tmp_path)
-    book = book_of(store)
-    make_waiting(book, discover(book, 4, 4))
-    assert waiting(book_of(store), SHARDS) == {}
+    freshness = freshness_of(store)
+    make_waiting(freshness, discover(freshness, 4, 4))
+    assert waiting(freshness_of(store), SHARDS) == {}
     return store
 
 
@@ -44,29 +44,29 @@ def with_code_version(name: str, version: str) -> tuple:
 
 
 def test_nothing_is_done_in_an_empty_folder(tmp_path: Path) -> None:
-    states = book_of(store_in(tmp_path)).states(SHARDS)
+    states = freshness_of(store_in(tmp_path)).states(SHARDS)
     assert {state.status for state in states.values()} == {"missing"}
     assert len(states) == 6 * len(SHARDS) + 3
 
 
 def test_a_new_shard_is_missing_and_the_old_ones_are_done(store: Store) -> None:
-    shards = discover(book_of(store), 4, 4, 1)
-    states = book_of(store).states(shards)
+    shards = discover(freshness_of(store), 4, 4, 1)
+    states = freshness_of(store).states(shards)
     assert {key for key, state in states.items() if state.status == "missing"} == {
-        (name, "shard-00002") for name in SHARD_TABLES if name in book_of(store).graph
+        (name, "shard-00002") for name in SHARD_TABLES if name in freshness_of(store).graph
     }
     assert all(states[name, shard].status == "done" for name in IMAGES for shard in SHARDS)
 
 
 def test_photos_in_the_open_shard_make_only_it_stale(store: Store) -> None:
-    discover(book_of(store), 4, 5)
-    stale = {key for key, state in book_of(store).states(SHARDS).items() if state.status != "done"}
+    discover(freshness_of(store), 4, 5)
+    stale = {key for key, state in freshness_of(store).states(SHARDS).items() if state.status != "done"}
     assert {shard for name, shard in stale if name in IMAGES} == {"shard-00001"}
 
 
 def test_a_touched_folder_leaves_all_done(store: Store) -> None:
-    discover(book_of(store), 4, 4)
-    assert waiting(book_of(store), SHARDS) == {}
+    discover(freshness_of(store), 4, 4)
+    assert waiting(freshness_of(store), SHARDS) == {}
 
 
 @pytest.mark.parametrize(
@@ -90,15 +90,15 @@ def test_a_touched_folder_leaves_all_done(store: Store) -> None:
     ],
 )
 def test_a_changed_setting_makes_exactly_what_depends_on_it_stale(store: Store, changed: str, stale: set[str]) -> None:
-    book = book_of(store, with_code_version(changed, "1-other"))
-    assert waiting(book, SHARDS) == dict.fromkeys(stale, "stale")
-    made = make_waiting(book, SHARDS)
+    freshness = freshness_of(store, with_code_version(changed, "1-other"))
+    assert waiting(freshness, SHARDS) == dict.fromkeys(stale, "stale")
+    made = make_waiting(freshness, SHARDS)
     assert {name for name, _ in made} == stale, "models too, though they do not follow single photos"
-    assert waiting(book, SHARDS) == {}
+    assert waiting(freshness, SHARDS) == {}
 
 
 def test_the_reason_names_the_cause(store: Store) -> None:
-    states = book_of(store, with_code_version("preproc", "2")).states(SHARDS)
+    states = freshness_of(store, with_code_version("preproc", "2")).states(SHARDS)
     assert states["preproc", "shard-00000"].reason == "its code or settings changed"
     assert states["embeddings_clip", "shard-00000"].reason == "preproc is not current"
     assert states["data_card", None].reason == "master is not current in 2 shards"
@@ -116,15 +116,15 @@ def test_what_people_provide_makes_what_reads_it_stale_and_no_image_work(
     store: Store, file: str, stale: set[str]
 ) -> None:
     label(store, file, "file,age\n")
-    assert waiting(book_of(store), SHARDS) == dict.fromkeys(stale, "stale")
+    assert waiting(freshness_of(store), SHARDS) == dict.fromkeys(stale, "stale")
     assert not stale & IMAGES
 
 
 def test_labels_that_are_taken_away_are_a_change_too(store: Store) -> None:
     label(store, "labels_csv", "file,age\n")
-    make_waiting(book_of(store), SHARDS)
+    make_waiting(freshness_of(store), SHARDS)
     store.input_path("labels_csv").unlink()
-    assert "gender_classifier" in waiting(book_of(store), SHARDS)
+    assert "gender_classifier" in waiting(freshness_of(store), SHARDS)
 
 
 @pytest.mark.parametrize(
@@ -134,36 +134,36 @@ def test_a_model_is_fitted_anew_when_the_collection_has_moved_by_more_than_the_t
     store: Store, photos: tuple[int, ...], refitted: bool
 ) -> None:
     """refit_growth is 0.5 here and the model was fitted on 8 images: 12 and 4 are within it, 13 and 3 are not."""
-    discover(book_of(store), *photos)
+    discover(freshness_of(store), *photos)
     shards = [f"shard-{i:05d}" for i in range(max(2, len(photos)))]
-    made = make_waiting(book_of(store), shards)
+    made = make_waiting(freshness_of(store), shards)
     assert (("gender_classifier", None) in made) == refitted
-    assert waiting(book_of(store), shards) == {}
+    assert waiting(freshness_of(store), shards) == {}
 
 
 def test_a_model_that_is_kept_leaves_the_rows_of_sealed_shards_alone(store: Store) -> None:
-    shards = discover(book_of(store), 4, 4, 1)
-    made = make_waiting(book_of(store), shards)
+    shards = discover(freshness_of(store), 4, 4, 1)
+    made = make_waiting(freshness_of(store), shards)
     assert {shard for _, shard in made} == {"shard-00002", None}
     assert [name for name, shard in made if shard is None] == ["data_card"]
 
 
 def test_a_refit_makes_what_was_made_with_the_model_stale_everywhere(store: Store) -> None:
-    shards = discover(book_of(store), 4, 4, 5)
-    made = make_waiting(book_of(store), shards)
+    shards = discover(freshness_of(store), 4, 4, 5)
+    made = make_waiting(freshness_of(store), shards)
     assert {shard for name, shard in made if name == "attributes"} == set(shards)
     assert {shard for name, shard in made if name in IMAGES} == {"shard-00002"}
 
 
 def test_a_skipped_model_is_tried_again_as_soon_as_the_collection_changes(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    book = book_of(store)
-    make_waiting(book, discover(book, 4, 4), skip=("gender_classifier",))
-    assert waiting(book_of(store), SHARDS) == {}
-    discover(book_of(store), 4, 5)
-    made = make_waiting(book_of(store), SHARDS, skip=("gender_classifier",))
+    freshness = freshness_of(store)
+    make_waiting(freshness, discover(freshness, 4, 4), skip=("gender_classifier",))
+    assert waiting(freshness_of(store), SHARDS) == {}
+    discover(freshness_of(store), 4, 5)
+    made = make_waiting(freshness_of(store), SHARDS, skip=("gender_classifier",))
     assert ("gender_classifier", None) in made
-    assert waiting(book_of(store), SHARDS) == {}
+    assert waiting(freshness_of(store), SHARDS) == {}
 
 
 def lose_a_table(store: Store) -> None:
@@ -177,21 +177,21 @@ def damage_a_table(store: Store) -> None:
 def test_a_deleted_table_is_missing_and_what_came_of_it_waits(store: Store) -> None:
     for spoil in (lose_a_table, damage_a_table):
         spoil(store)
-        states = book_of(store).states(SHARDS)
+        states = freshness_of(store).states(SHARDS)
         assert states["preproc", "shard-00001"].status == "missing"
         assert states["preproc", "shard-00000"].status == "done"
         assert states["embeddings_clip", "shard-00001"].status == "stale"
-    made = make_waiting(book_of(store), SHARDS)
+    made = make_waiting(freshness_of(store), SHARDS)
     assert made == [("preproc", "shard-00001")], "the same content came back, so nothing else needed making"
 
 
 def test_a_deleted_file_of_a_model_is_missing(store: Store) -> None:
     (store.models / "gender_classifier.bin").unlink()
-    assert waiting(book_of(store), SHARDS)["gender_classifier"] == "missing"
+    assert waiting(freshness_of(store), SHARDS)["gender_classifier"] == "missing"
 
 
 def test_a_removed_photo_changes_its_shard_only(store: Store) -> None:
-    book = book_of(store)
+    freshness = freshness_of(store)
     files = inventory(4, 4)
     from facestats_pipeline.io.freshness import ROOT, inventory_inputs
 
@@ -199,14 +199,14 @@ def test_a_removed_photo_changes_its_shard_only(store: Store) -> None:
     after = inventory_inputs(files.with_columns(state=files["state"].set(files["filename"] == "1/2.jpg", "removed")))
     assert before["shard-00000"] == after["shard-00000"]
     assert before["shard-00001"] != after["shard-00001"]
-    recorded = book.store.recipe(ROOT)
+    recorded = freshness.store.recipe(ROOT)
     assert recorded is not None
     assert recorded.inputs == before
 
 
 def test_parents_come_before_children(tmp_path: Path) -> None:
-    book = RecipeBook(store_in(tmp_path), lambda: tuple(reversed(GRAPH)))
-    order = list(book.graph)
+    freshness = Freshness(store_in(tmp_path), lambda: tuple(reversed(GRAPH)))
+    order = list(freshness.graph)
     assert all(
         order.index(parent) < order.index(node.name) for node in GRAPH for parent in node.parents if parent in order
     )
@@ -226,16 +226,16 @@ def test_whatever_is_asked_for_is_read_once(store: Store, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(store, "recipe", counted)
     monkeypatch.setattr(store, "input_fingerprint", counted_input)
-    book, look = book_of(store), Look(store)
-    states = book.states(SHARDS, look)
-    as_looked = {key: book.recipe(*key, look=look).fingerprint for key in states}
+    freshness, snapshot = freshness_of(store), Snapshot(store)
+    states = freshness.states(SHARDS, snapshot)
+    as_looked = {key: freshness.recipe(*key, snapshot=snapshot).fingerprint for key in states}
     assert set(read.values()) == {1}
-    assert as_looked == {key: book.recipe(*key).fingerprint for key in states}
+    assert as_looked == {key: freshness.recipe(*key).fingerprint for key in states}
 
 
 def test_a_look_stays_as_it_was_and_the_next_sees_what_came_since(store: Store) -> None:
-    book, look = book_of(store), Look(store)
-    before = book.states(SHARDS, look)
-    discover(book_of(store), 4, 5)
-    assert book.states(SHARDS, look) == before
-    assert book.states(SHARDS)["manifest", SHARDS[1]].status == "stale"
+    freshness, snapshot = freshness_of(store), Snapshot(store)
+    before = freshness.states(SHARDS, snapshot)
+    discover(freshness_of(store), 4, 5)
+    assert freshness.states(SHARDS, snapshot) == before
+    assert freshness.states(SHARDS)["manifest", SHARDS[1]].status == "stale"

@@ -12,7 +12,7 @@ from facestats_pipeline.io.locations import open_store
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.remote import Remote, StorageUnavailable
 from facestats_pipeline.io.store import Store
-from facestats_pipeline_tests.io.small_store import book_of, discover, make, make_waiting, recipe, table
+from facestats_pipeline_tests.io.small_store import discover, freshness_of, make, make_waiting, recipe, table
 
 SHARD = "shard-00000"
 
@@ -93,10 +93,10 @@ def test_jpegs_come_to_another_machine_and_are_the_shard_that_the_table_speaks_o
     one, two = machine(tmp_path, "one", pictures), machine(tmp_path, "two", pictures)
     for store in (one, two):
         assert store.pictures_are_there(SHARD)  # there is no table
-    book = book_of(one)
+    freshness = freshness_of(one)
     for name in ("manifest", "preproc"):
-        discover(book, 4)
-        make(book, name, SHARD)
+        discover(freshness, 4)
+        make(freshness, name, SHARD)
     ids = one.read_table("preproc", SHARD)["image_id"].to_list()
     objects = [path for path in (tmp_path / "bucket" / "processed" / "preproc").rglob("*") if path.is_file()]
     assert len(objects) == (1 if pictures == "parquet" else 4)
@@ -111,16 +111,16 @@ def test_jpegs_come_to_another_machine_and_are_the_shard_that_the_table_speaks_o
     assert not one.jpeg_path(SHARD, ids[2]).is_file()
     if pictures == "files":
         assert not one.pictures_are_there(SHARD)
-    one.keep_jpegs(SHARD, set(ids[:2]), recipe(family="of other settings"))
+    one.keep_jpegs(SHARD, set(ids[:2]), recipe(code_digest="of other settings"))
     if pictures == "parquet":
         assert not one.pictures_are_there(SHARD)  # a killed run has put the JPEGs and not their table
 
 
 def test_what_a_failed_run_left_unput_is_not_taken_for_the_shard(tmp_path: Path) -> None:
     one = machine(tmp_path, "one")
-    book = book_of(one)
-    discover(book, 2)
-    make(book, "preproc", SHARD)
+    freshness = freshness_of(one)
+    discover(freshness, 2)
+    make(freshness, "preproc", SHARD)
     ids = one.read_table("preproc", SHARD)["image_id"].to_list()
     one.write_jpeg(SHARD, ids[0], b"of other settings")  # and then the process is killed
     again = machine(tmp_path, "one")
@@ -146,15 +146,15 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
 def test_artifacts_in_files_labels_and_the_erasure_ledger_are_shared(tmp_path: Path) -> None:
     one, two = machine(tmp_path, "one"), machine(tmp_path, "two")
     one.write_files("data_card", {"reports/data_card.md": b"card", "reports/b.md": b"b"}, recipe())
-    assert two.receipt("data_card").files == {"reports/data_card.md": 4, "reports/b.md": 1}
+    assert two.record("data_card").files == {"reports/data_card.md": 4, "reports/b.md": 1}
     assert two.file("data_card", "reports/data_card.md").read_bytes() == b"card"
     one.write_files("data_card", {"reports/data_card.md": b"new card"}, recipe())
     two.refresh()
-    assert two.receipt("data_card").files == {"reports/data_card.md": 8}
+    assert two.record("data_card").files == {"reports/data_card.md": 8}
     assert two.file("data_card", "reports/data_card.md").read_bytes() == b"new card"
     (tmp_path / "bucket" / "processed" / "reports" / "data_card.md").unlink()
     two.refresh()
-    assert two.receipt("data_card") is None
+    assert two.record("data_card") is None
     one.write_files("gender_classifier", {"gender_clf.json": b"{}"}, recipe())
     two.refresh()
     assert two.file("gender_classifier", "gender_clf.json").read_bytes() == b"{}"
@@ -176,12 +176,12 @@ def test_the_plan_over_a_uri_is_the_plan_over_a_folder(tmp_path: Path) -> None:
     local, remote = Store(tmp_path / "local", tmp_path / "local" / "models"), machine(tmp_path, "one")
     made = []
     for store in (local, remote):
-        book = book_of(store)
-        shards = discover(book, 2, 1)
-        made.append(make_waiting(book, shards))
-        assert make_waiting(book_of(store), shards) == []
+        freshness = freshness_of(store)
+        shards = discover(freshness, 2, 1)
+        made.append(make_waiting(freshness, shards))
+        assert make_waiting(freshness_of(store), shards) == []
     assert made[0] == made[1]
-    other = book_of(machine(tmp_path, "two"))  # a machine that has no copies at all
+    other = freshness_of(machine(tmp_path, "two"))  # a machine that has no copies at all
     assert make_waiting(other, ["shard-00000", "shard-00001"]) == []
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from facestats_pipeline.io.freshness import DONE, Node, State
 from facestats_pipeline.io.plan import Step, phases, plan
-from facestats_pipeline_tests.io.small_store import GRAPH, book_of, store_in
+from facestats_pipeline_tests.io.small_store import GRAPH, freshness_of, store_in
 
 NODES = {node.name: node for node in GRAPH}
 STALE = State("stale", "because")
@@ -26,7 +26,7 @@ def planned(waiting: dict[str, list[int]], assets: list[str], *single: str, most
 
 
 def test_a_layer_holds_only_sharded_or_only_other_assets_and_comes_after_its_parents(tmp_path: Path) -> None:
-    layers = phases(book_of(store_in(tmp_path)).graph)
+    layers = phases(freshness_of(store_in(tmp_path)).graph)
     assert layers == [
         ["raw_photos"],
         ["manifest", "preproc", "embeddings_clip"],

@@ -53,7 +53,7 @@ def test_temporary_files_lie_outside_every_dataset_on_the_same_file_system(store
 
 
 def test_recipe_comes_back_from_the_footer(store: Store) -> None:
-    made = recipe(inputs={"raw_photos": "abc"}, basis={"images": 3}, skipped="")
+    made = recipe(inputs={"raw_photos": "abc"}, fitted_on={"images": 3}, skipped="")
     store.write_table("manifest", "shard-00000", table(), made)
     assert store.recipe("manifest", "shard-00000") == made
     assert store.recipe("manifest", "shard-00001") is None
@@ -89,7 +89,7 @@ def test_a_missing_shard_says_what_to_run(store: Store) -> None:
 
 
 def test_previous_rows_are_given_only_for_the_same_code_and_settings(store: Store) -> None:
-    store.write_table("manifest", "shard-00000", table(2), recipe(family="same"))
+    store.write_table("manifest", "shard-00000", table(2), recipe(code_digest="same"))
     previous = store.previous("manifest", "shard-00000", "same")
     assert previous is not None
     assert previous.equals(table(2))
@@ -97,22 +97,22 @@ def test_previous_rows_are_given_only_for_the_same_code_and_settings(store: Stor
     assert store.previous("manifest", "shard-00001", "same") is None
 
 
-def test_files_and_receipt_come_back(store: Store) -> None:
+def test_files_and_record_come_back(store: Store) -> None:
     moved = store.temporary_path(store.processed / "b.bin")
     moved.write_bytes(b"12345")
     store.write_files("composites", {"composites/a.jpg": b"123", "b.bin": moved}, recipe(asset="composites"), {"n": 1})
-    receipt = store.receipt("composites")
-    assert receipt is not None
-    assert receipt.files == {"composites/a.jpg": 3, "b.bin": 5}
-    assert receipt.facts == {"n": 1}
-    assert receipt.recipe == store.recipe("composites") == recipe(asset="composites")
+    record = store.record("composites")
+    assert record is not None
+    assert record.files == {"composites/a.jpg": 3, "b.bin": 5}
+    assert record.facts == {"n": 1}
+    assert record.recipe == store.recipe("composites") == recipe(asset="composites")
     assert not moved.exists()
 
 
 @pytest.mark.parametrize(
-    "damage", ["missing", "truncated", "receipt is no JSON", "receipt is a list", "receipt lacks a key"]
+    "damage", ["missing", "truncated", "record is no JSON", "record is a list", "record lacks a key"]
 )
-def test_a_receipt_that_does_not_fit_its_files_is_none(store: Store, damage: str) -> None:
+def test_a_record_that_does_not_fit_its_files_is_none(store: Store, damage: str) -> None:
     store.write_files("composites", {"a.jpg": b"123", "b.jpg": b"45"}, recipe(asset="composites"))
     written = store.processed / ".receipts" / "composites.json"
     if damage == "missing":
@@ -120,8 +120,8 @@ def test_a_receipt_that_does_not_fit_its_files_is_none(store: Store, damage: str
     elif damage == "truncated":
         (store.processed / "b.jpg").write_bytes(b"4")
     else:
-        written.write_text({"receipt is no JSON": "{", "receipt is a list": "[]", "receipt lacks a key": "{}"}[damage])
-    assert store.receipt("composites") is None
+        written.write_text({"record is no JSON": "{", "record is a list": "[]", "record lacks a key": "{}"}[damage])
+    assert store.record("composites") is None
     assert store.recipe("composites") is None
 
 
@@ -142,7 +142,7 @@ def test_files_no_longer_produced_are_removed_though_one_of_them_was_lost(store:
 def test_models_lie_in_the_models_folder(store: Store) -> None:
     store.write_files("gender_classifier", {"gender_clf.skops": b"1"}, recipe())
     assert (store.models / "gender_clf.skops").is_file()
-    assert store.receipt("gender_classifier") is not None
+    assert store.record("gender_classifier") is not None
 
 
 def test_only_the_named_jpegs_are_kept(store: Store) -> None:
@@ -186,7 +186,7 @@ def test_a_damaged_table_is_named_with_what_to_do(tmp_path: Path) -> None:
         store.read_table("manifest", "shard-00000")
 
 
-def test_no_receipt_vouches_for_a_mixture_of_old_and_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_record_vouches_for_a_mixture_of_old_and_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = store_in(tmp_path)
     store.write_files("plots", {"a.png": b"old a", "b.png": b"old b"}, recipe(asset="plots"))
     replace = Path.replace
@@ -201,7 +201,7 @@ def test_no_receipt_vouches_for_a_mixture_of_old_and_new_files(tmp_path: Path, m
         with pytest.raises(OSError, match="No space left"):
             store.write_files("plots", {"a.png": b"new a", "b.png": b"new b"}, recipe(asset="plots", code_version="2"))
     assert (store.processed / "a.png").read_bytes() == b"new a"
-    assert store.receipt("plots") is None, "of the same sizes, and yet not what the old receipt says"
+    assert store.record("plots") is None, "of the same sizes, and yet not what the old record says"
     assert list(tmp_path.rglob(".tmp/*")) == []
 
 

@@ -142,7 +142,7 @@ def files_of(data: Path) -> Iterator[Path]:
 
 
 def broken_files(data: Path) -> list[str]:
-    """Files under a final name that cannot be read to their end, and receipts that name what is not there."""
+    """Files under a final name that cannot be read to their end, and records that name what is not there."""
     found = []
     for path in files_of(data):
         try:
@@ -166,7 +166,7 @@ def _read_whole(path: Path, data: Path) -> None:
             for name, size in content["files"].items():
                 there = [base / name for base in (data / "processed", data / "models") if (base / name).is_file()]
                 if not there or there[0].stat().st_size != size:
-                    raise ValueError(f"{name} is not there as the receipt says")
+                    raise ValueError(f"{name} is not there as the record says")
     elif path.stat().st_size == 0:
         raise ValueError("empty")
 

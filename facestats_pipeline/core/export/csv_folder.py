@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from facestats_pipeline.core.export.photos import Photo, in_groups
+from facestats_pipeline.core.export.photos import ExportedPhoto, in_groups
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
 
 READ = """\
@@ -24,7 +24,7 @@ FILE = "file_name"
 PER_WRITE = 1_000
 
 
-def write_csv_folder(photos: Iterable[Photo], schema: pl.Schema, folder: Path) -> int:
+def write_csv_folder(photos: Iterable[ExportedPhoto], schema: pl.Schema, folder: Path) -> int:
     """Write `photos` into `folder`/images and metadata.csv; how many were written."""
     written = 0
     (folder / "images").mkdir(parents=True)

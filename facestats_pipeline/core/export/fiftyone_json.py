@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.export.photos import Photo, flat
+from facestats_pipeline.core.export.photos import ExportedPhoto, flat
 
 READ = """\
 ```python
@@ -26,7 +26,7 @@ RESERVED = {"label": "photo_label", "confidence": "photo_confidence", "bounding_
 """Names that a detection of FiftyOne has itself, and what a column of that name is called instead."""
 
 
-def write_fiftyone(photos: Iterable[Photo], schema: pl.Schema, folder: Path) -> int:
+def write_fiftyone(photos: Iterable[ExportedPhoto], schema: pl.Schema, folder: Path) -> int:
     """Write `photos` into `folder`; how many were written. labels.json is written row by row: memory does not grow with the photos."""
     written = 0
     (folder / "data").mkdir(parents=True)
@@ -44,7 +44,7 @@ def write_fiftyone(photos: Iterable[Photo], schema: pl.Schema, folder: Path) -> 
     return written
 
 
-def _detection(photo: Photo) -> dict[str, Any]:
+def _detection(photo: ExportedPhoto) -> dict[str, Any]:
     values = flat(photo.row)
     detection: dict[str, Any] = {"label": WHOLE, "bounding_box": [0.0, 0.0, 1.0, 1.0]}
     if photo.face_box is not None:

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from facestats_pipeline.core.export.photos import Photo, in_groups
+from facestats_pipeline.core.export.photos import ExportedPhoto, in_groups
 
 READ = """\
 ```python
@@ -28,7 +28,9 @@ PER_GROUP = 100
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
-def write_hugging_face(photos: Iterable[Photo], schema: pl.Schema, folder: Path, *, per_file: int = PER_FILE) -> int:
+def write_hugging_face(
+    photos: Iterable[ExportedPhoto], schema: pl.Schema, folder: Path, *, per_file: int = PER_FILE
+) -> int:
     """Write `photos` into `folder`/data; how many were written. One split, `train`, as data sets without a split have."""
     target = folder / "data"
     target.mkdir(parents=True)
@@ -64,7 +66,7 @@ def _narrow(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _table(group: list[Photo], schema: pl.Schema, arrow: pa.Schema) -> pa.Table:
+def _table(group: list[ExportedPhoto], schema: pl.Schema, arrow: pa.Schema) -> pa.Table:
     pictures = pa.array([{"bytes": photo.jpeg, "path": f"{photo.image_id}.jpg"} for photo in group], IMAGE)
     columns = pl.DataFrame([photo.row for photo in group], schema=schema).to_arrow()
     named = [columns[name].cast(arrow.field(name).type) for name in schema.names()]

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from facestats_pipeline.core.export import csv_folder, fiftyone_json, hugging_face, webdataset_tar
-from facestats_pipeline.core.export.photos import Photo
+from facestats_pipeline.core.export.photos import ExportedPhoto
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Layout:
         reading: Markdown that shows how it is read, with `{folder}`, and `{last}` for the number of the last file.
     """
 
-    write: Callable[[Iterable[Photo], pl.Schema, Path], int]
+    write: Callable[[Iterable[ExportedPhoto], pl.Schema, Path], int]
     reading: str
 
     def how_to_read(self, folder: Path | str, written: int) -> str:

@@ -21,7 +21,7 @@ class ExportRefused(ValueError):
 
 
 @dataclass(frozen=True)
-class Photo:
+class ExportedPhoto:
     """One photo of an export.
 
     Attributes:
@@ -60,7 +60,7 @@ def export_schema(master: pl.Schema, columns: Iterable[str] | None = None) -> pl
 
 def photos_of(
     shards: Iterable[pl.DataFrame], schema: pl.Schema, picture: Callable[[str, str], bytes], side: int
-) -> Iterator[Photo]:
+) -> Iterator[ExportedPhoto]:
     """The photos of `shards`: frames with the columns of `schema`, `shard` and `face_box`; `picture(shard, image_id)` gives a JPEG.
 
     What `picture` raises (OSError for a file that is gone) is passed on: an export without some of its pictures would be no export.
@@ -69,10 +69,10 @@ def photos_of(
         rows = frame.select(schema.names()).iter_rows(named=True)
         for row, (shard, box) in zip(rows, frame.select("shard", "face_box").iter_rows(), strict=True):
             jpeg = picture(shard, row["image_id"])
-            yield Photo(row["image_id"], shard, jpeg, row, None if box is None else tuple(box), side)
+            yield ExportedPhoto(row["image_id"], shard, jpeg, row, None if box is None else tuple(box), side)
 
 
-def in_groups(photos: Iterable[Photo], most: int) -> Iterator[list[Photo]]:
+def in_groups(photos: Iterable[ExportedPhoto], most: int) -> Iterator[list[ExportedPhoto]]:
     """`photos` in lists of `most`, the last one shorter."""
     left = iter(photos)
     while group := list(islice(left, most)):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from facestats_pipeline.core.export.photos import Photo, plain
+from facestats_pipeline.core.export.photos import ExportedPhoto, plain
 
 READ = """\
 ```python
@@ -24,7 +24,9 @@ PER_TAR = 1_000
 """Photos in one tar, about 100 MB: what WebDataset's documentation recommends at least."""
 
 
-def write_webdataset(photos: Iterable[Photo], schema: pl.Schema, folder: Path, *, per_tar: int = PER_TAR) -> int:
+def write_webdataset(
+    photos: Iterable[ExportedPhoto], schema: pl.Schema, folder: Path, *, per_tar: int = PER_TAR
+) -> int:
     """Write `photos` into `folder`/faces-000000.tar, …; how many were written."""
     folder.mkdir(parents=True, exist_ok=True)
     written = 0

@@ -14,7 +14,7 @@ import polars as pl
 from facestats_pipeline.core.ingest.usage import COLUMNS
 from facestats_pipeline.core.user_files.text_table import LabelsError, decode, parse_table, read_bytes, rejected_frame
 
-Provenance = dict[str, str | None]
+Origin = dict[str, str | None]
 """source, licence, consent of one photo."""
 
 LABEL_FOLDER = "labels/"
@@ -38,20 +38,20 @@ class Sources:
         rejected: row, column, value, reason of what was not used.
     """
 
-    by_path: Mapping[str, Provenance] = field(default_factory=dict)
+    by_path: Mapping[str, Origin] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
-    otherwise: Provenance = field(default_factory=dict)
+    otherwise: Origin = field(default_factory=dict)
     rejected: pl.DataFrame = field(default_factory=lambda: rejected_frame([]))
 
-    def of(self, filename: str) -> Provenance:
+    def of(self, filename: str) -> Origin:
         """source, licence and consent of a photo."""
-        found: Provenance = {column: self.otherwise.get(column) for column in COLUMNS}
+        found: Origin = {column: self.otherwise.get(column) for column in COLUMNS}
         if self.by_path:
             for path in _upwards(filename):
                 found |= self.by_path.get(path, {})
         return found
 
-    def of_label_file(self, name: str) -> Provenance:
+    def of_label_file(self, name: str) -> Origin:
         """What is said of a file of the labels folder itself, under the path `labels/NAME`; not what is said of photos."""
         return self.by_path.get(LABEL_FOLDER + name, {})
 
@@ -62,14 +62,14 @@ class Sources:
         return sorted(row for path, row in self.rows.items() if path not in used | labels)
 
 
-def read_sources(path: Path, otherwise: Provenance | None = None) -> Sources:
+def read_sources(path: Path, otherwise: Origin | None = None) -> Sources:
     """Read sources.csv. Cells are taken as written. Raises LabelsError when the file is no such table, or has a path twice."""
     text = decode(read_bytes(path), [])
     table = parse_table(path, text, _MEANINGS, need="path", expected=EXPECTED)
     if len(table.columns) < 2:
         raise LabelsError(f"{path}: no column source, licence or consent. {EXPECTED}")
     rejected = list(table.rejected)
-    by_path: dict[str, Provenance] = {}
+    by_path: dict[str, Origin] = {}
     rows: dict[str, int] = {}
     for number, cells in table.rows:
         if not cells.get("path"):

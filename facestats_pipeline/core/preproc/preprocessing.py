@@ -35,7 +35,7 @@ from facestats_pipeline.core.preproc.faces import Face
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.single_thread import torch_threads
 
-Photo = tuple[str, str, Callable[[], bytes] | Path]
+RawPhoto = tuple[str, str, Callable[[], bytes] | Path]
 """image_id, filename, and where the photo's bytes come from."""
 
 _METHOD = 3  # raised when the code changes what bytes come out; makes every preprocessed photo stale
@@ -100,7 +100,7 @@ class Preprocessed:
 
 
 def run_preprocessing(
-    photos: Iterable[Photo], settings: PreprocSettings, detector: FaceDetector | None, *, workers: int = 2
+    photos: Iterable[RawPhoto], settings: PreprocSettings, detector: FaceDetector | None, *, workers: int = 2
 ) -> Iterator[Preprocessed]:
     """Preprocess photos on `workers` threads, in order. At most 2 × workers photos are in memory, whatever their number."""
     total = len(photos) if isinstance(photos, Sized) else None
@@ -108,7 +108,7 @@ def run_preprocessing(
 
 
 def _in_threads(
-    photos: Iterable[Photo], settings: PreprocSettings, detector: FaceDetector | None, workers: int
+    photos: Iterable[RawPhoto], settings: PreprocSettings, detector: FaceDetector | None, workers: int
 ) -> Iterator[Preprocessed]:
     phases = current()
     with single_threaded_opencv(), torch_threads(1) as limit:
@@ -122,7 +122,7 @@ def _in_threads(
 
 
 def preprocess_photo(
-    photo: Photo, settings: PreprocSettings, detector: FaceDetector | None, phases: Phases | None = None
+    photo: RawPhoto, settings: PreprocSettings, detector: FaceDetector | None, phases: Phases | None = None
 ) -> Preprocessed:
     """One photo; every problem with it becomes the row's status and reason. Its seconds are added to `phases`."""
     image_id, filename, source = photo

@@ -70,7 +70,7 @@ def composites(
         landmark_size=size,
         max_images=wanted.max_images,
         earlier=earlier,
-        version=project.book.family("preproc"),
+        version=project.freshness.code_digest("preproc"),
     )
     sums = project.store.temporary_path(project.store.processed / SUMS)
     write_sums({one.row["name"]: one.kept for one in made if one.kept is not None}, sums)
@@ -108,7 +108,7 @@ def eigenfaces(context: dg.AssetExecutionContext, master: pl.LazyFrame, project:
     )
     if usable.height < FEWEST_FOR_EIGENFACES:
         return Skipped(f"{usable.height} usable faces are fewer than {FEWEST_FOR_EIGENFACES}")
-    version = project.book.family("preproc")
+    version = project.freshness.code_digest("preproc")
     earlier = earlier_file(context, project, SMALL_PHOTOS, read_small) or SmallPhotos.none(version)
     photos = add_small(earlier, usable["image_id"].to_list(), photo_loader(project, usable), version)
     fitted = fit_rows(photos.parts())
@@ -135,8 +135,8 @@ MOST_FOR_EIGENFACES = 2000
 def earlier_file(context: dg.AssetExecutionContext, project: Project, name: str, read: Callable[[Path], T]) -> T | None:
     """A file that the asset wrote last time; None where there is none, or nothing that can be read."""
     asset = context.asset_key.path[-1]
-    receipt = project.store.receipt(asset)
-    if receipt is None or name not in receipt.files:
+    record = project.store.record(asset)
+    if record is None or name not in record.files:
         return None
     try:
         return read(project.store.file(asset, name))

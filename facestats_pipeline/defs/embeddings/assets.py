@@ -7,7 +7,7 @@ import polars as pl
 
 from facestats_pipeline.core.reuse import with_reuse
 from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
-from facestats_pipeline.defs.pools import ENCODER
+from facestats_pipeline.defs.pools import ENCODER_POOL
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import Files, ShardImages, ShardPhotos, Skipped
@@ -17,7 +17,7 @@ from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
 
 @shard_table(
     group_name="embeddings",
-    pool=ENCODER,
+    pool=ENCODER_POOL,
     code_version="2",
     kinds={"pytorch", "parquet"},
     metadata=depends_on("encoder.name", "encoder.precision", "weights:encoder", "seed"),
@@ -55,7 +55,7 @@ def embedding_index(embeddings_clip: AllShards, project: dg.ResourceParam[Projec
     before = 0 if earlier is None else len(earlier)
     batches = ((rows["image_id"].to_list(), vectors(rows)) for rows in embeddings_clip.values() if rows.height)
     index = build_index(batches, model_id=known["model_id"][0], earlier=earlier)
-    index.mark(project.book.recipe("embedding_index").fingerprint)
+    index.mark(project.freshness.recipe("embedding_index").fingerprint)
     path = project.store.temporary_path(project.store.processed / INDEX)
     index.save(path)
     facts = {"vectors": len(index), "added": len(index) - before, "encoder": index.model_id}
@@ -70,7 +70,7 @@ def _earlier_index(project: Project, live: pl.Series) -> Any:
     from facestats_pipeline.core.embeddings.index import IndexUnreadable, load_index
 
     recipe = project.store.recipe("embedding_index")
-    if recipe is None or recipe.skipped or recipe.family != project.book.family("embedding_index"):
+    if recipe is None or recipe.skipped or recipe.code_digest != project.freshness.code_digest("embedding_index"):
         return None
     try:
         index = load_index(project.store.file("embedding_index", INDEX))
@@ -101,7 +101,7 @@ def near_duplicates(
     index = load_index(embedding_index[INDEX], view=True)
     wanted = project.settings.metadata
     made = project.store.recipe("near_duplicates")
-    same = made is not None and made.family == project.book.family("near_duplicates")
+    same = made is not None and made.code_digest == project.freshness.code_digest("near_duplicates")
     since = index.marks.get(made.inputs.get("embedding_index", "")) if made is not None and same else None
     return pairs(
         image_quality,

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from facestats_pipeline.defs.partitions import ON_DEMAND, depends_on
-from facestats_pipeline.defs.pools import ENCODER
+from facestats_pipeline.defs.pools import ENCODER_POOL
 from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.io_managers import Files, Skipped
 from facestats_pipeline.io.weights import MINI, is_shipped
@@ -17,7 +17,7 @@ from facestats_pipeline.io.weights import MINI, is_shipped
 
 @dg.asset(
     group_name="encoder_training",
-    pool=ENCODER,
+    pool=ENCODER_POOL,
     io_manager_key="files",
     kinds={"pytorch"},
     code_version="1",

@@ -197,7 +197,7 @@ def contact_sheet(master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> A
     rows = shown_rows(project.usable_rows(master))
     if rows.is_empty():
         return Skipped("there is no preprocessed photo")
-    load, made_by = photo_loader(project, rows), project.book.family("contact_sheet")
+    load, made_by = photo_loader(project, rows), project.freshness.code_digest("contact_sheet")
     n = rows.select("shard", "of").unique()["of"].sum()
     everyone = rows.sort("image_id").head(SHOWN)
     title = f"{everyone.height} of {n:,} photos"

@@ -24,31 +24,31 @@ from facestats_pipeline.io.erasure import places
 from facestats_pipeline.io.erasure.dagster_logs import scrub_logs
 from facestats_pipeline.io.erasure.ledger import Journal, Ledger
 from facestats_pipeline.io.erasure.targets import Target
-from facestats_pipeline.io.freshness import PICTURES, ROOT, RecipeBook, inventory_inputs
+from facestats_pipeline.io.freshness import PREPROC, ROOT, Freshness, inventory_inputs
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.store import Store
 
 ERASING = ".erasing"
 LEARNED_FROM_ERASED = "learned_from_erased"
-"""Fact in a model's receipt: digests of the erased images that its weights still come from. Training again writes it anew, without."""
+"""Fact in a model's record: digests of the erased images that its weights still come from. Training again writes it anew, without."""
 
 
 @dataclass(frozen=True)
 class Eraser:
     """Erasures in one data folder; whoever calls holds the lock of the folder."""
 
-    book: RecipeBook
+    freshness: Freshness
     raw: Path
     dagster_home: Path
 
     @property
     def ledger(self) -> Ledger:
         """Where erasures are remembered."""
-        return Ledger.of(self.book.store)
+        return Ledger.of(self.freshness.store)
 
     def begin(self, target: Target, *, raw: bool) -> Journal:
         """Write down what is to be erased, before anything is changed."""
-        store, graph = self.book.store, self.book.graph
+        store, graph = self.freshness.store, self.freshness.graph
         self.ledger.open()
         journal = Journal(
             ids=sorted(target.ids),
@@ -57,7 +57,7 @@ class Eraser:
             shards=target.shards,
             raw=raw,
             before=self._fingerprints(target.shards),
-            basis=self.book.basis(),
+            fitted_on=self.freshness.fitted_on(),
             models=places.models(store, graph, target),
             remake=[name for name in places.aggregates(graph) if store.recipe(name) is not None],
         )
@@ -84,10 +84,10 @@ class Eraser:
 
     def _fingerprints(self, shards: list[str]) -> dict[str, str]:
         """Fingerprint of every table of the shards, as the tables made from it have recorded it."""
-        store = self.book.store
+        store = self.freshness.store
         root = store.recipe(ROOT)
         found = {f"{ROOT}/{shard}": root.inputs.get(shard, "none") for shard in shards} if root is not None else {}
-        for name, shard in places.shard_tables(store, self.book.graph, shards):
+        for name, shard in places.shard_tables(store, self.freshness.graph, shards):
             if (recipe := store.recipe(name, shard)) is not None:
                 found[f"{name}/{shard}"] = recipe.fingerprint
         return found
@@ -100,21 +100,21 @@ class Eraser:
             journal.count("raw photos", 1)
 
     def _labels(self, journal: Journal, erased: ErasedIds) -> None:
-        names = {*places.collection_names(self.book.store), *journal.filenames}
+        names = {*places.collection_names(self.freshness.store), *journal.filenames}
         erasing = Erasing(frozenset(journal.ids), frozenset(journal.filenames), tuple(sorted(names)))
-        for path in (path.resolve() for path in places.label_files(self.book.store)):
+        for path in (path.resolve() for path in places.label_files(self.freshness.store)):
             if path.name.endswith(ERASING):  # of an erasure that was killed
                 path.unlink()
             elif without_rows(path.read_bytes(), erasing)[1]:
                 with writing(path):  # somebody may be labelling in the dashboard
                     journal.count(f"rows of labels/{path.name}", _rewrite(path, erasing))
                 if path.exists():
-                    self.book.store.publish(path)
+                    self.freshness.store.publish(path)
                 else:
-                    self.book.store.remove(path)
+                    self.freshness.store.remove(path)
 
     def _inventory(self, journal: Journal, erased: ErasedIds) -> None:
-        store = self.book.store
+        store = self.freshness.store
         before = store.read_table(ROOT)
         after = with_tombstones(before, journal.rows, erased)
         recipe = store.recipe(ROOT)
@@ -125,8 +125,8 @@ class Eraser:
             journal.count("rows of inventory.parquet made anonymous", len(journal.rows))
 
     def _tables(self, journal: Journal, erased: ErasedIds) -> None:
-        store = self.book.store
-        for name, shard in places.shard_tables(store, self.book.graph, journal.shards):
+        store = self.freshness.store
+        for name, shard in places.shard_tables(store, self.freshness.graph, journal.shards):
             before = store.read_table(name, shard)
             if name == "manifest":
                 after = with_tombstones(before, journal.rows, erased)
@@ -146,12 +146,12 @@ class Eraser:
 
     def _rebased(self, recipe: Recipe, shard: str, journal: Journal) -> Recipe:
         """The recipe with the fingerprints that its parents have now, where it had the ones that they had before."""
-        root = self.book.store.recipe(ROOT)
+        root = self.freshness.store.recipe(ROOT)
 
         def now(parent: str) -> str | None:
             if parent == ROOT:
                 return root.inputs.get(shard) if root is not None else None
-            made = self.book.store.recipe(parent, shard)
+            made = self.freshness.store.recipe(parent, shard)
             return made.fingerprint if made is not None else None
 
         inputs = {
@@ -161,10 +161,10 @@ class Eraser:
         return replace(recipe, inputs=inputs)
 
     def _pictures(self, journal: Journal, erased: ErasedIds) -> None:
-        store, ids = self.book.store, frozenset(journal.ids)
+        store, ids = self.freshness.store, frozenset(journal.ids)
         for shard in journal.shards:
-            if (recipe := store.recipe(PICTURES, shard)) is not None:
-                rows = store.read_table(PICTURES, shard, ["image_id", "status"])
+            if (recipe := store.recipe(PREPROC, shard)) is not None:
+                rows = store.read_table(PREPROC, shard, ["image_id", "status"])
                 left = set(rows.filter(pl.col("status").is_in(PICTURED))["image_id"])
                 journal.count("preprocessed photos", store.keep_jpegs(shard, left, recipe))
         for _, path in places.pictures(store, ids, journal.shards):  # of shards whose table is damaged or gone
@@ -176,23 +176,23 @@ class Eraser:
         store.clear_temporary()  # what a run that was killed left half written
 
     def _aggregates(self, journal: Journal, erased: ErasedIds) -> None:
-        for name in places.aggregates(self.book.graph):
-            journal.count("files made from many images", self.book.store.forget(name))
-        for path in places.orphans(self.book.store):
-            self.book.store.remove(path)
+        for name in places.aggregates(self.freshness.graph):
+            journal.count("files made from many images", self.freshness.store.forget(name))
+        for path in places.orphans(self.freshness.store):
+            self.freshness.store.remove(path)
             journal.count("files made from many images", 1)
 
     def _models(self, journal: Journal, erased: ErasedIds) -> None:
-        store, ids = self.book.store, frozenset(journal.ids)
-        for name, node in self.book.graph.items():
+        store, ids = self.freshness.store, frozenset(journal.ids)
+        for name, node in self.freshness.graph.items():
             if not node.refits or name in journal.models:
                 continue
-            if (receipt := store.receipt(name)) is None:
+            if (record := store.record(name)) is None:
                 store.forget(name)  # never made; or left half written, and then it is trained again
             elif (
-                receipt.recipe.skipped and dict(receipt.recipe.basis) == journal.basis
+                record.recipe.skipped and dict(record.recipe.fitted_on) == journal.fitted_on
             ):  # fewer photos make it no more possible
-                store.write_files(name, {}, replace(receipt.recipe, basis=self.book.basis()), receipt.facts)
+                store.write_files(name, {}, replace(record.recipe, fitted_on=self.freshness.fitted_on()), record.facts)
         for path in places.files_with_rows(store):
             before = path.read_bytes()
             if (after := without_images(path.name, before, ids)) is not before:
@@ -217,12 +217,12 @@ def _rewrite(path: Path, erasing: Erasing) -> int:
 
 def marks_of(store: Store, model: str) -> frozenset[str]:
     """Digests of the erased images that a model's weights still come from."""
-    receipt = store.last_receipt(model)
-    listed = receipt.facts.get(LEARNED_FROM_ERASED, ()) if receipt is not None else ()
+    record = store.last_record(model)
+    listed = record.facts.get(LEARNED_FROM_ERASED, ()) if record is not None else ()
     return frozenset(listed) if isinstance(listed, list) else frozenset()
 
 
-def marked_models(book: RecipeBook) -> dict[str, int]:
+def marked_models(freshness: Freshness) -> dict[str, int]:
     """Model → how many erased images its weights still come from; empty when there is none."""
-    counts = {name: len(marks_of(book.store, name)) for name, node in book.graph.items() if node.refits}
+    counts = {name: len(marks_of(freshness.store, name)) for name, node in freshness.graph.items() if node.refits}
     return {name: count for name, count in counts.items() if count}

@@ -15,7 +15,9 @@ from typing import Any
 from facestats_pipeline.core.erasure.erased_ids import KEY_BYTES, NOTHING_ERASED, ErasedIds, new_key
 from facestats_pipeline.io.store import Store
 
-FOLDER = "erasure"
+ERASURES = "erasure"
+_FITTED_ON = "basis"
+"""Key of `Journal.fitted_on` in the file, which an erasure begun by an earlier version has too."""
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Journal:
         shards: where their rows are.
         raw: whether the photos themselves are to be removed.
         before: `asset/shard` → fingerprint that its table had before anything was changed.
-        basis: the collection as models were fitted on it before (`RecipeBook.basis`).
+        fitted_on: the collection as models were fitted on it before (`Freshness.fitted_on`).
         changes: what was done so far, with counts.
         models: model → why it is marked.
         remake: artifacts that were removed and are to be made again.
@@ -41,7 +43,7 @@ class Journal:
     shards: list[str]
     raw: bool
     before: dict[str, str] = field(default_factory=dict)
-    basis: dict[str, str | int] = field(default_factory=dict)
+    fitted_on: dict[str, str | int] = field(default_factory=dict)
     changes: dict[str, int] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
     remake: list[str] = field(default_factory=list)
@@ -57,7 +59,7 @@ class Ledger:
     """The erasures of one data folder; of one that lies under a URI, `store` must be given."""
 
     def __init__(self, data_dir: Path, store: Store | None = None) -> None:
-        self.folder = data_dir / FOLDER
+        self.folder = data_dir / ERASURES
         self._store = store
 
     @classmethod
@@ -98,11 +100,14 @@ class Ledger:
         if not text:
             return None
         values = json.loads(text)
+        values["fitted_on"] = values.pop(_FITTED_ON, {})
         return Journal(**values | {"rows": [(name, image_id) for name, image_id in values["rows"]]})
 
     def save(self, journal: Journal) -> None:
         """Write down how far an erasure is."""
-        self._write("under-way.json", json.dumps(asdict(journal)))
+        values = asdict(journal)
+        values[_FITTED_ON] = values.pop("fitted_on")
+        self._write("under-way.json", json.dumps(values))
 
     def close(self, receipt: dict[str, Any]) -> Path:
         """Write the receipt and end the erasure; its path."""

@@ -13,7 +13,7 @@ from facestats_pipeline.core.composites.membership import composites_with
 from facestats_pipeline.io.erasure.erase import marked_models
 from facestats_pipeline.io.erasure.places import Place, files_of, find_places
 from facestats_pipeline.io.erasure.targets import Target
-from facestats_pipeline.io.freshness import RecipeBook
+from facestats_pipeline.io.freshness import Freshness
 from facestats_pipeline.io.layout import INDEX
 
 COMPOSITES = "composites.parquet"
@@ -54,7 +54,7 @@ class Holding:
 
 
 def lineage(
-    book: RecipeBook,
+    freshness: Freshness,
     raw: Path,
     target: Target,
     last_run: Callable[[str, str | None], Run | None] = lambda asset, shard: None,
@@ -63,14 +63,14 @@ def lineage(
 
     `last_run(asset, shard)` says which Dagster run made an artifact last.
     """
-    order = {name: at for at, name in enumerate(book.graph)}
-    marked = marked_models(book)
+    order = {name: at for at, name in enumerate(freshness.graph)}
+    marked = marked_models(freshness)
     found = []
-    for place in find_places(book.store, book.graph, raw, target):
-        node = book.graph.get(place.artifact)
-        recipe = book.store.recipe(place.artifact, place.shard) if node is not None else None
+    for place in find_places(freshness.store, freshness.graph, raw, target):
+        node = freshness.graph.get(place.artifact)
+        recipe = freshness.store.recipe(place.artifact, place.shard) if node is not None else None
         made = last_run(place.artifact, place.shard) if node is not None else None
-        note = _part(book, place, target) if place.kind == "aggregate" else place.note
+        note = _part(freshness, place, target) if place.kind == "aggregate" else place.note
         if place.artifact in marked:
             note += f"; also from {marked[place.artifact]} erased since"
         found.append(
@@ -78,7 +78,7 @@ def lineage(
                 stage=node.group if node is not None else "provided",
                 kind=place.kind,
                 artifact=place.artifact,
-                path=_shown(place.path, book.store.data_dir),
+                path=_shown(place.path, freshness.store.data_dir),
                 shard=place.shard,
                 rows=place.rows,
                 note=note,
@@ -105,18 +105,18 @@ def _values(place: Place, target: Target) -> dict[str, Any]:
     }
 
 
-def _part(book: RecipeBook, place: Place, target: Target) -> str:
+def _part(freshness: Freshness, place: Place, target: Target) -> str:
     """How an aggregate holds the image."""
     if place.artifact == "embedding_index":
         from facestats_pipeline.core.embeddings.index import load_index
 
-        index = load_index(book.store.file(place.artifact, INDEX), view=True)
+        index = load_index(freshness.store.file(place.artifact, INDEX), view=True)
         return "an entry" if any(image_id in index for image_id in target.ids) else "no entry"
     if place.artifact == "composites":
-        names = composite_names(book, target)
+        names = composite_names(freshness, target)
         return f"in {', '.join(names)}" if names else "in none of them"
     named = False
-    for path in files_of(book.store, place.artifact):
+    for path in files_of(freshness.store, place.artifact):
         data = path.read_bytes() if path.suffix in (".json", ".csv", ".md") else b""
         text = _words(path) if path.suffix == ".parquet" else data.decode(errors="replace")
         named = named or any(word in text for word in (*target.ids, *target.filenames))
@@ -128,13 +128,13 @@ def _words(table: Path) -> str:
     return pl.scan_parquet(table).select(cs.all() - cs.binary()).collect().write_json()
 
 
-def composite_names(book: RecipeBook, target: Target) -> list[str]:
+def composite_names(freshness: Freshness, target: Target) -> list[str]:
     """The composites that the image is part of."""
-    path = book.store.file("composites", COMPOSITES)
-    shards = [shard for shard in target.shards if shard in book.store.shards("master")]
+    path = freshness.store.file("composites", COMPOSITES)
+    shards = [shard for shard in target.shards if shard in freshness.store.shards("master")]
     if not path.is_file() or not shards:
         return []
-    rows = pl.concat([book.store.read_table("master", shard) for shard in shards], how="diagonal")
+    rows = pl.concat([freshness.store.read_table("master", shard) for shard in shards], how="diagonal")
     mine = rows.filter(pl.col("image_id").is_in(list(target.ids)))
     table = pl.read_parquet(path)
     names = [composites_with(table, mine[i : i + 1]) for i in range(mine.height)]

@@ -138,8 +138,8 @@ def aggregates(graph: Mapping[str, Node]) -> list[str]:
 
 
 def orphans(store: Store) -> list[Path]:
-    """Pictures and tables made from many images that no receipt names, as a run that was killed while it wrote them leaves behind."""
-    named = {path for asset in store.receipts() for path in files_of(store, asset)}
+    """Pictures and tables made from many images that no record names, as a run that was killed while it wrote them leaves behind."""
+    named = {path for asset in store.records() for path in files_of(store, asset)}
     found = (path for folder in (COMPOSITES, REPORTS) for path in store.files_below(store.processed / folder))
     return [path for path in found if path not in named]
 
@@ -165,7 +165,7 @@ def models(store: Store, graph: Mapping[str, Node], target: Target) -> dict[str,
 
 
 def files_with_rows(store: Store) -> list[Path]:
-    """Every file of the models folder that may list the images behind a model, also one that no receipt names any more."""
+    """Every file of the models folder that may list the images behind a model, also one that no record names any more."""
     names = sorted(name for name in store.names(store.models) if name.endswith((".json", ".pt", "_oof.parquet")))
     return [store.current(store.models / name) for name in names]
 
@@ -179,5 +179,5 @@ def files_of(store: Store, asset: str) -> list[Path]:
     """Files of an asset without shards that are there."""
     if asset in TABLES:
         return [store.path(asset)] if store.path(asset).is_file() else []
-    receipt = store.receipt(asset)
-    return [store.file(asset, name) for name in receipt.files] if receipt is not None else []
+    record = store.record(asset)
+    return [store.file(asset, name) for name in record.files] if record is not None else []

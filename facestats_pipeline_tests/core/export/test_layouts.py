@@ -15,7 +15,7 @@ from PIL import Image
 from facestats_pipeline.core.export.csv_folder import write_csv_folder
 from facestats_pipeline.core.export.fiftyone_json import write_fiftyone
 from facestats_pipeline.core.export.hugging_face import write_hugging_face
-from facestats_pipeline.core.export.photos import ExportRefused, Photo, export_schema, photos_of
+from facestats_pipeline.core.export.photos import ExportedPhoto, ExportRefused, export_schema, photos_of
 from facestats_pipeline.core.export.webdataset_tar import write_webdataset
 
 SIDE, N = 32, 7
@@ -71,7 +71,7 @@ def rows() -> pl.DataFrame:
 
 
 @pytest.fixture
-def photos() -> Iterator[Photo]:
+def photos() -> Iterator[ExportedPhoto]:
     boxes = [[8.0, 4.0, 16.0, 24.0]] * (N - 1) + [None]
     frame = rows().with_columns(
         pl.Series("shard", ["shard-00000"] * 4 + ["shard-00001"] * 3), pl.Series("face_box", boxes)
@@ -85,7 +85,7 @@ def is_picture(picture: Image.Image, i: int) -> bool:
 
 
 def test_hugging_face_datasets_loads_it(
-    photos: Iterator[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Iterator[ExportedPhoto], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     datasets = pytest.importorskip("datasets", reason="the library `datasets` is in the extra dev")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -106,7 +106,7 @@ def test_hugging_face_datasets_loads_it(
     assert back.select(SCHEMA.names()).equals(rows(), null_equal=True)
 
 
-def test_webdataset_streams_it(photos: Iterator[Photo], tmp_path: Path) -> None:
+def test_webdataset_streams_it(photos: Iterator[ExportedPhoto], tmp_path: Path) -> None:
     wds = pytest.importorskip("webdataset", reason="the library `webdataset` is in the extra dev")
     assert write_webdataset(photos, SCHEMA, tmp_path, per_tar=3) == N
     tars = sorted(tmp_path.glob("*.tar"))
@@ -124,7 +124,7 @@ def test_webdataset_streams_it(photos: Iterator[Photo], tmp_path: Path) -> None:
 
 
 def test_the_same_photos_give_the_same_tar(tmp_path: Path) -> None:
-    photo = Photo("a" * 32, "shard-00000", jpeg(1), {"image_id": "a" * 32}, None, SIDE)
+    photo = ExportedPhoto("a" * 32, "shard-00000", jpeg(1), {"image_id": "a" * 32}, None, SIDE)
     for name in ("one", "two"):
         write_webdataset([photo], SCHEMA, tmp_path / name)
     first, second = ((tmp_path / name / "faces-000000.tar").read_bytes() for name in ("one", "two"))
@@ -133,7 +133,7 @@ def test_the_same_photos_give_the_same_tar(tmp_path: Path) -> None:
         assert {member.mtime for member in tar.getmembers()} == {0}
 
 
-def test_csv_opens_as_a_table_and_runs_nothing(photos: Iterator[Photo], tmp_path: Path) -> None:
+def test_csv_opens_as_a_table_and_runs_nothing(photos: Iterator[ExportedPhoto], tmp_path: Path) -> None:
     assert write_csv_folder(photos, SCHEMA, tmp_path) == N
     table = pl.read_csv(tmp_path / "metadata.csv")
     assert table["filename"][0] == "'=cmd.jpg"
@@ -146,7 +146,9 @@ def test_csv_opens_as_a_table_and_runs_nothing(photos: Iterator[Photo], tmp_path
             assert is_picture(picture, i)
 
 
-def test_csv_is_an_imagefolder_too(photos: Iterator[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_csv_is_an_imagefolder_too(
+    photos: Iterator[ExportedPhoto], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     datasets = pytest.importorskip("datasets", reason="the library `datasets` is in the extra dev")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     write_csv_folder(photos, SCHEMA, tmp_path / "faces")
@@ -162,7 +164,7 @@ def test_csv_is_an_imagefolder_too(photos: Iterator[Photo], tmp_path: Path, monk
         assert is_picture(by_id[image_id(i)]["image"], i)
 
 
-def test_fiftyone_labels_are_as_documented(photos: Iterator[Photo], tmp_path: Path) -> None:
+def test_fiftyone_labels_are_as_documented(photos: Iterator[ExportedPhoto], tmp_path: Path) -> None:
     """The layout of FiftyOneImageDetectionDataset; FiftyOne itself needs a MongoDB server to be imported at all."""
     assert write_fiftyone(photos, SCHEMA, tmp_path) == N
     labels = json.loads((tmp_path / "labels.json").read_text())

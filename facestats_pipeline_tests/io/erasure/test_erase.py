@@ -15,7 +15,15 @@ from facestats_pipeline.io.erasure.ledger import Journal, Ledger
 from facestats_pipeline.io.erasure.places import aggregates, find_places
 from facestats_pipeline.io.erasure.targets import find_target
 from facestats_pipeline.io.freshness import ROOT
-from facestats_pipeline_tests.io.small_store import GRAPH, SHARDS, book_of, discover, make_waiting, store_in, waiting
+from facestats_pipeline_tests.io.small_store import (
+    GRAPH,
+    SHARDS,
+    discover,
+    freshness_of,
+    make_waiting,
+    store_in,
+    waiting,
+)
 
 GONE = "0-1"  # what small_store calls the second image of the first shard
 NAME = "0/1.jpg"
@@ -26,11 +34,11 @@ SHARDED = [node.name for node in GRAPH if node.sharded]
 def folder(tmp_path: Path) -> Path:
     """Everything made over two shards of three images, with labels, a picture and a cached preview of one, and a half-written file."""
     data = tmp_path / "data"
-    book = book_of(store_in(data))
+    freshness = freshness_of(store_in(data))
     (data / "labels").mkdir(parents=True)
     (data / "labels" / "labels.csv").write_text("file,gender\n0/0.jpg,Male\n0/1.jpg,Female\n1/0.jpg,Male\n")
-    make_waiting(book, discover(book, 3, 3))
-    book.store.write_jpeg(SHARDS[0], GONE, b"picture")
+    make_waiting(freshness, discover(freshness, 3, 3))
+    freshness.store.write_jpeg(SHARDS[0], GONE, b"picture")
     preview = data / "processed" / "previews" / f"{GONE}.webp"
     preview.parent.mkdir()
     preview.write_bytes(b"preview")
@@ -42,13 +50,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def eraser(folder: Path) -> Eraser:
-    return Eraser(book_of(store_in(folder)), folder / "raw", folder / ".dagster")
+    return Eraser(freshness_of(store_in(folder)), folder / "raw", folder / ".dagster")
 
 
 def erase(folder: Path, wanted: str = GONE) -> Journal:
     """As the command does it: what was begun is completed, and if nothing was, it begins."""
     tool = eraser(folder)
-    listed = tool.book.store.read_table(ROOT)
+    listed = tool.freshness.store.read_table(ROOT)
     journal = tool.ledger.journal() or tool.begin(
         find_target(listed, tool.raw, [wanted], tool.ledger.erased()), raw=True
     )
@@ -75,13 +83,16 @@ def contents(folder: Path) -> dict[str, object]:
 
 def test_the_places_are_all_of_them(folder: Path) -> None:
     tool = eraser(folder)
-    target = find_target(tool.book.store.read_table(ROOT), tool.raw, [GONE, NAME], tool.ledger.erased())
-    found = [(place.kind, place.artifact) for place in find_places(tool.book.store, tool.book.graph, tool.raw, target)]
+    target = find_target(tool.freshness.store.read_table(ROOT), tool.raw, [GONE, NAME], tool.ledger.erased())
+    found = [
+        (place.kind, place.artifact)
+        for place in find_places(tool.freshness.store, tool.freshness.graph, tool.raw, target)
+    ]
     assert ("photo", "raw file") not in found, "other bytes lie under that name by now"
     assert found == [
         ("label", "labels.csv"),
         ("inventory", ROOT),
-        *(("table", name) for name in tool.book.graph if name in SHARDED),
+        *(("table", name) for name in tool.freshness.graph if name in SHARDED),
         ("picture", "preproc"),
         ("model", "gender_classifier"),
         ("aggregate", "data_card"),
@@ -92,17 +103,17 @@ def test_nothing_is_left_and_nobody_else_is_touched(folder: Path) -> None:
     before = contents(folder)
     journal = erase(folder)
     after = contents(folder)
-    book = book_of(store_in(folder))
+    freshness = freshness_of(store_in(folder))
     for path in (path for path in folder.rglob("*") if path.is_file() and not path.is_relative_to(folder / "raw")):
         assert GONE.encode() not in path.read_bytes(), path
         assert NAME.encode() not in path.read_bytes(), path
         assert GONE not in path.name
     for name in SHARDED:
         kept = 3 if name == "manifest" else 2
-        assert book.store.read_table(name, SHARDS[0]).height == kept, name
-        other = f"processed/{book.store.path(name, SHARDS[1]).relative_to(book.store.processed)}"
+        assert freshness.store.read_table(name, SHARDS[0]).height == kept, name
+        other = f"processed/{freshness.store.path(name, SHARDS[1]).relative_to(freshness.store.processed)}"
         assert after[other] == before[other], "a shard without the image is not rewritten"
-    stone = book.store.read_table("manifest", SHARDS[0])[1].row(0, named=True)
+    stone = freshness.store.read_table("manifest", SHARDS[0])[1].row(0, named=True)
     assert stone["filename"].startswith(PREFIX)
     assert (stone["image_id"], stone["status"]) == (None, "removed")
     assert (folder / "labels" / "labels.csv").read_text() == "file,gender\n0/0.jpg,Male\n1/0.jpg,Male\n"
@@ -123,46 +134,46 @@ def test_pictures_that_no_receipt_names_go_too(folder: Path) -> None:
 
 def test_what_was_current_is_current_and_only_models_with_a_label_wait(folder: Path) -> None:
     (folder / "labels" / "labels.csv").write_text("file,gender\n0/0.jpg,Male\n1/0.jpg,Male\n")
-    book = book_of(store_in(folder))
-    make_waiting(book, SHARDS)
-    assert waiting(book, SHARDS) == {}
+    freshness = freshness_of(store_in(folder))
+    make_waiting(freshness, SHARDS)
+    assert waiting(freshness, SHARDS) == {}
     erase(folder)
-    assert waiting(book_of(store_in(folder)), SHARDS) == {"data_card": "missing"}, (
+    assert waiting(freshness_of(store_in(folder)), SHARDS) == {"data_card": "missing"}, (
         "made of many images: to be made again"
     )
 
 
 def test_a_model_that_was_skipped_is_not_tried_again(folder: Path) -> None:
     (folder / "labels" / "labels.csv").unlink()
-    make_waiting(book_of(store_in(folder)), SHARDS, skip=("gender_classifier",))
-    assert waiting(book_of(store_in(folder)), SHARDS) == {}
+    make_waiting(freshness_of(store_in(folder)), SHARDS, skip=("gender_classifier",))
+    assert waiting(freshness_of(store_in(folder)), SHARDS) == {}
     journal = erase(folder)
-    assert waiting(book_of(store_in(folder)), SHARDS) == {"data_card": "missing"}
+    assert waiting(freshness_of(store_in(folder)), SHARDS) == {"data_card": "missing"}
     assert journal.models == {}
 
 
 def test_a_model_with_its_label_is_stale_and_says_why(folder: Path) -> None:
     erase(folder)
-    book = book_of(store_in(folder))
-    state = book.states(SHARDS)["gender_classifier", None]
+    freshness = freshness_of(store_in(folder))
+    state = freshness.states(SHARDS)["gender_classifier", None]
     assert (state.status, state.reason) == ("stale", "labels_csv changed")
-    assert marked_models(book) == {"gender_classifier": 1}
-    assert book.store.receipt("gender_classifier") is not None, "whole"
-    assert marks_of(book.store, "gender_classifier") == {Ledger(folder).erased().digest(GONE)}
-    make_waiting(book, SHARDS)
-    assert marked_models(book) == {}, "made anew: it never saw the image"
+    assert marked_models(freshness) == {"gender_classifier": 1}
+    assert freshness.store.record("gender_classifier") is not None, "whole"
+    assert marks_of(freshness.store, "gender_classifier") == {Ledger(folder).erased().digest(GONE)}
+    make_waiting(freshness, SHARDS)
+    assert marked_models(freshness) == {}, "made anew: it never saw the image"
 
 
 def test_what_was_stale_stays_stale(folder: Path) -> None:
     (folder / "labels" / "manual_labels.csv").write_text("image_id,attribute,value,annotator,labelled_at\n")
-    before = waiting(book_of(store_in(folder)), SHARDS)
+    before = waiting(freshness_of(store_in(folder)), SHARDS)
     assert before == {"attributes_with_manual": "stale", "master": "stale", "data_card": "stale"}
     (folder / "labels" / "labels.csv").write_text("file,gender\n0/0.jpg,Male\n")
-    make_waiting(book := book_of(store_in(folder)), SHARDS)
+    make_waiting(freshness := freshness_of(store_in(folder)), SHARDS)
     (folder / "labels" / "manual_labels.csv").unlink()
     erase(folder)
-    book = book_of(store_in(folder))
-    assert waiting(book, SHARDS) == {"attributes_with_manual": "stale", "master": "stale", "data_card": "missing"}
+    freshness = freshness_of(store_in(folder))
+    assert waiting(freshness, SHARDS) == {"attributes_with_manual": "stale", "master": "stale", "data_card": "missing"}
 
 
 def test_erasing_more_adds_to_what_was_erased(folder: Path) -> None:
@@ -171,7 +182,7 @@ def test_erasing_more_adds_to_what_was_erased(folder: Path) -> None:
     erase(folder, "1/2.jpg")
     assert len(Ledger(folder).erased()) == 2
     assert Ledger(folder).erased().digests > first.digests
-    assert marked_models(book_of(store_in(folder))) == {"gender_classifier": 2}
+    assert marked_models(freshness_of(store_in(folder))) == {"gender_classifier": 2}
 
 
 class Killed(BaseException):
@@ -229,19 +240,19 @@ def test_a_run_between_the_crash_and_the_next_call_does_no_harm(folder: Path, ki
     with pytest.raises(Killed):
         erase(folder)
     killer["at"] = 0
-    make_waiting(book_of(store_in(folder)), SHARDS)
+    make_waiting(freshness_of(store_in(folder)), SHARDS)
     erase(folder)
-    book = book_of(store_in(folder))
-    assert all(GONE not in book.store.read_table(name, SHARDS[0])["image_id"] for name in SHARDED)
-    make_waiting(book, SHARDS)
-    assert waiting(book, SHARDS) == {}
+    freshness = freshness_of(store_in(folder))
+    assert all(GONE not in freshness.store.read_table(name, SHARDS[0])["image_id"] for name in SHARDED)
+    make_waiting(freshness, SHARDS)
+    assert waiting(freshness, SHARDS) == {}
 
 
 def test_a_half_written_model_is_made_again_rather_than_mended(folder: Path) -> None:
     (folder / "models" / "gender_classifier.bin").write_bytes(b"half")
     erase(folder)
     assert not (folder / "models" / "gender_classifier.bin").exists()
-    assert waiting(book_of(store_in(folder)), SHARDS)["gender_classifier"] == "missing"
+    assert waiting(freshness_of(store_in(folder)), SHARDS)["gender_classifier"] == "missing"
 
 
 def test_a_lost_key_is_an_error_and_not_a_silent_amnesia(folder: Path) -> None:
