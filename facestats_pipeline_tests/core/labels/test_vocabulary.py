@@ -1,6 +1,7 @@
 import pytest
 
 from facestats_pipeline.core.labels import vocabulary as v
+from facestats_pipeline.core.user_files.cells import is_null
 
 
 def test_every_class_has_a_place_in_the_roll_up_and_every_bin_its_years() -> None:
@@ -12,7 +13,7 @@ def test_every_class_has_a_place_in_the_roll_up_and_every_bin_its_years() -> Non
 
 def test_unknown_is_no_class() -> None:
     assert all(v.UNKNOWN not in classes for classes in v.CLASSES.values())
-    assert v.is_null(v.UNKNOWN)
+    assert is_null(v.UNKNOWN)
 
 
 @pytest.mark.parametrize("name", v.ETHNICITIES)
