@@ -11,8 +11,8 @@ from facestats_pipeline.defs.automation import automation, discover_photos, upda
 from facestats_pipeline.defs.conditions import bring_up_to_date
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.defs.policy import asset_policy, version_with_ancestors
-from facestats_pipeline.defs.project import Project
 from facestats_pipeline.defs.run_lock import RUN_LOCK, run_lock, with_run_lock
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.io_managers import io_managers
 
 
@@ -21,15 +21,15 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
 
     `latest` gives the settings of now, for what runs for days: a change of them is followed without a restart.
     """
-    project = Project(settings, load_graph=lambda: nodes_of(completed))
-    projects = {settings: project}
+    folder = DataFolder(settings, load_graph=lambda: nodes_of(completed))
+    folders = {settings: folder}
 
-    def current() -> Project:
+    def current() -> DataFolder:
         now = latest() if latest is not None else settings
-        if now not in projects:
-            projects.clear()
-            projects[now] = (build_definitions(now).resources or {})["project"]
-        return projects[now]
+        if now not in folders:
+            folders.clear()
+            folders[now] = (build_definitions(now).resources or {})["folder"]
+        return folders[now]
 
     condition = bring_up_to_date(current, settings.automation.nightly)
     with warnings.catch_warnings():
@@ -49,14 +49,14 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
             sensors=[each for each in running if isinstance(each, dg.SensorDefinition)],
             schedules=[each for each in running if isinstance(each, dg.ScheduleDefinition)],
             resources={
-                "project": project,
-                RUN_LOCK: run_lock(project),
-                **with_run_lock(io_managers(project.freshness, previews=settings.reports.previews)),
+                "folder": folder,
+                RUN_LOCK: run_lock(folder),
+                **with_run_lock(io_managers(folder.freshness, previews=settings.reports.previews)),
             },
             executor=dg.in_process_executor,
         )
         completed = loaded.map_asset_specs(func=asset_policy(settings, condition))
-        return completed.map_asset_specs(func=version_with_ancestors(project.freshness.code_digest))
+        return completed.map_asset_specs(func=version_with_ancestors(folder.freshness.code_digest))
 
 
 @dg.definitions

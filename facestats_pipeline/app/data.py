@@ -15,7 +15,7 @@ from facestats_pipeline.core.composites.composite_specs import CompositeSpec
 from facestats_pipeline.core.labels.vocabulary import CLASSES, UNKNOWN
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
 from facestats_pipeline.core.metadata.flags import REASONS
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 
 Stage = Literal["empty", "begun", "partial", "ready"]
 
@@ -48,8 +48,8 @@ class Collection:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.project = Project(settings, load_graph=list)
-        self.store = self.project.store
+        self.folder = DataFolder(settings, load_graph=list)
+        self.store = self.folder.store
 
     # --- how far it is ----------------------------------------------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class Collection:
 
     def export(self, filters: Filters, columns: Sequence[str], kind: Literal["csv", "parquet"]) -> bytes:
         """The rows that match, at most EXPORT_ROWS, as a file; in CSV no cell starts a formula."""
-        rows = self.project.usable_rows(self.master(filters)).select(columns).head(EXPORT_ROWS).collect()
+        rows = self.folder.usable_rows(self.master(filters)).select(columns).head(EXPORT_ROWS).collect()
         if kind == "csv":
             return csv_bytes(rows)
         buffer = io.BytesIO()

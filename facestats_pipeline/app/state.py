@@ -80,4 +80,4 @@ def _models(settings: str, version: tuple[int, ...], _here: Collection) -> tuple
     from facestats_pipeline.cli.searching import Searcher
 
     scorer = Scorer(_here.settings)
-    return scorer, Searcher(scorer.project), threading.Lock()
+    return scorer, Searcher(scorer.folder), threading.Lock()

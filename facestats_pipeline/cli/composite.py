@@ -200,19 +200,19 @@ def composites_of(
     """Composites of the photos of a data folder, of at most `most` of them each. Raises ExpectedError where none can be made at all."""
     from facestats_pipeline.core.composites.generate import generate_composites
     from facestats_pipeline.defs.composites.assets import photo_loader, raw_loader
-    from facestats_pipeline.defs.project import Project
+    from facestats_pipeline.io.data_folder import DataFolder
 
-    project = Project(settings, load_graph=list)
-    photos = project.store.scan("master")
+    folder = DataFolder(settings, load_graph=list)
+    photos = folder.store.scan("master")
     if photos.head(1).collect().is_empty():
         raise ExpectedError("there is no master table yet: `facestats run` makes it")
-    master = project.usable_rows(photos)
+    master = folder.usable_rows(photos)
     places = master.select("image_id", "shard", "filename").collect()
     if places.is_empty():
         raise ExpectedError(f"no photo satisfies {', '.join(settings.use)} (the setting `use` and --where)")
     size = settings.preproc.size
-    geometry = project.store.scan("face_geometry")
-    landmarks = project.store.scan("preproc").select("image_id", "landmarks")
+    geometry = folder.store.scan("face_geometry")
+    landmarks = folder.store.scan("preproc").select("image_id", "landmarks")
     if specs[0].method != "mean" and landmarks.drop_nulls().head(1).collect().is_empty():
         raise ExpectedError(
             f"--method {specs[0].method} needs the landmarks of a face model, and the photos were preprocessed without one:\n"
@@ -220,11 +220,11 @@ def composites_of(
         )
     return generate_composites(
         master,
-        photo_loader(project, places),
+        photo_loader(folder, places),
         specs,
         landmarks=landmarks,
         mesh=geometry.select("image_id", "landmarks") if "landmarks" in geometry.collect_schema() else None,
-        plain=raw_loader(project, places),
+        plain=raw_loader(folder, places),
         size=size,
         landmark_size=size,
         max_images=most or settings.composites.max_images,

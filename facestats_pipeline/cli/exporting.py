@@ -20,8 +20,8 @@ from facestats_pipeline.core.export.photos import ExportRefused, export_schema, 
 from facestats_pipeline.core.preproc.statuses import PICTURED
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.user_files.text_table import LabelsError
-from facestats_pipeline.defs.project import Project
 from facestats_pipeline.io.card_inputs import LABELS, label_input, weight_inputs
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.erasure.ledger import Ledger
 from facestats_pipeline.io.exports import MARKER, ExportFolderTaken, check_folder, new_export
 from facestats_pipeline.io.locations import open_locks
@@ -47,12 +47,12 @@ def export_to(
     Nothing else works in the data folder meanwhile, so that an image that is erased cannot slip into the copies. Raises ExpectedError
     with the next step: a folder that is taken, nothing to export, a picture that is gone, a full disk.
     """
-    project = Project(settings, load_graph=list)
+    folder = DataFolder(settings, load_graph=list)
     started = time.monotonic()
     try:
         check_folder(wanted.folder.absolute(), settings.data_dir, settings.raw, replace=wanted.replace)
         with open_locks(settings).hold(what="facestats export", on_wait=on_wait):
-            done = _export(project, wanted)
+            done = _export(folder, wanted)
     except (ExportFolderTaken, ExportRefused, LabelsError) as refusal:
         raise ExpectedError(str(refusal)) from None
     except FileNotFoundError as gone:
@@ -66,16 +66,16 @@ def export_to(
     return done | {"seconds": round(time.monotonic() - started, 1)}
 
 
-def _export(project: Project, wanted: Wanted) -> dict[str, Any]:
-    store, settings = project.store, project.settings
+def _export(folder: DataFolder, wanted: Wanted) -> dict[str, Any]:
+    store, settings = folder.store, folder.settings
     if Ledger(settings.data_dir).journal() is not None:
         raise ExpectedError("an erasure was interrupted: `facestats erase` completes it, then export")
     master = store.scan("master")
     if not store.shards("master"):
         raise ExpectedError("there is no master table yet: `facestats run` makes it")
-    given = _given(project)
+    given = _given(folder)
     schema = export_schema(pl.Schema({**master.collect_schema(), **given.drop("filename").schema}), wanted.columns)
-    chosen, left_out = _chosen(project, master, wanted.limit)
+    chosen, left_out = _chosen(folder, master, wanted.limit)
     if chosen.is_empty():
         raise ExpectedError(
             f"no photo to export: {left_out['withheld']} are withheld by {', '.join(settings.use) or 'nothing'}"
@@ -86,13 +86,13 @@ def _export(project: Project, wanted: Wanted) -> dict[str, Any]:
     where = (settings.data_dir, settings.raw, wanted.folder)
     with new_export(*where, wanted.layout, collection=collection, replace=wanted.replace) as writing:
         photos = photos_of(
-            _shards(project, chosen, given),
+            _shards(folder, chosen, given),
             schema,
             lambda shard, image_id: store.jpeg_path(shard, image_id).read_bytes(),
             settings.preproc.size,
         )
         writing.photos = layout.write(track(photos, "Exporting", chosen.height), schema, writing.folder)
-        _write_texts(project, writing.folder, wanted, chosen, list(schema), made_at)
+        _write_texts(folder, writing.folder, wanted, chosen, list(schema), made_at)
         files = [path for path in writing.folder.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
     return {
@@ -106,12 +106,12 @@ def _export(project: Project, wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def _chosen(project: Project, master: pl.LazyFrame, limit: int | None) -> tuple[pl.DataFrame, dict[str, int]]:
+def _chosen(folder: DataFolder, master: pl.LazyFrame, limit: int | None) -> tuple[pl.DataFrame, dict[str, int]]:
     """image_id, shard of the photos to export, in order of arrival, and how many are left out for what."""
     live = master.select("image_id", "shard", "preproc_status", "source", "licence", "consent").collect()
-    usable = project.usable_rows(live.lazy()).collect()
+    usable = folder.usable_rows(live.lazy()).collect()
     pictured = usable.filter(pl.col("preproc_status").is_in(PICTURED))
-    erased = Ledger(project.settings.data_dir).erased()
+    erased = Ledger(folder.settings.data_dir).erased()
     there = pictured.filter([image_id not in erased for image_id in pictured["image_id"]])
     chosen = there.head(limit) if limit is not None else there
     left_out = {
@@ -122,27 +122,27 @@ def _chosen(project: Project, master: pl.LazyFrame, limit: int | None) -> tuple[
     return chosen.select("image_id", "shard"), left_out
 
 
-def _given(project: Project) -> pl.DataFrame:
-    names = project.live_filenames
-    labels = labels_of(project.store, names, in_names=project.settings.labels.in_names)
-    ratings = ratings_of(project.store)
+def _given(folder: DataFolder) -> pl.DataFrame:
+    names = folder.live_filenames
+    labels = labels_of(folder.store, names, in_names=folder.settings.labels.in_names)
+    ratings = ratings_of(folder.store)
     return given_labels(labels.frame if labels else None, ratings.frame if ratings else None, names)
 
 
-def _shards(project: Project, chosen: pl.DataFrame, given: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def _shards(folder: DataFolder, chosen: pl.DataFrame, given: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """The rows to export, shard by shard: master with what people said, and `face_box`."""
     for (shard,), ids in chosen.group_by("shard", maintain_order=True):
-        rows = project.store.read_table("master", str(shard)).join(ids, on="image_id", how="semi")
-        boxes = project.store.read_table("preproc", str(shard), {"image_id", "face_box"})
+        rows = folder.store.read_table("master", str(shard)).join(ids, on="image_id", how="semi")
+        boxes = folder.store.read_table("preproc", str(shard), {"image_id", "face_box"})
         rows = rows.join(boxes, on="image_id", how="left", maintain_order="left")
         yield rows.join(given, on="filename", how="left", maintain_order="left")
 
 
 def _write_texts(
-    project: Project, folder: Path, wanted: Wanted, chosen: pl.DataFrame, columns: list[str], made_at: str
+    folder: DataFolder, out: Path, wanted: Wanted, chosen: pl.DataFrame, columns: list[str], made_at: str
 ) -> None:
-    store, settings, ids = project.store, project.settings, chosen.lazy().select("image_id")
-    labels = [each for asset in LABELS for each in label_input(store, project.sources, asset)]
+    store, settings, ids = folder.store, folder.settings, chosen.lazy().select("image_id")
+    labels = [each for asset in LABELS for each in label_input(store, folder.sources, asset)]
     card = export_card(
         store.scan("manifest").filter(pl.col("status") == "ok").join(ids, on="image_id", how="semi"),
         store.scan("master").join(ids, on="image_id", how="semi"),
@@ -152,7 +152,7 @@ def _write_texts(
         columns=columns,
         inputs=[*labels, *weight_inputs(settings)],
     )
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    (out / "README.md").write_text(card, encoding="utf-8")
     facts = {
         "layout": wanted.layout,
         "photos": chosen.height,
@@ -162,4 +162,4 @@ def _write_texts(
         "use": list(settings.use),
         "limit": wanted.limit,
     }
-    (folder / MARKER).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    (out / MARKER).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

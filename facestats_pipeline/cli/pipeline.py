@@ -16,7 +16,7 @@ from facestats_pipeline.core.phases import PHASES
 from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.dead_runs import PROCESS, close_dead_runs, this_process
 from facestats_pipeline.defs.partitions import SHARDS
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.freshness import ROOT, Freshness, State
 from facestats_pipeline.io.locks import FolderLocks
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START, Step, phases, plan
@@ -60,12 +60,12 @@ class Pipeline:
         self.instance = instance
         self.definitions = build_definitions(settings)
         resources: Mapping[str, Any] = self.definitions.resources or {}
-        self.project: Project = resources["project"]
+        self.folder: DataFolder = resources["folder"]
 
     @property
     def freshness(self) -> Freshness:
         """Recipes of this data folder."""
-        return self.project.freshness
+        return self.folder.freshness
 
     @property
     def shards(self) -> list[str]:
@@ -74,7 +74,7 @@ class Pipeline:
 
     def states(self) -> dict[tuple[str, str | None], State]:
         """State of every artifact, from the recipes in the files."""
-        self.project.store.refresh()
+        self.folder.store.refresh()
         return self.freshness.states(self.shards)
 
     def last_run(self, asset: str, shard: str | None = None) -> tuple[str, float] | None:
@@ -93,7 +93,7 @@ class Pipeline:
         While another run works in the folder it waits, and says so once by `on_wait`; what that one made is then not made again.
         """
         report = Report()
-        with self.project.locks.hold(what="facestats run", on_wait=on_wait):
+        with self.folder.locks.hold(what="facestats run", on_wait=on_wait):
             close_dead_runs(self.instance)
             self.execute(Step((ROOT,)), report)
             states, shards = self.states(), self.shards

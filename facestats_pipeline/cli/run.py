@@ -153,8 +153,8 @@ def execute(settings: Settings, *, quiet: bool = False) -> dict[str, Any]:
         "data_dir": shown(settings.data_uri) if settings.data_uri else str(settings.data_dir),
         "encoder": settings.encoder.name,
         "discovered": dict(report.discovered),
-        "photos": photo_counts(pipeline.project.store),
-        "withheld": len(pipeline.project.withheld) if pipeline.project.store.shards("manifest") else 0,
+        "photos": photo_counts(pipeline.folder.store),
+        "withheld": len(pipeline.folder.withheld) if pipeline.folder.store.shards("manifest") else 0,
         "made": [
             {
                 "asset": name,
@@ -203,7 +203,7 @@ def photo_counts(store: Any) -> dict[str, int]:
 def skipped_assets(pipeline: Any) -> dict[str, str]:
     """Asset → why there is nothing of it."""
     found = {
-        name: pipeline.project.store.recipe(name) for name, node in pipeline.freshness.graph.items() if not node.sharded
+        name: pipeline.folder.store.recipe(name) for name, node in pipeline.freshness.graph.items() if not node.sharded
     }
     return {name: recipe.skipped for name, recipe in found.items() if recipe is not None and recipe.skipped}
 

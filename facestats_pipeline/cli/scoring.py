@@ -15,7 +15,7 @@ from facestats_pipeline.core.attributes.inference import Answer, AttributeModels
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch, ProbeError, load_probe
 from facestats_pipeline.core.encoders.errors import EncoderUnavailable
 from facestats_pipeline.core.encoders.new_photo import embed_new_photo
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.io_managers import ProbeIOManager, load_checkpoint
 
 
@@ -33,16 +33,16 @@ class Scorer:
     """Scores photos by the same path as the pipeline: preprocessing, encoder, probes, regressor, reference."""
 
     def __init__(self, settings: Settings) -> None:
-        self.project = Project(settings, load_graph=list)
+        self.folder = DataFolder(settings, load_graph=list)
 
     @property
     def notes(self) -> list[str]:
         """What a reader of the scores should know."""
         notes = []
-        if self.project.detector is None:
+        if self.folder.detector is None:
             notes.append("no face model: the photo was not aligned, and a photo without a face is not noticed")
-        if not self.project.encoder.trained:
-            notes.append(f"the encoder {self.project.encoder.model_id} is untrained: these values mean nothing")
+        if not self.folder.encoder.trained:
+            notes.append(f"the encoder {self.folder.encoder.model_id} is untrained: these values mean nothing")
         return notes
 
     def score(self, photo: Path) -> dict[str, Any]:
@@ -51,10 +51,10 @@ class Scorer:
 
     def look(self, photo: bytes | Path) -> "Look":
         """`score` with what it is based on. Nothing is kept. Raises ExpectedError as `score` does."""
-        project = self.project
+        folder = self.folder
         try:
-            row, vector = embed_new_photo(photo, project.encoder, project.detector, project.preproc_settings)
-            result = judge(row, vector, project.encoder, self.models, self.checkpoint, self.reference)
+            row, vector = embed_new_photo(photo, folder.encoder, folder.detector, folder.preproc_settings)
+            result = judge(row, vector, folder.encoder, self.models, self.checkpoint, self.reference)
             answers = class_probabilities(vector[0], self.models) if row["status"] == "ok" else {}
             return Look(result, row, vector[0], answers)
         except ProbeError as problem:
@@ -66,7 +66,7 @@ class Scorer:
     def models(self) -> AttributeModels:
         """Probes trained here, else shipped ones, else zero-shot."""
         own = AttributeModels(*(self._probe(asset) for asset in ProbeIOManager.STEMS))
-        return self.project.attribute_models(own, self.project.encoder.model_id)
+        return self.folder.attribute_models(own, self.folder.encoder.model_id)
 
     @cached_property
     def checkpoint(self) -> dict[str, Any] | None:
@@ -81,9 +81,9 @@ class Scorer:
         return np.load(path, allow_pickle=False) if path else None
 
     def _probe(self, asset: str) -> Any:
-        return load_probe(self.project.store.base(asset), ProbeIOManager.STEMS[asset]) if self._file(asset) else None
+        return load_probe(self.folder.store.base(asset), ProbeIOManager.STEMS[asset]) if self._file(asset) else None
 
     def _file(self, asset: str) -> Path | None:
-        record = self.project.store.record(asset)
-        paths = [self.project.store.file(asset, name) for name in record.files] if record is not None else []
+        record = self.folder.store.record(asset)
+        paths = [self.folder.store.file(asset, name) for name in record.files] if record is not None else []
         return next(iter(paths), None)

@@ -43,9 +43,9 @@ def search(
     by_picture = _is_picture(query)
     if sheet is not None and sheet.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise ExpectedError(f"--sheet {sheet}: end it in .jpg or .png")
-    found, project = _find(settings, query, k, by_picture=by_picture)
+    found, folder = _find(settings, query, k, by_picture=by_picture)
     if sheet is not None and found["results"]:
-        _write_sheet(sheet, Path(query).name if by_picture else query, found["results"], project)
+        _write_sheet(sheet, Path(query).name if by_picture else query, found["results"], folder)
     if json_:
         print_json(found)
         return
@@ -73,26 +73,26 @@ def _is_picture(query: str) -> bool:
 
 def _find(settings: Settings, query: str, k: int, *, by_picture: bool) -> tuple[dict[str, Any], Any]:
     from facestats_pipeline.cli.searching import Searcher
-    from facestats_pipeline.defs.project import Project
+    from facestats_pipeline.io.data_folder import DataFolder
 
-    project = Project(settings, load_graph=list)
-    searcher = Searcher(project)
+    folder = DataFolder(settings, load_graph=list)
+    searcher = Searcher(folder)
     results = searcher.by_picture(Path(query), k) if by_picture else searcher.by_text(query, k)
     return {
         "query": query,
         "kind": "picture" if by_picture else "text",
-        "encoder": project.encoder.model_id,
-        "trained": project.encoder.trained,
+        "encoder": folder.encoder.model_id,
+        "trained": folder.encoder.trained,
         "results": results,
-    }, project
+    }, folder
 
 
-def _write_sheet(path: Path, title: str, results: list[dict[str, Any]], project: Any) -> None:
+def _write_sheet(path: Path, title: str, results: list[dict[str, Any]], folder: Any) -> None:
     from facestats_pipeline.core.drawing.contact_sheet import contact_sheet
 
     pictures = [
         (
-            project.store.jpeg_path(hit["shard"], hit["image_id"]),
+            folder.store.jpeg_path(hit["shard"], hit["image_id"]),
             f"{hit['rank']} · {hit['cosine']:.3f}\n{hit['filename']}",
         )
         for hit in results

@@ -13,30 +13,30 @@ from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.core.embeddings.index import EmbeddingIndex, IndexUnreadable, load_index
 from facestats_pipeline.core.embeddings.search import SearchRefused, nearest, photo_vector, text_vector
 from facestats_pipeline.core.encoders.errors import EncoderUnavailable
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.layout import INDEX
 
 
 class Searcher:
     """Finds the nearest faces of a collection. Every method raises ExpectedError with the next step when it cannot."""
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
+    def __init__(self, folder: DataFolder) -> None:
+        self.folder = folder
 
     def by_text(self, text: str, k: int) -> list[dict[str, Any]]:
         """The `k` faces nearest to a sentence: rank, cosine, filename, image_id, shard."""
         self._check()
         try:
-            return self.near(text_vector(text, self.project.encoder), k)
+            return self.near(text_vector(text, self.folder.encoder), k)
         except SearchRefused as refusal:
             raise ExpectedError(str(refusal)) from None
 
     def by_picture(self, photo: bytes | Path, k: int) -> list[dict[str, Any]]:
         """The `k` faces nearest to the largest face of a photo."""
         self._check()
-        project = self.project
+        folder = self.folder
         try:
-            vector = photo_vector(photo, project.encoder, project.detector, project.preproc_settings)
+            vector = photo_vector(photo, folder.encoder, folder.detector, folder.preproc_settings)
         except SearchRefused as refusal:
             raise ExpectedError(f"{photo}: {refusal}" if isinstance(photo, Path) else str(refusal)) from None
         return self.near(vector, k)
@@ -44,13 +44,13 @@ class Searcher:
     def near(self, vector: npt.NDArray[np.float32], k: int) -> list[dict[str, Any]]:
         """The `k` faces nearest to an embedding (d,) of the collection's encoder."""
         self._check()
-        live = self.project.usable_rows(self.project.store.scan("master")).filter(pl.col("preproc_status") == "ok")
+        live = self.folder.usable_rows(self.folder.store.scan("master")).filter(pl.col("preproc_status") == "ok")
         return [asdict(hit) for hit in nearest(self.index, vector, live, k)]
 
     @cached_property
     def index(self) -> EmbeddingIndex:
         """The index of the collection, its vectors left in the file."""
-        store = self.project.store
+        store = self.folder.store
         record = store.record("embedding_index")
         if record is None or INDEX not in record.files or not store.shards("master"):
             raise ExpectedError("there are no embeddings to search in yet: `facestats run` makes them")
@@ -62,7 +62,7 @@ class Searcher:
     def _check(self) -> None:
         index = self.index
         try:
-            encoder = self.project.encoder
+            encoder = self.folder.encoder
         except EncoderUnavailable as problem:
             raise ExpectedError(str(problem)) from None
         if index.model_id != encoder.model_id:

@@ -89,7 +89,7 @@ def collect(pipeline: Any, *, on_demand: bool = False) -> list[dict[str, Any]]:
         if state.status != "done":
             row["why"] = row["why"] or state.reason
             row["not_done"][shard or "-"] = state.reason
-        elif not node.sharded and (recipe := pipeline.project.store.recipe(name)) is not None and recipe.skipped:
+        elif not node.sharded and (recipe := pipeline.folder.store.recipe(name)) is not None and recipe.skipped:
             row["why"] = f"skipped: {recipe.skipped}"
         if name in marked:
             learned = f"has learned from {marked[name]} erased since (`erase --retrain`)"
@@ -100,7 +100,7 @@ def collect(pipeline: Any, *, on_demand: bool = False) -> list[dict[str, Any]]:
 def _show_photos(pipeline: Any, json_: bool) -> None:
     from facestats_pipeline.cli.run import rejected_photos
 
-    rejected = rejected_photos(pipeline.project.store)
+    rejected = rejected_photos(pipeline.folder.store)
     if json_:
         print_json(rejected.to_dicts())
         return

@@ -88,7 +88,7 @@ def _whole(settings: Settings, folder: Path, *, resume: bool) -> list[Path]:
         run_training,
         training_parts,
     )
-    from facestats_pipeline.defs.project import Project
+    from facestats_pipeline.io.data_folder import DataFolder
 
     wanted = settings.encoder_training
     assert wanted.data is not None
@@ -102,7 +102,7 @@ def _whole(settings: Settings, folder: Path, *, resume: bool) -> list[Path]:
     given: dict[str, Any] = wanted.model_dump(include={"epochs", "photos", "processes", "held_out"})
     run_settings = chosen_settings(begun, **given, **({} if begun else {"seed": settings.seed}))
     device = choose_device(settings.encoder.device)
-    detector = Project(settings, load_graph=list).detector
+    detector = DataFolder(settings, load_graph=list).detector
     run_training(run_settings, parts, work, work / "run", detector=detector, device=str(device))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".training-") as temporary:
@@ -119,9 +119,9 @@ def _whole(settings: Settings, folder: Path, *, resume: bool) -> list[Path]:
 
 def _probes(settings: Settings, folder: Path) -> list[Path]:
     from facestats_pipeline.core.mini.encoder_training import add_probes, training_parts
-    from facestats_pipeline.defs.project import Project
+    from facestats_pipeline.io.data_folder import DataFolder
 
     assert settings.encoder_training.data is not None
-    detector = Project(settings, load_graph=list).detector
+    detector = DataFolder(settings, load_graph=list).detector
     parts = training_parts(settings.encoder_training.data)
     return add_probes(folder, parts, detector, seed=settings.seed, device=settings.encoder.device)

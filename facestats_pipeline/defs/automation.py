@@ -17,7 +17,7 @@ from facestats_pipeline.core.ingest.photo_source import PhotoSource
 from facestats_pipeline.defs.dead_runs import close_dead_runs
 from facestats_pipeline.defs.ingest.inputs import observed
 from facestats_pipeline.defs.partitions import ON_DEMAND
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.freshness import ROOT
 
 FILES_PER_TICK = 20_000
@@ -74,8 +74,10 @@ def continued(scan: FolderScan, photos: PhotoSource, code: str, max_bytes: int) 
     return FolderScan(scan.changes + (digest != scan.seen), digest)
 
 
-def automation(settings: Settings, project: Callable[[], Project]) -> list[dg.SensorDefinition | dg.ScheduleDefinition]:
-    """The sensors and the schedule, with the intervals of the settings. `project` gives the data folder under the settings of now."""
+def automation(
+    settings: Settings, folder: Callable[[], DataFolder]
+) -> list[dg.SensorDefinition | dg.ScheduleDefinition]:
+    """The sensors and the schedule, with the intervals of the settings. `folder` gives the data folder under the settings of now."""
     wanted = settings.automation
     status = dg.DefaultSensorStatus.RUNNING if wanted.enabled else dg.DefaultSensorStatus.STOPPED
 
@@ -87,7 +89,7 @@ def automation(settings: Settings, project: Callable[[], Project]) -> list[dg.Se
     )
     def raw_folder(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         close_dead_runs(context.instance)  # or their assets would count as being made for ever
-        now = project()
+        now = folder()
         if not now.photos.available():
             yield dg.SkipReason(f"there is no folder {now.photos}")
             return
@@ -107,7 +109,7 @@ def automation(settings: Settings, project: Callable[[], Project]) -> list[dg.Se
         default_status=status,
     )
     def provided_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        store = project().store
+        store = folder().store
         store.refresh()
         found = observed(store, context.instance)
         return dg.SensorResult(asset_events=found) if found else dg.SkipReason("no labels and no ratings changed")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from facestats_pipeline.defs.partitions import SHARDS
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.freshness import ROOT, Freshness, Snapshot, State
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ Result = dg.AutomationResult[dg.AssetKey]
 class Tick:
     """What the recipes say, read once per evaluation of all conditions."""
 
-    def __init__(self, project: Callable[[], Project]) -> None:
-        self._project = project
+    def __init__(self, folder: Callable[[], DataFolder]) -> None:
+        self._folder = folder
         self._at: datetime | None = None
         self.freshness: Freshness
         self.recipes: Snapshot
@@ -37,13 +37,13 @@ class Tick:
     def look(self, context: Context) -> "Tick":
         """The states as of the evaluation that `context` belongs to."""
         if self._at != context.evaluation_time:
-            project = self._project()
-            project.store.refresh()
-            self.freshness = project.freshness
-            self.busy = project.locks.holder() is not None
-            self.recipes = Snapshot(project.store)
+            folder = self._folder()
+            folder.store.refresh()
+            self.freshness = folder.freshness
+            self.busy = folder.locks.holder() is not None
+            self.recipes = Snapshot(folder.store)
             self.waiting = {}  # of a folder that is being worked in, states would be out of date themselves
-            if not self.busy and project.store.recipe(ROOT) is not None:
+            if not self.busy and folder.store.recipe(ROOT) is not None:
                 shards = sorted(context.asset_graph_view.instance.get_dynamic_partitions(str(SHARDS.name)))
                 for (name, shard), state in self._settled(self.freshness.states(shards, self.recipes)).items():
                     if state.status != "done":
@@ -150,13 +150,13 @@ class FolderIsFree(Condition):
         return dg.AutomationResult(context, context.candidate_subset if free else context.get_empty_subset())
 
 
-def bring_up_to_date(project: Callable[[], Project], nightly: str) -> Condition:
+def bring_up_to_date(folder: Callable[[], DataFolder], nightly: str) -> Condition:
     """The condition of every asset that an update makes.
 
     Out of date and not asked for yet (once a night: out of date, whatever was asked for), while nothing runs, when what it is made from is
     current or is made in the same run.
     """
-    tick = Tick(project)
+    tick = Tick(folder)
     wait_for = OutOfDate(tick) & ~dg.AutomationCondition.will_be_requested()
     again = (OutOfDate(tick) & dg.AutomationCondition.cron_tick_passed(nightly)).with_label("once more at night")
     return (

@@ -7,14 +7,14 @@ import dagster as dg
 from facestats_pipeline.defs.dead_runs import PROCESS, this_process
 from facestats_pipeline.defs.partitions import SHARDS
 from facestats_pipeline.defs.pools import make_known
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START
 
 RUN_LOCK = "run_lock"
 PARTITION = "dagster/partition"
 
 
-def run_lock(project: Project) -> dg.ResourceDefinition:
+def run_lock(folder: DataFolder) -> dg.ResourceDefinition:
     """The resource that holds the locks of a run, from before its first asset until after its last."""
 
     @dg.resource(description="Waits until no other run works on the same shards")
@@ -26,7 +26,7 @@ def run_lock(project: Project) -> dg.ResourceDefinition:
         instance.add_run_tags(run.run_id, {PROCESS: this_process()})
         make_known(instance)
         names = {key.path[-1] for key in run.asset_selection or ()}
-        if names and all(project.freshness.graph[name].on_demand for name in names):
+        if names and all(folder.freshness.graph[name].on_demand for name in names):
             yield  # training an encoder takes hours and reads nothing that an update writes
             return
 
@@ -34,14 +34,14 @@ def run_lock(project: Project) -> dg.ResourceDefinition:
             if context.log is not None:
                 context.log.info(f"waiting for {holder}, which works on the same data")
 
-        sharded = bool(names) and all(project.freshness.graph[name].sharded for name in names)
+        sharded = bool(names) and all(folder.freshness.graph[name].sharded for name in names)
         shards = shards_of(run.tags, instance) if sharded else None
-        with project.locks.hold(shards, what=f"Dagster run {run.run_id}", on_wait=say):
-            project.store.refresh()
+        with folder.locks.hold(shards, what=f"Dagster run {run.run_id}", on_wait=say):
+            folder.store.refresh()
             if shards is None:  # nobody else writes here now
-                project.store.clear_temporary()
+                folder.store.clear_temporary()
             yield
-            project.store.drop_pictures(shards or ())
+            folder.store.drop_pictures(shards or ())
 
     return lock
 

@@ -44,7 +44,7 @@ def measured(encoder: str, images: int) -> list[tuple[str, float]]:
         for stage in STAGES:
             pipeline.execute(Step((stage,), tuple(pipeline.shards)))
             found.append((stage, peak()))
-        if pipeline.project.store.read_table("embeddings_clip", pipeline.shards[0]).is_empty():
+        if pipeline.folder.store.read_table("embeddings_clip", pipeline.shards[0]).is_empty():
             raise AssertionError("nothing was embedded")
         return found
 

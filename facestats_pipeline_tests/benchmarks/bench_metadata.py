@@ -36,7 +36,7 @@ from facestats_pipeline.core.metadata.clusters import attributes_with_clusters a
 from facestats_pipeline.core.metadata.manual_labels import ManualLabels, attributes_with_manual, resolve_votes
 from facestats_pipeline.core.metadata.merge import FACTS, TAKEN
 from facestats_pipeline.core.metadata.tables import attributes_with_predictions
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import ShardImages
 from facestats_pipeline.io.recipes import Recipe
@@ -129,8 +129,8 @@ class Stage:
     """The metadata assets of one data folder, called with what Dagster would load for them."""
 
     def __init__(self, folder: Path, rows: int, meter: Meter) -> None:
-        self.project = Project(load_settings(environ={}, data_dir=folder), list)
-        self.store, self.meter = self.project.store, meter
+        self.folder = DataFolder(load_settings(environ={}, data_dir=folder), list)
+        self.store, self.meter = self.folder.store, meter
         self.assets, self.checks = metadata_stage()
         self.shards = [f"shard-{number:05d}" for number in range(-(-rows // SHARD))]
 
@@ -156,7 +156,7 @@ class Stage:
     def call(self, name: str) -> None:
         """An asset that is a table."""
         asset = getattr(self.assets, name)
-        resources = {"project": self.project} if "project" in asset.op.required_resource_keys else {}
+        resources = {"folder": self.folder} if "folder" in asset.op.required_resource_keys else {}
         self.write(name, asset(**self.inputs(asset), **resources))
 
     def compare(self) -> None:
@@ -217,12 +217,12 @@ def measure(rows: int, folder: Path) -> Meter:
     stage.compare()
     with meter.timing("labels_template"):
         rows = AllShards(stage.shards, lambda shard: store.read_table("master", shard))
-        stage.assets.labels_template(rows, project=stage.project)
+        stage.assets.labels_template(rows, folder=stage.folder)
     with meter.timing("feature_index"):
         names = AllShards(stage.shards, lambda shard: store.read_table("embeddings_clip", shard, ["filename"]))
-        stage.assets.feature_index(names, project=stage.project)
+        stage.assets.feature_index(names, folder=stage.folder)
     with meter.timing("image_id_is_unique"):
-        passed = stage.checks.image_id_is_unique(project=stage.project)
+        passed = stage.checks.image_id_is_unique(folder=stage.folder)
     if not passed.passed:
         raise AssertionError("made ids are not unique")
     return meter

@@ -53,14 +53,14 @@ def timed(seconds: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
 
 def plain(pipeline: Pipeline, folder: Path) -> dict[str, float]:
     """The core functions in a loop: what Dagster calls, without Dagster, recipes or Parquet."""
-    project, settings = pipeline.project, pipeline.settings
+    opened, settings = pipeline.folder, pipeline.settings
     seconds: dict[str, float] = {}
     read = partial(read_photo, settings.raw)
-    inventory = project.store.read_table("raw_photos")
+    inventory = opened.store.read_table("raw_photos")
     manifest = timed(
         seconds, "manifest", lambda: build_manifest(inventory, read, Sources(), max_pixels=settings.ingest.max_pixels)
     )
-    shard = PreprocessedShard(manifest, read, project.preproc_settings, project.detector, settings.preproc.workers)
+    shard = PreprocessedShard(manifest, read, opened.preproc_settings, opened.detector, settings.preproc.workers)
 
     def preprocess() -> pl.DataFrame:
         for image_id, jpeg in shard.jpegs:
@@ -75,7 +75,7 @@ def plain(pipeline: Pipeline, folder: Path) -> dict[str, float]:
     listed = [(row["image_id"], row["filename"], path(row["image_id"])) for row in table.to_dicts()]
     sizes = manifest.select("image_id", "width", "height").unique("image_id")
     timed(seconds, "image_quality", lambda: image_quality(listed, table, sizes))
-    embed = partial(embedding_table, table, path, project.encoder, batch_size=settings.encoder.batch_size)
+    embed = partial(embedding_table, table, path, opened.encoder, batch_size=settings.encoder.batch_size)
     timed(seconds, "embeddings_clip", embed)
     return seconds
 
@@ -94,8 +94,8 @@ def main() -> None:
         settings = load_settings(environ={}, data_dir=folder, shard_size=options.images + 1000, **overrides)
         pipeline = Pipeline(settings, open_instance(folder / ".dagster"))
         pipeline.execute(Step(("raw_photos",)))
-        n = pipeline.project.store.read_table("raw_photos").height
-        pipeline.project.image_encoder, pipeline.project.detector  # noqa: B018  loading is paid once per run, in both
+        n = pipeline.folder.store.read_table("raw_photos").height
+        pipeline.folder.image_encoder, pipeline.folder.detector  # noqa: B018  loading is paid once per run, in both
         (folder / "plain").mkdir()
         busy = time.process_time()
         core = plain(pipeline, folder / "plain")
@@ -104,7 +104,7 @@ def main() -> None:
         pipeline.execute(Step(STAGES, tuple(pipeline.shards)))
         whole, whole_busy = time.perf_counter() - started, time.process_time() - busy
         print(
-            f"{n} photos, encoder {settings.encoder.name}, detector {getattr(pipeline.project.detector, 'name', 'none')}"
+            f"{n} photos, encoder {settings.encoder.name}, detector {getattr(pipeline.folder.detector, 'name', 'none')}"
         )
         for stage, seconds in core.items():
             print(f"{stage:<16} {seconds:7.1f} s {n / seconds:8.0f} images/s")

@@ -39,7 +39,7 @@ def make_collection(data: Path, shards: int, photos: int) -> Pipeline:
     save_settings(data, SETTINGS | {"shard_size": photos})
     pipeline = Pipeline(load_settings(environ={}, data_dir=data), open_instance(data / ".dagster"))
     pipeline.execute(Step((ROOT,)))
-    graph, store, names = pipeline.freshness.graph, pipeline.project.store, pipeline.shards
+    graph, store, names = pipeline.freshness.graph, pipeline.folder.store, pipeline.shards
     rows = store.read_table(ROOT).select("shard", "image_id", "filename").partition_by("shard", as_dict=True)
     ids = {str(shard): frame for (shard,), frame in rows.items()}
     for assets in phases(graph):
@@ -57,7 +57,7 @@ def make_collection(data: Path, shards: int, photos: int) -> Pipeline:
 
 
 def _copy_tables(pipeline: Pipeline, asset: str, names: list[str], ids: Mapping[str, pl.DataFrame]) -> None:
-    store, rng, snapshot = pipeline.project.store, np.random.default_rng(0), Snapshot(pipeline.project.store)
+    store, rng, snapshot = pipeline.folder.store, np.random.default_rng(0), Snapshot(pipeline.folder.store)
     frames = [store.read_table(asset, name) for name in names[:TEMPLATE]]
     for number, shard in enumerate(names[TEMPLATE:], TEMPLATE):
         like = names[number % TEMPLATE]

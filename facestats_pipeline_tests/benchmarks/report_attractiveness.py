@@ -23,20 +23,20 @@ from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.labels.ratings import Ratings, read_ratings
 from facestats_pipeline.core.labels.training_rows import TrainingRows, kinds_of_rows
 from facestats_pipeline.core.preproc.preprocessing import run_preprocessing
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 
 METRICS = {"pearson": "Pearson's r", "mae": "mean absolute error", "rmse": "root mean squared error"}
 
 
-def embedded(folder: Path, ratings: Ratings, project: Project) -> TrainingRows:
+def embedded(data: Path, ratings: Ratings, folder: DataFolder) -> TrainingRows:
     """The rated photos with a face, embedded."""
     wanted = ratings.frame.sort("file")
-    photos = [(image_id((folder / file).read_bytes()), file, folder / file) for file in wanted["file"]]
-    done = list(run_preprocessing(photos, project.preproc_settings, project.detector))
+    photos = [(image_id((data / file).read_bytes()), file, data / file) for file in wanted["file"]]
+    done = list(run_preprocessing(photos, folder.preproc_settings, folder.detector))
     kept = [i for i, one in enumerate(done) if one.row["status"] == "ok" and one.jpeg is not None]
-    x = run_embedding([done[i].jpeg for i in kept], project.encoder)
+    x = run_embedding([done[i].jpeg for i in kept], folder.encoder)
     ids = pl.DataFrame({"image_id": [photos[i][0] for i in kept], "filename": [photos[i][1] for i in kept]})
-    return TrainingRows(x, pl.concat([ids, wanted[kept]], how="horizontal"), project.encoder.model_id)
+    return TrainingRows(x, pl.concat([ids, wanted[kept]], how="horizontal"), folder.encoder.model_id)
 
 
 def number(figure: dict[str, float]) -> str:
@@ -63,14 +63,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="times the folds are drawn")
     args = parser.parse_args()
     settings = load_settings(environ={}, **({"encoder.name": args.encoder} if args.encoder else {}))
-    project = Project(settings, load_graph=list)
+    folder = DataFolder(settings, load_graph=list)
     ratings, labels = read_ratings(args.data / "labels.csv"), read_labels(args.data / "labels.csv")
-    rows = embedded(args.data, ratings, project)
+    rows = embedded(args.data, ratings, folder)
     filenames = rows.table["filename"].to_list()
     people = kinds_of_rows(rows, labels.frame, filenames)
     person = dict(labels.frame.select("file", "group").iter_rows())
     alike = duplicate_groups(
-        rows.image_ids, x=rows.x if project.encoder.trained else None, groups=[person.get(file) for file in filenames]
+        rows.image_ids, x=rows.x if folder.encoder.trained else None, groups=[person.get(file) for file in filenames]
     )
     wanted = settings.attractiveness
     runs: list[dict[str, Any]] = [

@@ -140,7 +140,7 @@ def _pipeline(folder: Path, machine: str) -> Any:
 def made(folder: Path) -> set[tuple[str, str]]:
     """(stage, shard) of every table in the bucket that is done."""
     pipeline = _pipeline(folder, "planner")
-    pipeline.project.store.refresh()
+    pipeline.folder.store.refresh()
     states = pipeline.states()
     pipeline.instance.dispose()
     return {

@@ -119,7 +119,7 @@ def many_photos(data: Path, photos: int, shard_size: int) -> dict[str, Any]:
     pipeline, watch = opened(data, shard_size), Watch()
     started = time.monotonic()
     pipeline.execute(Step(("raw_photos",)))
-    table = pipeline.project.store.read_table("raw_photos")["shard"].value_counts()
+    table = pipeline.folder.store.read_table("raw_photos")["shard"].value_counts()
     sizes = dict(table.iter_rows())
     for shard in pipeline.shards:
         busy = time.process_time()

@@ -19,7 +19,7 @@ from facestats_pipeline.config import load_settings
 from facestats_pipeline.core.attributes.inference import AttributeModels, infer_attributes
 from facestats_pipeline.core.ingest.inventory import update_inventory
 from facestats_pipeline.core.ingest.photo_source import Found
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.freshness import ROOT
 from facestats_pipeline.io.plan import Step, phases
 from facestats_pipeline_tests.benchmarks import bench_metadata
@@ -84,7 +84,7 @@ def _image_stages(folder: Path, n: int, encoder: str) -> tuple[float, float]:
     settings = load_settings(environ={}, data_dir=folder, **{"encoder.name": encoder})
     pipeline = Pipeline(settings, open_instance(folder / ".dagster"))
     pipeline.execute(Step((ROOT,)))
-    pipeline.project.encoder, pipeline.project.detector  # noqa: B018  loading is paid once a run
+    pipeline.folder.encoder, pipeline.folder.detector  # noqa: B018  loading is paid once a run
     began = busy()
     pipeline.execute(Step(STAGES, tuple(pipeline.shards)))
     sizes = [path.stat().st_size for path in (folder / "raw").rglob("*") if path.is_file()]
@@ -123,21 +123,21 @@ def _told(pipeline: Pipeline, step: Step) -> tuple[float, int]:
 
 
 def _attributes(encoder: str, n: int = 4096) -> float:
-    project = Project(load_settings(environ={}, data_dir=Path("none"), **{"encoder.name": encoder}), list)
-    models = AttributeModels().completed(project.shipped_probes(project.encoder.model_id), lambda: None)
-    x = np.random.default_rng(0).standard_normal((n, project.encoder.dim)).astype(np.float32)
+    folder = DataFolder(load_settings(environ={}, data_dir=Path("none"), **{"encoder.name": encoder}), list)
+    models = AttributeModels().completed(folder.shipped_probes(folder.encoder.model_id), lambda: None)
+    x = np.random.default_rng(0).standard_normal((n, folder.encoder.dim)).astype(np.float32)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     ids = pl.DataFrame({"image_id": [f"{i:032x}" for i in range(n)], "filename": [str(i) for i in range(n)]})
     began = busy()
-    infer_attributes(ids, x, models, usable=np.ones(n, bool), encoder_id=project.encoder.model_id)
+    infer_attributes(ids, x, models, usable=np.ones(n, bool), encoder_id=folder.encoder.model_id)
     return (busy() - began) / n
 
 
 def _start() -> float:
     """A new process up to definitions, encoder and detector, less what it does at the end."""
     code = (
-        "from facestats_pipeline.definitions import defs; project = defs().resources['project']; "
-        "project.encoder, project.detector; import facestats_pipeline.core.preproc.preprocessing"
+        "from facestats_pipeline.definitions import defs; folder = defs().resources['folder']; "
+        "folder.encoder, folder.detector; import facestats_pipeline.core.preproc.preprocessing"
     )
     began = busy()
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -245,15 +245,15 @@ def test_nothing_is_computed_again_for_one_that_nobody_labelled(
     assert {where for files in search(data, needles).values() for where in files} == {f"raw/{image['filename']}"}
 
     names = [name for name in SHARD_TABLES if name != "manifest"]
-    filtered = {name: pipeline.project.store.read_table(name, shard) for name in SHARD_TABLES}
+    filtered = {name: pipeline.folder.store.read_table(name, shard) for name in SHARD_TABLES}
     report = pipeline.execute(Step(tuple(SHARD_TABLES), (shard,)))
     assert report.failed_checks == []
     for name in names:
-        made = pipeline.project.store.read_table(name, shard)
+        made = pipeline.folder.store.read_table(name, shard)
         # A filter gives what making it again gives, but for the last bits of sums over batches of another size.
         assert_frame_equal(made, filtered[name], abs_tol=1e-4, rel_tol=1e-4)
     stone = pl.col("filename").str.starts_with(PREFIX)
-    for rows in (filtered["manifest"], pipeline.project.store.read_table("manifest", shard)):
+    for rows in (filtered["manifest"], pipeline.folder.store.read_table("manifest", shard)):
         assert rows.filter(stone).select("image_id", "status", "bytes", "width", "added_at").rows() == [
             (None, "removed", None, None, None)
         ]

@@ -85,10 +85,10 @@ def again(data: Path) -> None:
     """Make composites and eigenfaces anew, of everything."""
     pipeline = opened(data)
     for name in ("composites", "eigenfaces"):
-        record = pipeline.project.store.record(name)
+        record = pipeline.folder.store.record(name)
         assert record is not None
         for file in record.files:
-            pipeline.project.store.file(name, file).unlink()
+            pipeline.folder.store.file(name, file).unlink()
     assert set(pipeline.update().made) >= {"composites", "eigenfaces"}
 
 

@@ -73,27 +73,27 @@ def test_the_tables_are_those_of_a_run_on_a_disk(
 ) -> None:
     pipeline, report = run
     local, there = opened(collection), bucket.machine(tmp_path / "another machine", bucket.direct)
-    assert report.discovered["added"] == local.project.store.read_table("raw_photos").height
+    assert report.discovered["added"] == local.folder.store.read_table("raw_photos").height
     assert set(bucket.faulty.injected) == set(FAULTS)
     assert sum(bucket.faulty.injected.values()) >= 20, bucket.faulty.injected
     for name in pipeline.freshness.graph:
         shards = local.shards if name in SHARD_TABLES else [None]
         for shard in shards:
-            here = local.project.store.recipe(name, shard)
-            assert there.project.store.recipe(name, shard) == here, (name, shard)
+            here = local.folder.store.recipe(name, shard)
+            assert there.folder.store.recipe(name, shard) == here, (name, shard)
             if name in SHARD_TABLES or name in TABLES:
-                ours, theirs = (each.project.store.read_table(name, shard) for each in (there, local))
+                ours, theirs = (each.folder.store.read_table(name, shard) for each in (there, local))
                 assert ours.drop(OF_THE_MOMENT, strict=False).equals(theirs.drop(OF_THE_MOMENT, strict=False)), name
             elif name in ("composites", "attributes_csv") and here is not None:
                 for file in here_files(local, name):
                     assert (
-                        there.project.store.file(name, file).read_bytes()
-                        == local.project.store.file(name, file).read_bytes()
+                        there.folder.store.file(name, file).read_bytes()
+                        == local.folder.store.file(name, file).read_bytes()
                     )
 
 
 def here_files(pipeline: Pipeline, name: str) -> list[str]:
-    record = pipeline.project.store.record(name)
+    record = pipeline.folder.store.record(name)
     return list(record.files) if record is not None else []
 
 
@@ -114,7 +114,7 @@ def test_there_is_one_object_for_each_file_and_one_for_the_jpegs_of_a_shard(
 
 
 def test_the_jpegs_are_the_same(run: tuple[Pipeline, Report], bucket: Bucket, collection: Path, tmp_path: Path) -> None:
-    store = bucket.machine(tmp_path / "m", bucket.direct).project.store
+    store = bucket.machine(tmp_path / "m", bucket.direct).folder.store
     for path in sorted((collection / "processed" / "preproc").rglob("*.jpg"))[::7]:
         assert store.jpeg_path(path.parent.name, path.stem).read_bytes() == path.read_bytes()
 
@@ -126,14 +126,14 @@ def test_a_machine_without_copies_finds_everything_done_and_takes_in_one_more_ph
     first = pipeline.update()
     assert first.made == [] and first.discovered["unchanged"] > 0
     assert not list((tmp_path / "m" / "processed" / "preproc").rglob("*.jpg"))  # looking fetches no photo
-    before = {name: pipeline.project.store.recipe("master", name) for name in pipeline.shards}
+    before = {name: pipeline.folder.store.recipe("master", name) for name in pipeline.shards}
     photo = next(path for path in (collection / "raw").rglob("*.jpg"))
     Remote(URI).write("raw/added/one.jpg", photo.read_bytes() + b"another image")
     second = pipeline.update()
     assert second.discovered["added"] == 1
-    changed = {name for name in before if pipeline.project.store.recipe("master", name) != before[name]}
+    changed = {name for name in before if pipeline.folder.store.recipe("master", name) != before[name]}
     assert changed == {pipeline.shards[-1]}
-    master = pipeline.project.store.scan("master").collect()
+    master = pipeline.folder.store.scan("master").collect()
     assert master["image_id"].is_unique().all() and "added/one.jpg" in master["filename"]
 
 
@@ -141,7 +141,7 @@ def test_an_image_is_erased_from_the_bucket(
     run: tuple[Pipeline, Report], bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.reach(bucket.direct)
-    store = run[0].project.store
+    store = run[0].folder.store
     store.refresh()
     gone = str(store.scan("embeddings_clip").head(1).collect()["image_id"].item())
     for name, value in {"FACESTATS_DATA_URI": URI, "FACESTATS_DATA_DIR": str(tmp_path / "m")}.items():
@@ -163,7 +163,7 @@ def test_an_image_is_erased_from_the_bucket(
 
 def test_no_secret_no_address_and_no_photo_is_in_dagsters_log(run: tuple[Pipeline, Report], bucket: Bucket) -> None:
     pipeline, _ = run
-    ids = pipeline.project.store.scan("master").select("image_id").collect()["image_id"].to_list()
+    ids = pipeline.folder.store.scan("master").select("image_id").collect()["image_id"].to_list()
     words = [KEYS["AWS_SECRET_ACCESS_KEY"], KEYS["AWS_ACCESS_KEY_ID"], bucket.faulty.address, *ids]
     home = Path(pipeline.instance.root_directory)
     content = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())

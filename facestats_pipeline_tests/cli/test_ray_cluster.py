@@ -109,7 +109,7 @@ def test_a_backfill_that_loses_a_machine_makes_what_a_local_run_makes(
     machines: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     local = alone(tmp_path / "local")
-    for path in (local.project.settings.raw).glob("*.jpg"):
+    for path in (local.folder.settings.raw).glob("*.jpg"):
         Remote(URI).write(f"raw/{path.name}", path.read_bytes())
     planner = tmp_path / "planner"
     settings = load_settings(data_dir=planner)
@@ -241,8 +241,8 @@ def assert_equal(there: Pipeline, here: Pipeline) -> None:
     assert there.shards == here.shards
     for name in IMAGES:
         for shard in here.shards:
-            assert there.project.store.recipe(name, shard) == here.project.store.recipe(name, shard), (name, shard)
-            ours, theirs = (each.project.store.read_table(name, shard) for each in (there, here))
+            assert there.folder.store.recipe(name, shard) == here.folder.store.recipe(name, shard), (name, shard)
+            ours, theirs = (each.folder.store.read_table(name, shard) for each in (there, here))
             assert ours.drop(OF_THE_MOMENT, strict=False).equals(theirs.drop(OF_THE_MOMENT, strict=False)), (
                 name,
                 shard,
@@ -250,4 +250,4 @@ def assert_equal(there: Pipeline, here: Pipeline) -> None:
             if name != "face_geometry":  # which has none without a landmark model
                 assert theirs.height == PHOTOS_A_SHARD, (name, shard)
     for path in (here.settings.data_dir / "processed" / "preproc").rglob("*.jpg"):
-        assert there.project.store.jpeg_path(path.parent.name, path.stem).read_bytes() == path.read_bytes()
+        assert there.folder.store.jpeg_path(path.parent.name, path.stem).read_bytes() == path.read_bytes()

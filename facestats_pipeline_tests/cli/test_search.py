@@ -18,7 +18,7 @@ from facestats_pipeline.core.embeddings.index import build_index
 from facestats_pipeline.core.encoders.embedding import run_embedding
 from facestats_pipeline.core.encoders.open_clip_compat import import_open_clip, quiet
 from facestats_pipeline.core.preproc.preprocessing import preprocess_photo
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.layout import INDEX
 from facestats_pipeline.io.recipes import Recipe
 
@@ -30,10 +30,10 @@ def collection_with(data: Path, encoder: str) -> Path:
     """What `search` reads of a collection of eight drawn faces: index, master, preprocessed photos."""
     generate_demo(8, data / "raw", data / "labels", seed=5)
     save_settings(data, {"encoder.name": encoder, "preproc.size": 128})
-    project = Project(load_settings(environ={}, data_dir=data), load_graph=list)
+    folder = DataFolder(load_settings(environ={}, data_dir=data), load_graph=list)
     rows, jpegs = [], []
     for i, path in enumerate(sorted(p for p in (data / "raw").rglob("*") if p.is_file())[:8]):
-        done = preprocess_photo(("", "", path), project.preproc_settings, project.detector)
+        done = preprocess_photo(("", "", path), folder.preproc_settings, folder.detector)
         if done.jpeg is None or done.row["status"] != "ok":
             continue
         name = path.relative_to(data / "raw").as_posix()
@@ -41,15 +41,15 @@ def collection_with(data: Path, encoder: str) -> Path:
             {"image_id": f"{i:032x}", "filename": name, "shard": SHARD, "preproc_status": "ok", "consent": None}
         )
         jpegs.append(done.jpeg)
-        project.store.write_jpeg(SHARD, rows[-1]["image_id"], done.jpeg)
-    vectors = run_embedding(jpegs, project.encoder)
-    build = build_index([([row["image_id"] for row in rows], vectors)], model_id=project.encoder.model_id)
-    path = project.store.temporary_path(project.store.processed / INDEX)
+        folder.store.write_jpeg(SHARD, rows[-1]["image_id"], done.jpeg)
+    vectors = run_embedding(jpegs, folder.encoder)
+    build = build_index([([row["image_id"] for row in rows], vectors)], model_id=folder.encoder.model_id)
+    path = folder.store.temporary_path(folder.store.processed / INDEX)
     build.save(path)
-    project.store.write_files("embedding_index", {INDEX: path}, RECIPE)
+    folder.store.write_files("embedding_index", {INDEX: path}, RECIPE)
     rows[-1]["preproc_status"] = "no_face"  # in the index, but no face: never found
-    project.store.write_table("raw_photos", None, pl.DataFrame(rows), RECIPE)
-    project.store.write_table("master", SHARD, pl.DataFrame(rows), RECIPE)
+    folder.store.write_table("raw_photos", None, pl.DataFrame(rows), RECIPE)
+    folder.store.write_table("master", SHARD, pl.DataFrame(rows), RECIPE)
     return data
 
 

@@ -41,7 +41,7 @@ def table(data: Path, name: str) -> pl.DataFrame:
 
 def wrong_in(pipeline: Pipeline, expected: set[str], gone: set[str]) -> str:
     """What does not yet agree with the photos and labels as they are now; empty when all does."""
-    store = pipeline.project.store
+    store = pipeline.folder.store
     inventory = store.read_table(ROOT)
     live = set(inventory.filter(pl.col("state") == "ok")["image_id"])
     if not expected <= live or live & gone:
@@ -116,7 +116,7 @@ def test_photos_and_labels_that_change_are_followed_with_nobody_touching_it(
     composites = pl.read_parquet(data / "processed" / "composites.parquet")
     everyone = composites.filter(pl.col("name") == "everyone").row(0, named=True)
     assert (everyone["n_used"] + everyone["n_skipped"], everyone["status"]) == (len(photos), "made")
-    store = opened(data).project.store
+    store = opened(data).folder.store
     learned = store.recipe("gender_classifier")
     assert learned is not None
     assert learned.inputs["labels_csv"] == hashlib.sha256(labels.read_bytes()).hexdigest()[:16]

@@ -84,7 +84,7 @@ def test_every_artifact_is_made(first_run: tuple[Path, Report]) -> None:
 def test_no_photo_is_lost_between_the_stages(first_run: tuple[Path, Report]) -> None:
     data, report = first_run
     assert report.discovered == {"added": FACES + 4, "changed": 0, "removed": 0, "unchanged": 0}
-    assert photo_counts(opened(data).project.store) == {"ok": FACES, "duplicate": 2, "corrupt": 1, "unsupported": 1}
+    assert photo_counts(opened(data).folder.store) == {"ok": FACES, "duplicate": 2, "corrupt": 1, "unsupported": 1}
     manifest = table(data, "manifest")
     live = set(manifest.filter(pl.col("status") == "ok")["image_id"])
     assert len(live) == FACES

@@ -34,11 +34,11 @@ def test_what_is_refused_is_withheld_everywhere(refused: tuple[Path, list[str]],
     pipeline = opened(data)
     report = pipeline.update()
     assert any("sources_name_photos" in check and f"rows {len(names) + 3}" in check for check in report.failed_checks)
-    master = pipeline.project.store.scan("master").collect()
+    master = pipeline.folder.store.scan("master").collect()
     no = master.filter(consent="no")
     assert sorted(no["filename"]) == sorted(names)
     assert master.select("source", "licence").unique().rows() == [("the demo", "CC0-1.0")]
-    assert pipeline.project.withheld == set(names)
+    assert pipeline.folder.withheld == set(names)
     assert {"gender_classifier", "attractiveness_regressor", "cluster_model", "composites", "labels_template"} <= set(
         report.made
     )

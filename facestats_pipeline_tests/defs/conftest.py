@@ -8,7 +8,7 @@ import pytest
 
 from facestats_pipeline.config import Settings, load_settings
 from facestats_pipeline.definitions import build_definitions
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 
 
 def settings_in(folder: Path, **overrides: object) -> Settings:
@@ -30,9 +30,9 @@ def own(tmp_path: Path) -> dg.Definitions:
 
 
 @pytest.fixture
-def project(own: dg.Definitions) -> Project:
-    """The project behind `own`."""
-    return (own.resources or {})["project"]
+def folder(own: dg.Definitions) -> DataFolder:
+    """The data folder behind `own`."""
+    return (own.resources or {})["folder"]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import GENDERS
 from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.graph import nodes_of
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 from facestats_pipeline_tests.defs.conftest import settings_in
 
@@ -50,56 +50,56 @@ def gender() -> TrainedProbe:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose encoder is `Words`, on a machine without shipped weights."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataFolder:
+    """A folder whose encoder is `Words`, on a machine without shipped weights."""
     monkeypatch.setattr(config, "PROJECT_ROOT", tmp_path / "checkout")
-    made = Project(settings_in(tmp_path / "data", **{"zeroshot.gender": ["{}!"]}), load_graph=list)
+    made = DataFolder(settings_in(tmp_path / "data", **{"zeroshot.gender": ["{}!"]}), load_graph=list)
     made.__dict__["encoder"] = Words()
     return made
 
 
-def ship(project: Project, gender: TrainedProbe) -> None:
-    folder = project.settings.models / "facestats-mini" / "probes"
+def ship(folder: DataFolder, gender: TrainedProbe) -> None:
+    folder = folder.settings.models / "facestats-mini" / "probes"
     save_shipped(AttributeModels(gender), {"age_bin": 7.0}, "words@1", folder)
 
 
-def test_ones_own_then_shipped_then_zero_shot(project: Project, gender: TrainedProbe) -> None:
-    ship(project, gender)
-    models = project.attribute_models(AttributeModels(), "words@1")
+def test_ones_own_then_shipped_then_zero_shot(folder: DataFolder, gender: TrainedProbe) -> None:
+    ship(folder, gender)
+    models = folder.attribute_models(AttributeModels(), "words@1")
     assert models.gender is not None
     assert models.gender.source == "shipped"
     assert models.ethnicity is None
     assert models.zeroshot is not None
     assert models.zeroshot.scales == {"gender": 50.0, "ethnicity": 50.0, "age_bin": 7.0}
-    own = project.attribute_models(AttributeModels(gender), "words@1")
+    own = folder.attribute_models(AttributeModels(gender), "words@1")
     assert own.gender is gender
 
 
-def test_sentences_come_from_the_settings_and_are_encoded_once(project: Project) -> None:
+def test_sentences_come_from_the_settings_and_are_encoded_once(folder: DataFolder) -> None:
     for _ in range(3):
-        assert project.attribute_models(AttributeModels(), "words@1").zeroshot is not None
-    assert project.encoder.asked[:2] == ["a woman!", "a female person!"]  # type: ignore[attr-defined]
-    assert len(project.encoder.asked) == len(set(project.encoder.asked))  # type: ignore[attr-defined]
+        assert folder.attribute_models(AttributeModels(), "words@1").zeroshot is not None
+    assert folder.encoder.asked[:2] == ["a woman!", "a female person!"]  # type: ignore[attr-defined]
+    assert len(folder.encoder.asked) == len(set(folder.encoder.asked))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("model_id", [None, "facestats-test-tiny/untrained@0"])
-def test_the_encoder_is_not_loaded_where_it_cannot_help(project: Project, model_id: str | None) -> None:
-    del project.__dict__["encoder"]
-    assert project.attribute_models(AttributeModels(), model_id) == AttributeModels()
-    assert "encoder" not in project.__dict__
+def test_the_encoder_is_not_loaded_where_it_cannot_help(folder: DataFolder, model_id: str | None) -> None:
+    del folder.__dict__["encoder"]
+    assert folder.attribute_models(AttributeModels(), model_id) == AttributeModels()
+    assert "encoder" not in folder.__dict__
 
 
-def test_the_encoder_is_not_loaded_where_every_attribute_has_a_probe(project: Project, gender: TrainedProbe) -> None:
-    del project.__dict__["encoder"]
+def test_the_encoder_is_not_loaded_where_every_attribute_has_a_probe(folder: DataFolder, gender: TrainedProbe) -> None:
+    del folder.__dict__["encoder"]
     everything = AttributeModels(gender, replace(gender, attribute="ethnicity"), object())  # type: ignore[arg-type]
-    assert project.attribute_models(everything, "words@1") == everything
-    assert "encoder" not in project.__dict__
+    assert folder.attribute_models(everything, "words@1") == everything
+    assert "encoder" not in folder.__dict__
 
 
 def test_zero_shot_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "PROJECT_ROOT", tmp_path / "checkout")
-    project = Project(settings_in(tmp_path, **{"zeroshot.enabled": False}), load_graph=list)
-    assert project.attribute_models(AttributeModels(), "words@1") == AttributeModels()
+    folder = DataFolder(settings_in(tmp_path, **{"zeroshot.enabled": False}), load_graph=list)
+    assert folder.attribute_models(AttributeModels(), "words@1") == AttributeModels()
 
 
 def test_other_sentences_or_other_shipped_probes_make_attributes_stale(
@@ -109,7 +109,7 @@ def test_other_sentences_or_other_shipped_probes_make_attributes_stale(
 
     def digests(**overrides: object) -> dict[str, str]:
         made = build_definitions(settings_in(tmp_path, **{"encoder.name": "facestats-mini"} | overrides))
-        freshness = (made.resources or {})["project"].freshness
+        freshness = (made.resources or {})["folder"].freshness
         return {
             name: freshness.code_digest(name)
             for name in ("embeddings_clip", "gender_classifier", "attributes", "master")
@@ -117,7 +117,7 @@ def test_other_sentences_or_other_shipped_probes_make_attributes_stale(
 
     before = digests()
     worded = digests(**{"zeroshot.gender": ["{}!"]})
-    ship(Project(settings_in(tmp_path), load_graph=list), gender)
+    ship(DataFolder(settings_in(tmp_path), load_graph=list), gender)
     shipped = digests()
     for now, changed in (
         (worded, set()),

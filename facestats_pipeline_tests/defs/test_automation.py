@@ -9,7 +9,7 @@ import pytest
 
 from facestats_pipeline.config import load_settings
 from facestats_pipeline.definitions import build_definitions
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.freshness import ROOT
 from facestats_pipeline.io.layout import INPUTS
 from facestats_pipeline_tests.defs.conftest import settings_in
@@ -110,10 +110,10 @@ def test_the_same_tick_twice_asks_under_the_same_key(
 
 
 def test_labels_and_ratings_that_change_are_told_to_dagster(
-    own: dg.Definitions, project: Project, instance: dg.DagsterInstance
+    own: dg.Definitions, folder: DataFolder, instance: dg.DagsterInstance
 ) -> None:
     sensor = Ticks(own, "provided_files", instance)
-    project.store.labels.mkdir()
+    folder.store.labels.mkdir()
 
     def tick() -> list[str]:
         result = sensor.tick()
@@ -125,10 +125,10 @@ def test_labels_and_ratings_that_change_are_told_to_dagster(
     assert tick() == list(INPUTS), "that there are none is known too"
     assert tick() == []
     for name, text in (("labels_csv", "a"), ("ratings_csv", "a"), ("labels_csv", "b"), ("manual_labels_csv", "a")):
-        project.store.input_path(name).write_text(text)
+        folder.store.input_path(name).write_text(text)
         assert tick() == [name]
         assert tick() == []
-    project.store.input_path("labels_csv").unlink()
+    folder.store.input_path("labels_csv").unlink()
     assert tick() == ["labels_csv"]
 
 

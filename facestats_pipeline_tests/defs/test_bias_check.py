@@ -10,8 +10,8 @@ import pytest
 
 from facestats_pipeline.core.reports.bias import Audit, bias_audit
 from facestats_pipeline.defs.composites.assets import parquet_bytes
-from facestats_pipeline.defs.project import Project
 from facestats_pipeline.defs.reports.assets import BIAS_TABLE
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline_tests.io.small_store import recipe
 
 
@@ -26,12 +26,14 @@ def audited(right_of_black: float) -> pl.DataFrame:
 
 
 @pytest.fixture
-def check(own: dg.Definitions, project: Project, instance: dg.DagsterInstance) -> Callable[[pl.DataFrame | None], Any]:
+def check(
+    own: dg.Definitions, folder: DataFolder, instance: dg.DagsterInstance
+) -> Callable[[pl.DataFrame | None], Any]:
     """Evaluates the check on an audit, or on none."""
 
     def run(audit: pl.DataFrame | None) -> Any:
         if audit is not None:
-            project.store.write_files("bias_audit", {BIAS_TABLE: parquet_bytes(audit)}, recipe())
+            folder.store.write_files("bias_audit", {BIAS_TABLE: parquet_bytes(audit)}, recipe())
         key = dg.AssetCheckKey(dg.AssetKey("bias_audit"), "groups_are_served_alike")
         job = dg.define_asset_job("one", selection=dg.AssetSelection.checks(key))
         merged = dg.Definitions.merge(own, dg.Definitions(jobs=[job]))

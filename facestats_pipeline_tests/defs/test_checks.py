@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START
 from facestats_pipeline_tests.io.small_store import discover, inventory, recipe
 
@@ -21,9 +21,9 @@ CHECKS = {
 PER_SHARD = [name for name in CHECKS if name != "image_id_is_unique"]
 
 
-def right_tables(project: Project) -> None:
+def right_tables(folder: DataFolder) -> None:
     """Three shards of three files; in each the last is a duplicate and the second is flagged."""
-    discover(project.freshness, 3, 3, 3)
+    discover(folder.freshness, 3, 3, 3)
     for shard in SHARDS:
         rows = inventory(3, 3, 3).filter(pl.col("shard") == shard).select("image_id", "filename")
         live = rows.head(2)
@@ -34,12 +34,12 @@ def right_tables(project: Project) -> None:
             "attributes_clean": live.head(1),
         }
         for name, table in tables.items():
-            project.store.write_table(name, shard, table, recipe())
+            folder.store.write_table(name, shard, table, recipe())
 
 
-def doctor(project: Project, table: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+def doctor(folder: DataFolder, table: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
     """Change the table of the middle shard."""
-    project.store.write_table(table, SHARDS[1], change(project.store.read_table(table, SHARDS[1])), recipe())
+    folder.store.write_table(table, SHARDS[1], change(folder.store.read_table(table, SHARDS[1])), recipe())
 
 
 class Checks:
@@ -67,8 +67,8 @@ class Checks:
 
 
 @pytest.fixture
-def checks(own: dg.Definitions, project: Project, instance: dg.DagsterInstance) -> Checks:
-    right_tables(project)
+def checks(own: dg.Definitions, folder: DataFolder, instance: dg.DagsterInstance) -> Checks:
+    right_tables(folder)
     return Checks(own, instance)
 
 
@@ -95,9 +95,9 @@ def test_right_tables_pass(checks: Checks) -> None:
     ],
 )
 def test_a_doctored_shard_fails_and_is_named(
-    checks: Checks, project: Project, check: str, table: str, change: Callable[[pl.DataFrame], pl.DataFrame]
+    checks: Checks, folder: DataFolder, check: str, table: str, change: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> None:
-    doctor(project, table, change)
+    doctor(folder, table, change)
     over_all = checks.run(check, SHARDS[0], SHARDS[2])
     assert not over_all.passed
     assert over_all.metadata["shards_failed"].value == [SHARDS[1]]
@@ -106,8 +106,8 @@ def test_a_doctored_shard_fails_and_is_named(
     assert checks.run(check, SHARDS[2]).passed
 
 
-def test_an_image_in_two_shards_fails(checks: Checks, project: Project) -> None:
-    doctor(project, "master", lambda rows: pl.concat([rows, project.store.read_table("master", SHARDS[0]).head(1)]))
+def test_an_image_in_two_shards_fails(checks: Checks, folder: DataFolder) -> None:
+    doctor(folder, "master", lambda rows: pl.concat([rows, folder.store.read_table("master", SHARDS[0]).head(1)]))
     found = checks.run("image_id_is_unique")
     assert not found.passed
     assert (found.metadata["rows"].value, found.metadata["images"].value) == (7, 6)

@@ -10,7 +10,7 @@ import pytest
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.definitions import build_definitions
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.freshness import ROOT, State
 from facestats_pipeline.io.layout import SHARD_TABLES
 from facestats_pipeline.io.locks import FolderLocks
@@ -37,7 +37,7 @@ class Automation:
 
     def load(self, settings: Settings) -> None:
         self.definitions = build_definitions(settings)
-        self.project: Project = (self.definitions.resources or {})["project"]
+        self.folder: DataFolder = (self.definitions.resources or {})["folder"]
 
     def tick(self, at: datetime | None = None) -> Asked:
         """What is asked for: (asset, shard)."""
@@ -46,7 +46,7 @@ class Automation:
         )
         self.cursor = result.cursor
         asked: Asked = set()
-        for name, node in self.project.freshness.graph.items():
+        for name, node in self.folder.freshness.graph.items():
             if node.sharded:
                 asked |= {(name, shard) for shard in result.get_requested_partitions(dg.AssetKey(name))}
             elif result.get_num_requested(dg.AssetKey(name)):
@@ -55,7 +55,7 @@ class Automation:
 
     def make(self, asked: Asked) -> None:
         """Each after what it is made from, which must be current by then: a request that comes too early fails here."""
-        freshness = self.project.freshness
+        freshness = self.folder.freshness
         for name in freshness.graph:
             for shard in sorted(shard or "" for asset, shard in asked if asset == name):
                 parents = [parent for parent in freshness.graph[name].parents if parent in freshness.graph]
@@ -70,11 +70,11 @@ class Automation:
                 make(freshness, name, shard or None)
 
     def states(self) -> Mapping[tuple[str, str | None], State]:
-        return self.project.freshness.states(SHARDS)
+        return self.folder.freshness.states(SHARDS)
 
     def make_as_planned(self) -> Asked:
         """What `facestats run` would make, made."""
-        freshness, made = self.project.freshness, set()
+        freshness, made = self.folder.freshness, set()
         for assets in phases(freshness.graph):
             for step in plan(self.states(), assets, freshness.graph, SHARDS, 64):
                 made |= {(name, shard) for name in step.assets for shard in step.shards or [None]}
@@ -98,8 +98,8 @@ class Automation:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder in which everything is done over SHARDS, with no file provided. Not to be changed."""
     folder = tmp_path_factory.mktemp("done")
-    project: Project = (build_definitions(settings_in(folder)).resources or {})["project"]
-    make_waiting(project.freshness, discover(project.freshness, 4, 4))
+    opened: DataFolder = (build_definitions(settings_in(folder)).resources or {})["folder"]
+    make_waiting(opened.freshness, discover(opened.freshness, 4, 4))
     (folder / "labels").mkdir()
     return folder
 
@@ -121,16 +121,16 @@ def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
 
 
 def provide(name: str) -> Callable[[Automation], None]:
-    return lambda automation: automation.project.store.input_path(name).write_text("file\n")
+    return lambda automation: automation.folder.store.input_path(name).write_text("file\n")
 
 
 def photos(*counts: int) -> Callable[[Automation], None]:
-    return lambda automation: discover(automation.project.freshness, *counts) and None
+    return lambda automation: discover(automation.folder.freshness, *counts) and None
 
 
 def set_to(**settings: object) -> Callable[[Automation], None]:
     def change(automation: Automation) -> None:
-        automation.load(settings_in(automation.project.settings.data_dir, **settings))
+        automation.load(settings_in(automation.folder.settings.data_dir, **settings))
 
     return change
 
@@ -139,8 +139,8 @@ def loses(name: str) -> Callable[[Automation], None]:
     """All files of an inference output or a report are gone."""
 
     def change(automation: Automation) -> None:
-        store = automation.project.store
-        if automation.project.freshness.graph[name].sharded:
+        store = automation.folder.store
+        if automation.folder.freshness.graph[name].sharded:
             for shard in SHARDS:
                 store.path(name, shard).unlink()
         else:
@@ -226,7 +226,7 @@ def test_what_a_change_asks_for(folder: Path, instance: dg.DagsterInstance, caus
     assert {state.status for key, state in automation.states().items() if key[0] != "mini_encoder"} == {"done"}
 
     by_command = Automation(copy, instance)
-    by_command.load(automation.project.settings.model_copy(update={"data_dir": copy}))
+    by_command.load(automation.folder.settings.model_copy(update={"data_dir": copy}))
     assert {key for key in by_command.make_as_planned() if key[0] != ROOT} == made
 
 
@@ -237,7 +237,7 @@ def test_photos_that_come_or_go_are_asked_for_in_their_shard_and_once(
     """8 images become 9 or 7; models are fitted anew beyond `refit_growth`."""
     automation = Automation(folder, instance, refit_growth=growth)
     automation.tick()
-    discover(automation.project.freshness, 4, count)
+    discover(automation.folder.freshness, 4, count)
     made = automation.run()
     tables = {name for name, shard in made if shard == "shard-00000"}
     assert {name for name, shard in made if shard == "shard-00001"} == set(SHARD_TABLES)
@@ -248,7 +248,7 @@ def test_photos_that_come_or_go_are_asked_for_in_their_shard_and_once(
 
 def test_nothing_that_is_inferred_is_an_input_of_what_is_fitted(folder: Path, instance: dg.DagsterInstance) -> None:
     """The rows of CAUSES that lose an inference output show it for three of them; the graph has no way for any other."""
-    graph = Automation(folder, instance).project.freshness.graph
+    graph = Automation(folder, instance).folder.freshness.graph
     inferred = set(graph) - IMAGES - FITTED - {ROOT}
     assert {name: inferred & set(graph[name].parents) for name in FITTED} == {name: set() for name in FITTED}
     assert len(inferred) > 20
@@ -264,7 +264,7 @@ def test_work_that_failed_is_asked_for_again_when_something_about_it_changed_and
     wanted = automation.tick(at + timedelta(minutes=1))
     assert ("attractiveness_regressor", None) in wanted
     assert automation.tick(at + timedelta(minutes=2)) == set(), "it failed: the same would fail again"
-    automation.project.store.input_path("ratings_csv").write_text("other")
+    automation.folder.store.input_path("ratings_csv").write_text("other")
     readers = {("attractiveness_regressor", None), ("published_splits", None)}
     assert automation.tick(at + timedelta(minutes=3)) == readers
     assert automation.tick(at + timedelta(minutes=4)) == set()

@@ -7,7 +7,7 @@ import polars as pl
 
 from facestats_pipeline.core.embeddings.index import load_index
 from facestats_pipeline.defs.embeddings import assets
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.io_managers import Skipped
 from facestats_pipeline.io.layout import INDEX
 from facestats_pipeline.io.shard_frames import AllShards
@@ -29,15 +29,15 @@ def embedded(n: int) -> pl.DataFrame:
     )
 
 
-def run(project: Project, frame: pl.DataFrame) -> tuple[Any, pl.DataFrame]:
+def run(folder: DataFolder, frame: pl.DataFrame) -> tuple[Any, pl.DataFrame]:
     """Both assets over a collection of one shard, written as their IO managers write them; facts of the index, and the pairs."""
-    store, freshness = project.store, project.freshness
+    store, freshness = folder.store, folder.freshness
     store.write_table("embeddings_clip", SHARD, frame, recipe(inputs={"rows": str(frame["image_id"].to_list())}))
-    files = assets.embedding_index(AllShards([SHARD], lambda _: frame), project=project)  # type: ignore[operator]
+    files = assets.embedding_index(AllShards([SHARD], lambda _: frame), folder=folder)  # type: ignore[operator]
     made = store.write_files("embedding_index", files.content, freshness.recipe("embedding_index"), files.facts)
     quality = frame.select("image_id").with_columns(phash=pl.lit(None, pl.String)).lazy()
     paths = {name: store.base("embedding_index") / name for name in made.files}
-    pairs = assets.near_duplicates(paths, quality, project=project)  # type: ignore[operator]
+    pairs = assets.near_duplicates(paths, quality, folder=folder)  # type: ignore[operator]
     store.write_table("near_duplicates", None, pairs, freshness.recipe("near_duplicates"))
     return files.facts, pairs
 
@@ -46,25 +46,25 @@ def numbers(pairs: pl.DataFrame) -> list[tuple[int, int]]:
     return [(int(a, 16), int(b, 16)) for a, b in pairs.select("image_id", "other_id").iter_rows()]
 
 
-def test_new_photos_are_added_and_compared(project: Project) -> None:
-    facts, pairs = run(project, embedded(6))
+def test_new_photos_are_added_and_compared(folder: DataFolder) -> None:
+    facts, pairs = run(folder, embedded(6))
     assert (facts["vectors"], facts["added"]) == (6, 6)
     assert numbers(pairs) == [(2, 3)]
-    facts, pairs = run(project, embedded(9))
+    facts, pairs = run(folder, embedded(9))
     assert (facts["vectors"], facts["added"]) == (9, 3)
     assert numbers(pairs) == [(0, 7), (2, 3)]
-    assert list(load_index(project.store.base("embedding_index") / INDEX).marks.values()) == [6, 9]
+    assert list(load_index(folder.store.base("embedding_index") / INDEX).marks.values()) == [6, 9]
 
 
-def test_the_vector_of_a_photo_that_is_gone_leaves_the_file(project: Project) -> None:
-    run(project, embedded(9))
-    facts, pairs = run(project, embedded(9).filter(pl.col("image_id") != shard.image_id(3)))
+def test_the_vector_of_a_photo_that_is_gone_leaves_the_file(folder: DataFolder) -> None:
+    run(folder, embedded(9))
+    facts, pairs = run(folder, embedded(9).filter(pl.col("image_id") != shard.image_id(3)))
     assert (facts["vectors"], facts["added"]) == (8, 8), "made anew: a freed slot keeps its vector"
     assert numbers(pairs) == [(0, 7)]
-    index = load_index(project.store.base("embedding_index") / INDEX)
+    index = load_index(folder.store.base("embedding_index") / INDEX)
     assert index.size == 8 and shard.image_id(3) not in index
 
 
-def test_without_embeddings_there_is_no_index(project: Project) -> None:
+def test_without_embeddings_there_is_no_index(folder: DataFolder) -> None:
     nothing = AllShards([], lambda _: pl.DataFrame())
-    assert isinstance(assets.embedding_index(nothing, project=project), Skipped)  # type: ignore[operator]
+    assert isinstance(assets.embedding_index(nothing, folder=folder), Skipped)  # type: ignore[operator]

@@ -15,7 +15,7 @@ from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.metadata import assets
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.io_managers import Skipped, io_managers
 from facestats_pipeline.io.layout import INPUTS
 from facestats_pipeline.io.shard_frames import AllShards, LazyShards
@@ -26,9 +26,9 @@ SHARD = "shard-00000"
 HEADER = "image_id,attribute,value,annotator,labelled_at"
 
 
-def given(project: Project, name: str, text: str) -> None:
-    project.store.labels.mkdir(exist_ok=True)
-    project.store.input_path(name).write_text(text, encoding="utf-8")
+def given(folder: DataFolder, name: str, text: str) -> None:
+    folder.store.labels.mkdir(exist_ok=True)
+    folder.store.input_path(name).write_text(text, encoding="utf-8")
 
 
 def one(frame: pl.DataFrame) -> Any:
@@ -46,28 +46,28 @@ def test_master_reads_no_column_that_it_does_not_take() -> None:
     assert "embedding" not in declared["embeddings_clip"]
 
 
-def test_an_input_is_read_with_the_columns_it_declares(project: Project) -> None:
-    project.store.write_table("manifest", SHARD, shard.manifest(2), recipe())
+def test_an_input_is_read_with_the_columns_it_declares(folder: DataFolder) -> None:
+    folder.store.write_table("manifest", SHARD, shard.manifest(2), recipe())
     context = dg.build_input_context(
         asset_key=dg.AssetKey("manifest"),
         dagster_type=dg.PythonObjectDagsterType(AllShards),
         definition_metadata={"columns": ["filename", "no_such_column"]},
     )
-    loaded = io_managers(project.freshness)["shard_tables"].load_input(context)
+    loaded = io_managers(folder.freshness)["shard_tables"].load_input(context)
     assert loaded[SHARD].columns == ["filename"]
 
 
-def test_the_feature_index_is_written_as_it_would_be_made_whole(project: Project) -> None:
+def test_the_feature_index_is_written_as_it_would_be_made_whole(folder: DataFolder) -> None:
     shards = {"shard-00000": ["a.jpg", 'b "c".jpg'], "shard-00001": ["d/é.jpg"]}
     frames = AllShards(list(shards), lambda name: pl.DataFrame({"filename": shards[name]}))
-    (path,) = assets.feature_index(frames, project=project).content.values()  # type: ignore[attr-defined]
+    (path,) = assets.feature_index(frames, folder=folder).content.values()  # type: ignore[attr-defined]
     assert json.loads(path.read_text(encoding="utf-8")) == index_of(shards)
 
 
-def test_hand_labels_are_reported_line_by_line(project: Project) -> None:
+def test_hand_labels_are_reported_line_by_line(folder: DataFolder) -> None:
     lines = [f"{shard.image_id(i)},gender,{value},{who},2026-11-20" for i, value, who in VOTES]
-    given(project, "manual_labels_csv", "\n".join([HEADER, *lines]))
-    report = assets.manual_label_report(shard.manifest(3).lazy(), project=project)  # type: ignore[operator]
+    given(folder, "manual_labels_csv", "\n".join([HEADER, *lines]))
+    report = assets.manual_label_report(shard.manifest(3).lazy(), folder=folder)  # type: ignore[operator]
     assert report.facts == {"labels": 4, "rejected": 2, "alpha_gender": pytest.approx(0.0)}
     rejected = report.content["reports/manual_labels_rejected.csv"].decode().splitlines()
     assert [line.split(",")[0] for line in rejected] == ["row", "6", "7"]
@@ -84,21 +84,21 @@ VOTES = [
 ]
 
 
-def test_without_hand_labels_there_is_no_report(project: Project) -> None:
-    report = assets.manual_label_report(shard.manifest(1).lazy(), project=project)  # type: ignore[operator]
+def test_without_hand_labels_there_is_no_report(folder: DataFolder) -> None:
+    report = assets.manual_label_report(shard.manifest(1).lazy(), folder=folder)  # type: ignore[operator]
     assert isinstance(report, Skipped) and "no manual_labels.csv" in report.reason
 
 
 @pytest.mark.parametrize("content", ["no header at all", "image_id,value\n1,2", "\0\1\2"])
 def test_unreadable_hand_labels_are_said_once_and_the_table_is_made_without_them(
-    project: Project, content: str
+    folder: DataFolder, content: str
 ) -> None:
-    given(project, "manual_labels_csv", content)
-    report = assets.manual_label_report(shard.manifest(1).lazy(), project=project)  # type: ignore[operator]
+    given(folder, "manual_labels_csv", content)
+    report = assets.manual_label_report(shard.manifest(1).lazy(), folder=folder)  # type: ignore[operator]
     assert isinstance(report, Skipped)
-    assert report.reason.startswith(str(project.store.input_path("manual_labels_csv")))
+    assert report.reason.startswith(str(folder.store.input_path("manual_labels_csv")))
     assert "no column" in report.reason and "`facestats run`" in report.reason and "\n" not in report.reason
-    made = assets.attributes_with_manual(one(shard.attributes(2)), project=project)  # type: ignore[operator]
+    made = assets.attributes_with_manual(one(shard.attributes(2)), folder=folder)  # type: ignore[operator]
     assert made[SHARD]["manual_gender"].to_list() == [None, None]
 
 
@@ -117,15 +117,15 @@ def test_what_needs_an_unreadable_file_is_skipped_with_its_message(tmp_path: Pat
     ("name", "attribute"), [("labels_csv", "gender_classifier"), ("ratings_csv", "attractiveness_regressor")]
 )
 @pytest.mark.parametrize("content", ["", "who,what\n1,2\n", "file,rating,age\n"])
-def test_models_of_an_unreadable_file_are_skipped(project: Project, name: str, attribute: str, content: str) -> None:
+def test_models_of_an_unreadable_file_are_skipped(folder: DataFolder, name: str, attribute: str, content: str) -> None:
     from facestats_pipeline.defs.attractiveness.assets import attractiveness_regressor
     from facestats_pipeline.defs.attributes.assets import gender_classifier
 
-    given(project, name, content)
+    given(folder, name, content)
     made = {"gender_classifier": gender_classifier, "attractiveness_regressor": attractiveness_regressor}[attribute]
     nothing = AllShards([], lambda _: pl.DataFrame())
     inputs = dict.fromkeys(set(made.op.ins) - set(INPUTS), nothing)  # type: ignore[attr-defined]
-    project.store.write_table("manifest", SHARD, shard.manifest(1), recipe())
-    skipped = made(dg.build_asset_context(), **inputs, project=project)  # type: ignore[operator]
+    folder.store.write_table("manifest", SHARD, shard.manifest(1), recipe())
+    skipped = made(dg.build_asset_context(), **inputs, folder=folder)  # type: ignore[operator]
     assert isinstance(skipped, Skipped)
-    assert str(project.store.input_path(name)) in skipped.reason and "`facestats run`" in skipped.reason
+    assert str(folder.store.input_path(name)) in skipped.reason and "`facestats run`" in skipped.reason

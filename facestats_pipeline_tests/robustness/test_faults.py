@@ -54,7 +54,7 @@ def test_a_picture_that_was_deleted_by_hand_is_noticed_and_it_alone_is_made_agai
     before = jpegs(data)
     assert len(before) == PHOTOS
     gone = sorted(before)[3]
-    pipeline.project.store.jpeg_path(SHARD, gone).unlink()
+    pipeline.folder.store.jpeg_path(SHARD, gone).unlink()
     state = pipeline.states()["preproc", SHARD]
     assert (state.status, state.reason) == ("stale", "preprocessed photos are missing")
     pipeline.execute(Step(("preproc",), (SHARD,)))
@@ -110,7 +110,7 @@ def test_a_photo_folder_that_vanishes_during_a_run_stops_it_and_sets_no_photo_as
     ):
         pipeline.execute(Step(STAGES, (SHARD,)))
     assert whole(data)
-    assert not pipeline.project.store.path("manifest", SHARD).exists()
+    assert not pipeline.folder.store.path("manifest", SHARD).exists()
     (data / "unplugged").rename(data / "raw")
     pipeline.execute(Step(STAGES, (SHARD,)))
     assert pl.read_parquet(data / "processed" / "manifest.parquet")["status"].unique().to_list() == ["ok"]

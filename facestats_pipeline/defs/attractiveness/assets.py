@@ -10,7 +10,7 @@ import polars as pl
 
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import Files, ShardPhotos, Skipped
 from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
@@ -54,12 +54,12 @@ def attractiveness_regressor(
     context: dg.AssetExecutionContext,
     embeddings_clip: AllShards,
     image_quality: AllShards,
-    project: dg.ResourceParam[Project],
+    folder: dg.ResourceParam[DataFolder],
 ) -> Any:
     """An MLP on embeddings, trained on ratings that people gave; without ratings there is none."""
     from facestats_pipeline.io.user_files import labels_of, ratings_of
 
-    ratings = ratings_of(project.store)
+    ratings = ratings_of(folder.store)
     if ratings is None:
         return Skipped(NO_RATINGS)
     for warning in ratings.warnings:
@@ -69,11 +69,11 @@ def attractiveness_regressor(
     from facestats_pipeline.core.labels.provenance import TrainingRefused
     from facestats_pipeline.core.labels.training_rows import kinds_of_rows, with_identity
 
-    near = project.settings.metadata
+    near = folder.settings.metadata
     try:
-        labels = labels_of(project.store, project.live_filenames, in_names=project.settings.labels.in_names)
+        labels = labels_of(folder.store, folder.live_filenames, in_names=folder.settings.labels.in_names)
         said = labels.frame if labels else None
-        rows = with_identity(_rated_rows(project, ratings, embeddings_clip), said, project.live_filenames)
+        rows = with_identity(_rated_rows(folder, ratings, embeddings_clip), said, folder.live_filenames)
         alike = groups_of_rows(
             rows, image_quality.values(), max_hamming=near.duplicate_hamming, min_cosine=near.duplicate_cosine
         )
@@ -85,9 +85,9 @@ def attractiveness_regressor(
             image_ids=rows.image_ids,
             encoder_id=rows.encoder_id,
             duplicates=alike,
-            kinds=kinds_of_rows(rows, said, project.live_filenames),
+            kinds=kinds_of_rows(rows, said, folder.live_filenames),
             files=rows.table["filename"].to_list(),
-            **_training_options(project, ratings),
+            **_training_options(folder, ratings),
         )
     except TrainingRefused as refusal:
         return Skipped(str(refusal))
@@ -99,40 +99,40 @@ def attractiveness_regressor(
 )
 @skipped_if_unreadable
 def published_splits(
-    context: dg.AssetExecutionContext, embeddings_clip: AllShards, project: dg.ResourceParam[Project]
+    context: dg.AssetExecutionContext, embeddings_clip: AllShards, folder: dg.ResourceParam[DataFolder]
 ) -> Any:
     """The regressor trained and tested as splits.csv says, so that its figures can be laid beside published ones."""
     from facestats_pipeline.io.user_files import ratings_of, splits_of
 
-    ratings, splits = ratings_of(project.store), splits_of(project.store)
+    ratings, splits = ratings_of(folder.store), splits_of(folder.store)
     if ratings is None or splits is None:
         return Skipped("no published splits: labels/ needs ratings.csv and splits.csv (file, split, fold)")
     from facestats_pipeline.core.attractiveness.published_splits import split_figures
     from facestats_pipeline.core.labels.provenance import TrainingRefused
 
     try:
-        rows = _rated_rows(project, ratings, embeddings_clip)
-        figures = split_figures(rows, splits, project.live_filenames, _training_options(project, ratings))
+        rows = _rated_rows(folder, ratings, embeddings_clip)
+        figures = split_figures(rows, splits, folder.live_filenames, _training_options(folder, ratings))
     except TrainingRefused as refusal:
         return Skipped(str(refusal))
     about = {"encoder": rows.encoder_id, "provenance": str(ratings.provenance), "splits": figures}
     return Files({PUBLISHED: json.dumps(about, indent=1).encode()}, {"splits": len(figures)})
 
 
-def _rated_rows(project: Project, ratings: "Ratings", embeddings: AllShards) -> "TrainingRows":
+def _rated_rows(folder: DataFolder, ratings: "Ratings", embeddings: AllShards) -> "TrainingRows":
     from facestats_pipeline.core.labels.training_rows import training_rows
 
-    return training_rows(ratings.frame, project.live_filenames, embeddings.values(), withheld=project.withheld)
+    return training_rows(ratings.frame, folder.live_filenames, embeddings.values(), withheld=folder.withheld)
 
 
-def _training_options(project: Project, ratings: "Ratings") -> dict[str, Any]:
+def _training_options(folder: DataFolder, ratings: "Ratings") -> dict[str, Any]:
     """What every training on these ratings has in common."""
     from facestats_pipeline.core.attractiveness.regressor import RegressorConfig
 
-    wanted = project.settings.attractiveness
+    wanted = folder.settings.attractiveness
     return {
         "provenance": ratings.provenance,
-        "seed": project.settings.seed,
+        "seed": folder.settings.seed,
         "config": RegressorConfig(min_ratings=wanted.min_ratings, coverage=wanted.coverage, max_epochs=wanted.epochs),
         "rating_scale": ratings.scale,
     }
@@ -146,7 +146,7 @@ def _training_options(project: Project, ratings: "Ratings") -> dict[str, Any]:
     metadata=depends_on("use", refits=True),
 )
 def attractiveness_reference(
-    embeddings_clip: AllShards, attractiveness_regressor: Any, project: dg.ResourceParam[Project]
+    embeddings_clip: AllShards, attractiveness_regressor: Any, folder: dg.ResourceParam[DataFolder]
 ) -> Any:
     """The distribution that percentiles are ranks in: scores of the collection as it was when the regressor was trained."""
     if attractiveness_regressor is None:
@@ -156,7 +156,7 @@ def attractiveness_reference(
     from facestats_pipeline.core.attractiveness.regressor import predict_scores
     from facestats_pipeline.core.attractiveness.scoring import build_reference
 
-    shown = project.learnable(embeddings_clip.values())
+    shown = folder.learnable(embeddings_clip.values())
     raw = [predict_scores(attractiveness_regressor, vectors(frame))[0] for frame in shown]
     reference = build_reference(np.concatenate(raw))
     return Files({REFERENCE: npy_bytes(reference)}, {"scores": len(reference)})

@@ -10,7 +10,7 @@ import polars as pl
 from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import ShardPhotos, Skipped
 from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
@@ -43,12 +43,12 @@ def gender_classifier(
     context: dg.AssetExecutionContext,
     embeddings_clip: AllShards,
     image_quality: AllShards,
-    project: dg.ResourceParam[Project],
+    folder: dg.ResourceParam[DataFolder],
 ) -> Any:
     """A calibrated probe for gender, from labels.csv."""
     return _trained(
         context,
-        project,
+        folder,
         embeddings_clip,
         image_quality,
         "gender",
@@ -61,12 +61,12 @@ def ethnicity_classifier(
     context: dg.AssetExecutionContext,
     embeddings_clip: AllShards,
     image_quality: AllShards,
-    project: dg.ResourceParam[Project],
+    folder: dg.ResourceParam[DataFolder],
 ) -> Any:
     """A calibrated probe for FairFace's seven ethnicity classes, from labels.csv."""
     return _trained(
         context,
-        project,
+        folder,
         embeddings_clip,
         image_quality,
         "ethnicity",
@@ -79,14 +79,14 @@ def age_model(
     context: dg.AssetExecutionContext,
     embeddings_clip: AllShards,
     image_quality: AllShards,
-    project: dg.ResourceParam[Project],
+    folder: dg.ResourceParam[DataFolder],
 ) -> Any:
     """Calibrated probabilities of FairFace's nine age bins, and years with an interval, from labels.csv."""
     from facestats_pipeline.core.attributes.probes import train_age
 
     return _trained(
         context,
-        project,
+        folder,
         embeddings_clip,
         image_quality,
         "age",
@@ -105,7 +105,7 @@ def _classifier(attribute: str, classes: tuple[str, ...], rows: "TrainingRows", 
 @skipped_if_unreadable
 def _trained(
     context: dg.AssetExecutionContext,
-    project: Project,
+    folder: DataFolder,
     embeddings: AllShards,
     quality: AllShards,
     attribute: str,
@@ -116,8 +116,8 @@ def _trained(
     from facestats_pipeline.core.labels.training_rows import training_rows
     from facestats_pipeline.io.user_files import labels_of
 
-    filenames = project.live_filenames
-    labels = labels_of(project.store, filenames, in_names=project.settings.labels.in_names)
+    filenames = folder.live_filenames
+    labels = labels_of(folder.store, filenames, in_names=folder.settings.labels.in_names)
     if labels is None:
         return Skipped(
             "no labels: put labels.csv (file, age, gender, race) into labels/, or `facestats run --labels FILE`"
@@ -125,9 +125,9 @@ def _trained(
     for warning in labels.warnings:
         context.log.warning(warning)
     context.add_output_metadata({"labels": labels.frame.height, "labels_rejected": labels.rejected.height})
-    settings = project.settings
+    settings = folder.settings
     try:
-        rows = training_rows(labels.frame, filenames, embeddings.values(), withheld=project.withheld)
+        rows = training_rows(labels.frame, filenames, embeddings.values(), withheld=folder.withheld)
         alike = groups_of_rows(
             rows,
             quality.values(),
@@ -145,7 +145,7 @@ def _trained(
                 "folds": settings.attributes.folds,
                 "kind": settings.attributes.classifier,
                 "target_error": getattr(settings.attributes, f"target_error_{attribute}"),
-                "start": project.shipped_probes(rows.encoder_id).classifier(attribute),
+                "start": folder.shipped_probes(rows.encoder_id).classifier(attribute),
             },
         )
     except TrainingRefused as refusal:
@@ -159,7 +159,7 @@ def attributes(
     gender_classifier: Any,
     ethnicity_classifier: Any,
     age_model: Any,
-    project: dg.ResourceParam[Project],
+    folder: dg.ResourceParam[DataFolder],
 ) -> ShardFrames:
     """Gender, ethnicity and age of every image: decision or `unknown`, most probable class, calibrated probability, source.
 
@@ -184,7 +184,7 @@ def attributes(
         return infer_attributes(
             table.select("image_id", "filename"),
             x,
-            project.attribute_models(own, encoder_id),
+            folder.attribute_models(own, encoder_id),
             usable=(table["status"] == "ok").to_numpy(),
             encoder_id=encoder_id,
         )

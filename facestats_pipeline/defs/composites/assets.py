@@ -9,7 +9,7 @@ import dagster as dg
 import polars as pl
 
 from facestats_pipeline.defs.partitions import depends_on, folder_asset
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.io_managers import Files, Skipped
 
 T = TypeVar("T")
@@ -41,15 +41,15 @@ def composites(
     master: pl.LazyFrame,
     preproc: pl.LazyFrame,
     face_geometry: pl.LazyFrame,
-    project: dg.ResourceParam[Project],
+    folder: dg.ResourceParam[DataFolder],
 ) -> Any:
     """The average face of everyone and of each group that is large enough; a smaller group is refused with a reason."""
     from facestats_pipeline.core.composites.composite_sheet import composite_sheet
     from facestats_pipeline.core.composites.generate import COMPOSITES_SCHEMA, default_specs, generate_composites
     from facestats_pipeline.core.composites.kept_sums import read_sums, write_sums
 
-    wanted = project.settings.composites
-    rows = project.usable_rows(master).collect()
+    wanted = folder.settings.composites
+    rows = folder.usable_rows(master).collect()
     if rows.height < wanted.min_n:
         return Skipped(f"{rows.height} images are fewer than composites.min_n ({wanted.min_n})")
     landmarks = preproc.select("image_id", "landmarks")
@@ -57,22 +57,22 @@ def composites(
     if method != wanted.method:
         context.log.warning("no face model, so no landmarks: composites are plain means")
     specs = default_specs(rows, method=method, floor=wanted.min_n)
-    size = project.settings.preproc.size
-    earlier = earlier_file(context, project, SUMS, read_sums) or {}
+    size = folder.settings.preproc.size
+    earlier = earlier_file(context, folder, SUMS, read_sums) or {}
     made = generate_composites(
         rows,
-        photo_loader(project, rows),
+        photo_loader(folder, rows),
         specs,
         landmarks=landmarks,
         mesh=face_geometry.select("image_id", "landmarks"),
-        plain=raw_loader(project, rows),
+        plain=raw_loader(folder, rows),
         size=size,
         landmark_size=size,
         max_images=wanted.max_images,
         earlier=earlier,
-        version=project.freshness.code_digest("preproc"),
+        version=folder.freshness.code_digest("preproc"),
     )
-    sums = project.store.temporary_path(project.store.processed / SUMS)
+    sums = folder.store.temporary_path(folder.store.processed / SUMS)
     write_sums({one.row["name"]: one.kept for one in made if one.kept is not None}, sums)
     pictures = {f"composites/{one.row['name']}.jpg": jpeg_bytes(one.image) for one in made if one.image is not None}
     table = pl.DataFrame([one.row for one in made], schema=COMPOSITES_SCHEMA)
@@ -93,13 +93,13 @@ def composites(
     code_version="2",
     metadata=depends_on("use"),
 )
-def eigenfaces(context: dg.AssetExecutionContext, master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
+def eigenfaces(context: dg.AssetExecutionContext, master: pl.LazyFrame, folder: dg.ResourceParam[DataFolder]) -> Any:
     """The directions in which faces differ most: mean face, components, and the variance that each explains."""
     from facestats_pipeline.core.composites.eigenfaces import eigenface_sheet, eigenface_walk, fit_rows
     from facestats_pipeline.core.composites.small_photos import SmallPhotos, add_small, read_small, write_small
 
     usable = (
-        project.usable_rows(master)
+        folder.usable_rows(master)
         .filter(pl.col("preproc_status") == "ok")
         .select("image_id", "shard")
         .sort("image_id")
@@ -108,11 +108,11 @@ def eigenfaces(context: dg.AssetExecutionContext, master: pl.LazyFrame, project:
     )
     if usable.height < FEWEST_FOR_EIGENFACES:
         return Skipped(f"{usable.height} usable faces are fewer than {FEWEST_FOR_EIGENFACES}")
-    version = project.freshness.code_digest("preproc")
-    earlier = earlier_file(context, project, SMALL_PHOTOS, read_small) or SmallPhotos.none(version)
-    photos = add_small(earlier, usable["image_id"].to_list(), photo_loader(project, usable), version)
+    version = folder.freshness.code_digest("preproc")
+    earlier = earlier_file(context, folder, SMALL_PHOTOS, read_small) or SmallPhotos.none(version)
+    photos = add_small(earlier, usable["image_id"].to_list(), photo_loader(folder, usable), version)
     fitted = fit_rows(photos.parts())
-    small = project.store.temporary_path(project.store.processed / SMALL_PHOTOS)
+    small = folder.store.temporary_path(folder.store.processed / SMALL_PHOTOS)
     write_small(photos, small)
     pictures = {
         "composites/eigenfaces.jpg": jpeg_bytes(eigenface_sheet(fitted)),
@@ -132,29 +132,31 @@ MOST_FOR_EIGENFACES = 2000
 """Ids are digests, so the smallest ones are a uniform sample of which few change as photos arrive."""
 
 
-def earlier_file(context: dg.AssetExecutionContext, project: Project, name: str, read: Callable[[Path], T]) -> T | None:
+def earlier_file(
+    context: dg.AssetExecutionContext, folder: DataFolder, name: str, read: Callable[[Path], T]
+) -> T | None:
     """A file that the asset wrote last time; None where there is none, or nothing that can be read."""
     asset = context.asset_key.path[-1]
-    record = project.store.record(asset)
+    record = folder.store.record(asset)
     if record is None or name not in record.files:
         return None
     try:
-        return read(project.store.file(asset, name))
+        return read(folder.store.file(asset, name))
     except (OSError, ValueError) as damage:
         context.log.warning(f"all photos are read again: {damage}")
         return None
 
 
-def photo_loader(project: Project, rows: pl.DataFrame) -> Any:
+def photo_loader(folder: DataFolder, rows: pl.DataFrame) -> Any:
     """image id → path of the preprocessed photo, for rows with image_id and shard."""
     place: dict[str, Path] = {
-        image_id: project.store.jpeg_path(shard, image_id)
+        image_id: folder.store.jpeg_path(shard, image_id)
         for image_id, shard in rows.select("image_id", "shard").iter_rows()
     }
     return place.__getitem__
 
 
-def raw_loader(project: Project, rows: pl.DataFrame) -> Any:
+def raw_loader(folder: DataFolder, rows: pl.DataFrame) -> Any:
     """image id → bytes of the photo as it was taken, for rows with image_id and filename; OSError where it is gone or has changed."""
     from facestats_pipeline.core.ingest.identity import PhotoChanged
 
@@ -162,7 +164,7 @@ def raw_loader(project: Project, rows: pl.DataFrame) -> Any:
 
     def load(image_id: str) -> bytes:
         try:
-            return project.photos.read(names[image_id], image_id)
+            return folder.photos.read(names[image_id], image_id)
         except PhotoChanged as change:
             raise OSError(str(change)) from None
 

@@ -8,7 +8,7 @@ import polars as pl
 from facestats_pipeline.core.reuse import with_reuse
 from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
 from facestats_pipeline.defs.pools import ENCODER_POOL
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import Files, ShardImages, ShardPhotos, Skipped
 from facestats_pipeline.io.layout import INDEX
@@ -23,20 +23,20 @@ from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
     metadata=depends_on("encoder.name", "encoder.precision", "weights:encoder", "seed"),
 )
 def embeddings_clip(
-    context: dg.AssetExecutionContext, preproc: ShardPhotos, project: dg.ResourceParam[Project]
+    context: dg.AssetExecutionContext, preproc: ShardPhotos, folder: dg.ResourceParam[DataFolder]
 ) -> ShardFrames:
     """One unit-norm embedding per preprocessed photo, with the encoder that made it."""
     from facestats_pipeline.core.embeddings.embedding_table import embedding_table
 
-    encoder = project.image_encoder
+    encoder = folder.image_encoder
     if not encoder.trained:
         context.log.warning(f"{encoder.model_id} is untrained: attributes and scores from it mean nothing")
 
     def one(shard: str, images: ShardImages) -> pl.DataFrame:
         def make(rows: pl.DataFrame) -> pl.DataFrame:
-            return embedding_table(rows, images.path, encoder, batch_size=project.settings.encoder.batch_size)
+            return embedding_table(rows, images.path, encoder, batch_size=folder.settings.encoder.batch_size)
 
-        return with_reuse(project.previous("embeddings_clip", shard), images.pictured, make)
+        return with_reuse(folder.previous("embeddings_clip", shard), images.pictured, make)
 
     return preproc.map_with_name(one)
 
@@ -44,36 +44,36 @@ def embeddings_clip(
 @folder_asset(
     group_name="embeddings", io_manager_key="files", kinds={"usearch"}, code_version="2", metadata=depends_on()
 )
-def embedding_index(embeddings_clip: AllShards, project: dg.ResourceParam[Project]) -> Any:
+def embedding_index(embeddings_clip: AllShards, folder: dg.ResourceParam[DataFolder]) -> Any:
     """Nearest neighbours by cosine, over every embedding; what is new is added to what there is."""
     from facestats_pipeline.core.embeddings.index import build_index
 
-    known = project.store.scan("embeddings_clip").select(pl.col("^image_id|model_id$")).collect()
+    known = folder.store.scan("embeddings_clip").select(pl.col("^image_id|model_id$")).collect()
     if known.is_empty():
         return Skipped("there is no embedding")
-    earlier = _earlier_index(project, known["image_id"])
+    earlier = _earlier_index(folder, known["image_id"])
     before = 0 if earlier is None else len(earlier)
     batches = ((rows["image_id"].to_list(), vectors(rows)) for rows in embeddings_clip.values() if rows.height)
     index = build_index(batches, model_id=known["model_id"][0], earlier=earlier)
-    index.mark(project.freshness.recipe("embedding_index").fingerprint)
-    path = project.store.temporary_path(project.store.processed / INDEX)
+    index.mark(folder.freshness.recipe("embedding_index").fingerprint)
+    path = folder.store.temporary_path(folder.store.processed / INDEX)
     index.save(path)
     facts = {"vectors": len(index), "added": len(index) - before, "encoder": index.model_id}
     return Files({INDEX: path}, facts)
 
 
-def _earlier_index(project: Project, live: pl.Series) -> Any:
+def _earlier_index(folder: DataFolder, live: pl.Series) -> Any:
     """The index as it is, to be added to: where code and settings up to it are the same, and it has no image that is gone.
 
     A vector that is removed from the graph stays in its file until the slot is used again; what is gone must be gone.
     """
     from facestats_pipeline.core.embeddings.index import IndexUnreadable, load_index
 
-    recipe = project.store.recipe("embedding_index")
-    if recipe is None or recipe.skipped or recipe.code_digest != project.freshness.code_digest("embedding_index"):
+    recipe = folder.store.recipe("embedding_index")
+    if recipe is None or recipe.skipped or recipe.code_digest != folder.freshness.code_digest("embedding_index"):
         return None
     try:
-        index = load_index(project.store.file("embedding_index", INDEX))
+        index = load_index(folder.store.file("embedding_index", INDEX))
     except IndexUnreadable:
         return None
     return index if set(live).issuperset(index.ids) else None
@@ -89,7 +89,7 @@ def _earlier_index(project: Project, live: pl.Series) -> Any:
 def near_duplicates(
     embedding_index: Any,
     image_quality: pl.LazyFrame,
-    project: dg.ResourceParam[Project],
+    folder: dg.ResourceParam[DataFolder],
 ) -> pl.DataFrame:
     """Pairs of images that show the same picture, by perceptual hash and, with a trained encoder, by embedding."""
     from facestats_pipeline.core.embeddings.index import load_index
@@ -99,9 +99,9 @@ def near_duplicates(
     if not embedding_index:
         return pl.DataFrame(schema=NEAR_DUPLICATES_SCHEMA)
     index = load_index(embedding_index[INDEX], view=True)
-    wanted = project.settings.metadata
-    made = project.store.recipe("near_duplicates")
-    same = made is not None and made.code_digest == project.freshness.code_digest("near_duplicates")
+    wanted = folder.settings.metadata
+    made = folder.store.recipe("near_duplicates")
+    same = made is not None and made.code_digest == folder.freshness.code_digest("near_duplicates")
     since = index.marks.get(made.inputs.get("embedding_index", "")) if made is not None and same else None
     return pairs(
         image_quality,
@@ -109,6 +109,6 @@ def near_duplicates(
         max_hamming=wanted.duplicate_hamming,
         use_embedding="untrained" not in index.model_id,
         index=index,
-        earlier=None if since is None else project.store.read_table("near_duplicates"),
+        earlier=None if since is None else folder.store.read_table("near_duplicates"),
         since=since or 0,
     )

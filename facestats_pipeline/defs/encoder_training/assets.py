@@ -10,7 +10,7 @@ import dagster as dg
 
 from facestats_pipeline.defs.partitions import ON_DEMAND, depends_on
 from facestats_pipeline.defs.pools import ENCODER_POOL
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.io_managers import Files, Skipped
 from facestats_pipeline.io.weights import MINI, is_shipped
 
@@ -24,19 +24,19 @@ from facestats_pipeline.io.weights import MINI, is_shipped
     tags=ON_DEMAND,
     metadata=depends_on("encoder_training", "seed"),
 )
-def mini_encoder(context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]) -> Any:
+def mini_encoder(context: dg.AssetExecutionContext, folder: dg.ResourceParam[DataFolder]) -> Any:
     """An encoder like the shipped one, with its probes, from `encoder_training.data`. Hours; a stopped run goes on where it was.
 
     No job, sensor or `facestats run` makes it: materialize it here, or use `facestats train-encoder`.
     """
-    if project.settings.encoder_training.data is None:
+    if folder.settings.encoder_training.data is None:
         return Skipped("no training photos: set encoder_training.data to a folder of Parquet files")
-    if is_shipped(project.store.models / MINI):
+    if is_shipped(folder.store.models / MINI):
         raise dg.Failure("this would replace the shipped encoder; set models_dir to a folder of your own")
     from facestats_pipeline.core.progress import listening
 
-    with listening(_tenths(context.log.info)), tempfile.TemporaryDirectory() as folder:
-        made = _train(project, Path(folder))
+    with listening(_tenths(context.log.info)), tempfile.TemporaryDirectory() as temporary:
+        made = _train(folder, Path(temporary))
         content: dict[str, bytes | Path] = {
             f"{MINI}/{path.relative_to(made).as_posix()}": path.read_bytes()
             for path in sorted(made.rglob("*"))
@@ -45,25 +45,25 @@ def mini_encoder(context: dg.AssetExecutionContext, project: dg.ResourceParam[Pr
     return Files(content, {"encoder": MINI})
 
 
-def _train(project: Project, folder: Path) -> Path:
+def _train(folder: DataFolder, out: Path) -> Path:
     from facestats_pipeline.core.encoders.devices import choose_device
     from facestats_pipeline.core.mini import encoder_training as training
 
-    settings = project.settings
+    settings = folder.settings
     wanted = settings.encoder_training
     assert wanted.data is not None
     parts = training.training_parts(wanted.data)
     given = wanted.model_dump(include={"epochs", "photos", "processes", "held_out"})
     chosen = training.chosen_settings(seed=settings.seed, **given)
-    work = project.store.processed / "encoder_training"
+    work = folder.store.processed / "encoder_training"
     if training.recorded_settings(work / "run") not in (None, chosen):
         shutil.rmtree(work / "run")  # a run with other settings is another encoder
     training.run_training(
-        chosen, parts, work, work / "run", detector=project.detector, device=str(choose_device(settings.encoder.device))
+        chosen, parts, work, work / "run", detector=folder.detector, device=str(choose_device(settings.encoder.device))
     )
-    made = training.export_encoder(work / "run", folder)
+    made = training.export_encoder(work / "run", out)
     if wanted.probes:
-        training.add_probes(made, parts, project.detector, seed=settings.seed, device=settings.encoder.device)
+        training.add_probes(made, parts, folder.detector, seed=settings.seed, device=settings.encoder.device)
     return made
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from facestats_pipeline.core.ingest.inventory import update_inventory
 from facestats_pipeline.defs.ingest.inputs import observed
 from facestats_pipeline.defs.partitions import SHARDS, depends_on, folder_asset, shard_table
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.erasure.ledger import Ledger
 from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
 
@@ -31,23 +31,23 @@ PROVIDED = {
     ],
     can_subset=True,
 )
-def provided(context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]) -> Iterator[dg.ObserveResult]:
+def provided(context: dg.AssetExecutionContext, folder: dg.ResourceParam[DataFolder]) -> Iterator[dg.ObserveResult]:
     """What people provide; Dagster's page can look at it (Observe), as the sensor and every discovery do."""
     for key in sorted(context.selected_asset_keys):
-        version = project.store.input_fingerprint(key.path[-1])
+        version = folder.store.input_fingerprint(key.path[-1])
         yield dg.ObserveResult(asset_key=key, data_version=dg.DataVersion(version))
 
 
 @folder_asset(
     group_name="ingest", io_manager_key="tables", kinds={"polars", "jpeg"}, code_version="1", metadata=depends_on()
 )
-def raw_photos(context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]) -> pl.DataFrame:
+def raw_photos(context: dg.AssetExecutionContext, folder: dg.ResourceParam[DataFolder]) -> pl.DataFrame:
     """Looks at the raw folder, gives every file its image id and shard, and registers new shards as partitions."""
-    settings, store = project.settings, project.store
+    settings, store = folder.settings, folder.store
     previous = store.read_table("raw_photos") if store.path("raw_photos").is_file() else None
     inventory, changes = update_inventory(
         previous,
-        project.photos,
+        folder.photos,
         shard_size=settings.shard_size,
         max_bytes=settings.ingest.max_bytes,
         now=datetime.now(UTC),
@@ -70,16 +70,16 @@ def raw_photos(context: dg.AssetExecutionContext, project: dg.ResourceParam[Proj
     deps=["sources_csv"],
 )
 def manifest(
-    context: dg.AssetExecutionContext, raw_photos: pl.LazyFrame, project: dg.ResourceParam[Project]
+    context: dg.AssetExecutionContext, raw_photos: pl.LazyFrame, folder: dg.ResourceParam[DataFolder]
 ) -> ShardFrames:
     """One row per file with its status and the reason for it: nothing that was in the raw folder is left out."""
     from facestats_pipeline.core.ingest.manifest import build_manifest
 
-    settings = project.settings
+    settings = folder.settings
     build = partial(
         build_manifest,
-        read=project.photos.read,
-        sources=project.sources,
+        read=folder.photos.read,
+        sources=folder.sources,
         max_pixels=settings.ingest.max_pixels,
         workers=settings.preproc.workers,
     )
@@ -87,5 +87,5 @@ def manifest(
     by_shard = {str(key[0]): rows for key, rows in files.partition_by("shard", as_dict=True).items()}
     return LazyShards(
         context.partition_keys,
-        lambda shard: build(by_shard.get(shard, files.clear()), previous=project.previous("manifest", shard)),
+        lambda shard: build(by_shard.get(shard, files.clear()), previous=folder.previous("manifest", shard)),
     )

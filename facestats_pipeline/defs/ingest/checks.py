@@ -3,19 +3,19 @@
 import dagster as dg
 
 from facestats_pipeline.defs.ingest.assets import raw_photos
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 
 
 @dg.asset_check(asset=raw_photos)
-def sources_name_photos(project: dg.ResourceParam[Project]) -> dg.AssetCheckResult:
+def sources_name_photos(folder: dg.ResourceParam[DataFolder]) -> dg.AssetCheckResult:
     """Every row of sources.csv is about a photo or a folder that is there, so that no refusal of consent is lost to a misspelt path."""
     from facestats_pipeline.core.user_files.text_table import LabelsError
 
     try:
-        sources = project.sources
+        sources = folder.sources
     except LabelsError as error:
         return dg.AssetCheckResult(passed=False, description=str(error))
-    unused = sources.unused_rows(project.store.read_table("raw_photos")["filename"])
+    unused = sources.unused_rows(folder.store.read_table("raw_photos")["filename"])
     wrong = sorted({*unused, *sources.rejected["row"].to_list()})
     return dg.AssetCheckResult(
         passed=not wrong,

@@ -16,7 +16,7 @@ from facestats_pipeline.core.metadata.merge import TAKEN, run_merge
 from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import Files, ShardPhotos, Skipped
 from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
@@ -40,10 +40,10 @@ def attributes_flags(
     attributes: ShardFrames,
     image_quality: ShardFrames,
     preproc: ShardPhotos,
-    project: dg.ResourceParam[Project],
+    folder: dg.ResourceParam[DataFolder],
 ) -> ShardFrames:
     """Which rows to distrust, and every reason for it."""
-    wanted = project.settings.metadata
+    wanted = folder.settings.metadata
     limits = FlagThresholds(**{name: value for name, value in wanted if name in FlagThresholds.__dataclass_fields__})
     return attributes.map(partial(flag, thresholds=limits), image_quality, _tables(preproc))
 
@@ -70,16 +70,16 @@ def attributes_with_meta(
     metadata=depends_on("metadata.clusters", "seed", "use", refits=True),
     deps=["sources_csv"],
 )
-def cluster_model(embeddings_clip: AllShards, project: dg.ResourceParam[Project]) -> Any:
+def cluster_model(embeddings_clip: AllShards, folder: dg.ResourceParam[DataFolder]) -> Any:
     """PCA and KMeans, fitted on a sample of the collection; fitted anew when the collection has grown by a tenth."""
     from facestats_pipeline.core.metadata.clusters import fit_clusters, sample_embeddings
 
-    frames = [frame for frame in project.learnable(embeddings_clip.values()) if not frame.is_empty()]
+    frames = [frame for frame in folder.learnable(embeddings_clip.values()) if not frame.is_empty()]
     if not frames:
         return Skipped("there is no embedding to fit clusters on")
     sample = sample_embeddings((frame["image_id"].to_list(), vectors(frame)) for frame in frames)
-    most = min(project.settings.metadata.clusters, max(2, len(sample) // 50))
-    model = fit_clusters(sample, k=most, seed=project.settings.seed, model_id=frames[0]["model_id"][0])
+    most = min(folder.settings.metadata.clusters, max(2, len(sample) // 50))
+    model = fit_clusters(sample, k=most, seed=folder.settings.seed, model_id=frames[0]["model_id"][0])
     return Files({"cluster_model.safetensors": model.to_bytes()}, {"clusters": model.k, "rows": model.rows})
 
 
@@ -96,7 +96,7 @@ def attributes_with_clusters(attributes: ShardFrames, embeddings_clip: ShardFram
 
 
 @metadata_table(metadata=depends_on(), deps=["manual_labels_csv"])
-def attributes_with_manual(attributes: ShardFrames, project: dg.ResourceParam[Project]) -> ShardFrames:
+def attributes_with_manual(attributes: ShardFrames, folder: dg.ResourceParam[DataFolder]) -> ShardFrames:
     """Attributes beside what people said by hand; where annotators tie, nothing is decided.
 
     A file that cannot be read is none; `manual_label_report` is then skipped and says why.
@@ -104,7 +104,7 @@ def attributes_with_manual(attributes: ShardFrames, project: dg.ResourceParam[Pr
     from facestats_pipeline.io.user_files import manual_labels_of
 
     try:
-        manual = manual_labels_of(project.store)
+        manual = manual_labels_of(folder.store)
     except LabelsError:
         manual = None
     return attributes.map(partial(with_manual, manual=manual))
@@ -119,13 +119,13 @@ def attributes_with_manual(attributes: ShardFrames, project: dg.ResourceParam[Pr
     deps=["manual_labels_csv"],
 )
 @skipped_if_unreadable
-def manual_label_report(manifest: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
+def manual_label_report(manifest: pl.LazyFrame, folder: dg.ResourceParam[DataFolder]) -> Any:
     """How far annotators agree (Krippendorff's alpha) and which lines of manual_labels.csv could not be used, each with its reason."""
     from facestats_pipeline.core.metadata.csv_export import csv_bytes
     from facestats_pipeline.io.user_files import manual_labels_of
 
     known = manifest.filter(pl.col("status") == "ok").select("image_id").collect()["image_id"]
-    manual = manual_labels_of(project.store, frozenset(known))
+    manual = manual_labels_of(folder.store, frozenset(known))
     if manual is None:
         return Skipped("nobody has labelled by hand: there is no manual_labels.csv in labels/")
     files = {
@@ -213,13 +213,13 @@ def fairface_label_structure() -> pl.DataFrame:
     code_version="1",
     metadata=depends_on("metadata.label_queue", "use"),
 )
-def labels_template(master: AllShards, project: dg.ResourceParam[Project]) -> Files:
+def labels_template(master: AllShards, folder: dg.ResourceParam[DataFolder]) -> Files:
     """The images that are most worth a label, best first, ready to be filled in."""
     from facestats_pipeline.core.metadata.csv_export import csv_bytes
     from facestats_pipeline.core.metadata.label_queue import labels_template as queue
 
-    usable = (project.usable_rows(rows.lazy()) for rows in master.values())
-    rows = queue(usable, size=project.settings.metadata.label_queue)
+    usable = (folder.usable_rows(rows.lazy()) for rows in master.values())
+    rows = queue(usable, size=folder.settings.metadata.label_queue)
     return Files({"metadata/labels_template.csv": csv_bytes(rows)}, {"rows": rows.height})
 
 
@@ -231,12 +231,12 @@ def labels_template(master: AllShards, project: dg.ResourceParam[Project]) -> Fi
     metadata=depends_on(),
     ins={"embeddings_clip": only(["filename"])},
 )
-def feature_index(embeddings_clip: AllShards, project: dg.ResourceParam[Project]) -> Files:
+def feature_index(embeddings_clip: AllShards, folder: dg.ResourceParam[DataFolder]) -> Files:
     """Where each photo's embedding is: file name to shard and row."""
     from facestats_pipeline.core.metadata.feature_index import feature_index_json
 
     names = ((shard, frame["filename"].to_list()) for shard, frame in embeddings_clip.items())
-    path = project.store.temporary_path(project.store.processed / FEATURE_INDEX)
+    path = folder.store.temporary_path(folder.store.processed / FEATURE_INDEX)
     with path.open("w", encoding="utf-8") as file:
         file.writelines(feature_index_json(names))  # never whole in memory
     return Files({FEATURE_INDEX: path}, {"shards": len(embeddings_clip)})

@@ -9,7 +9,7 @@ import polars as pl
 from facestats_pipeline.defs.ingest.assets import manifest
 from facestats_pipeline.defs.metadata.assets import attributes_clean, master
 from facestats_pipeline.defs.partitions import SHARDS
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 
 
 def _result(wrong: Iterable[str], shards: int, meaning: str) -> dg.AssetCheckResult:
@@ -20,7 +20,7 @@ def _result(wrong: Iterable[str], shards: int, meaning: str) -> dg.AssetCheckRes
 
 @dg.asset_check(asset=master, blocking=True, partitions_def=SHARDS)
 def one_row_per_live_image(
-    context: dg.AssetCheckExecutionContext, project: dg.ResourceParam[Project]
+    context: dg.AssetCheckExecutionContext, folder: dg.ResourceParam[DataFolder]
 ) -> dg.AssetCheckResult:
     """As many rows in master as live images in the manifest, shard by shard, and each image once."""
     from facestats_pipeline.core.ingest.manifest import live
@@ -28,8 +28,8 @@ def one_row_per_live_image(
     shards = context.partition_keys
     wrong = []
     for shard in shards:
-        ids = project.store.read_table("master", shard)["image_id"]
-        expected = live(project.store.read_table("manifest", shard))["image_id"]
+        ids = folder.store.read_table("master", shard)["image_id"]
+        expected = live(folder.store.read_table("manifest", shard))["image_id"]
         if ids.n_unique() != ids.len() or set(ids) != set(expected):
             wrong.append(shard)
     return _result(wrong, len(shards), "master does not have exactly the live images of these shards")
@@ -37,23 +37,23 @@ def one_row_per_live_image(
 
 @dg.asset_check(asset=manifest, blocking=True, partitions_def=SHARDS)
 def every_file_accounted_for(
-    context: dg.AssetCheckExecutionContext, project: dg.ResourceParam[Project]
+    context: dg.AssetCheckExecutionContext, folder: dg.ResourceParam[DataFolder]
 ) -> dg.AssetCheckResult:
     """As many rows in the manifest as files in the inventory, each with a status."""
-    inventory = project.store.scan("raw_photos").filter(pl.col("shard").is_in(context.partition_keys))
+    inventory = folder.store.scan("raw_photos").filter(pl.col("shard").is_in(context.partition_keys))
     files = dict(inventory.group_by("shard").len().collect().iter_rows())
     wrong = []
     for shard in context.partition_keys:
-        rows = project.store.read_table("manifest", shard)
+        rows = folder.store.read_table("manifest", shard)
         if rows.height != files.get(shard, 0) or rows["status"].null_count():
             wrong.append(shard)
     return _result(wrong, len(context.partition_keys), "these shards have files without a row or a status")
 
 
 @dg.asset_check(asset=master, blocking=True)
-def image_id_is_unique(project: dg.ResourceParam[Project]) -> dg.AssetCheckResult:
+def image_id_is_unique(folder: dg.ResourceParam[DataFolder]) -> dg.AssetCheckResult:
     """No image is in two shards of master."""
-    ids = project.store.scan("master").select("image_id")
+    ids = folder.store.scan("master").select("image_id")
     counts = _counted(ids, pl.col("image_id").hash())  # 8 bytes a row: other hashes are other ids
     if counts["rows"] != counts["images"]:
         counts = _counted(ids, pl.col("image_id"))
@@ -66,13 +66,13 @@ def _counted(ids: pl.LazyFrame, value: pl.Expr) -> dict[str, int]:
 
 @dg.asset_check(asset=attributes_clean, partitions_def=SHARDS)
 def clean_is_what_is_not_flagged(
-    context: dg.AssetCheckExecutionContext, project: dg.ResourceParam[Project]
+    context: dg.AssetCheckExecutionContext, folder: dg.ResourceParam[DataFolder]
 ) -> dg.AssetCheckResult:
     """Rows of attributes_clean are the rows of attributes that no flag is raised on."""
     wrong = []
     for shard in context.partition_keys:
-        flags = project.store.read_table("attributes_flags", shard)
-        if set(project.store.read_table("attributes_clean", shard)["image_id"]) != set(
+        flags = folder.store.read_table("attributes_flags", shard)
+        if set(folder.store.read_table("attributes_clean", shard)["image_id"]) != set(
             flags.filter(~pl.col("flagged"))["image_id"]
         ):
             wrong.append(shard)

@@ -7,7 +7,7 @@ import polars as pl
 
 from facestats_pipeline.core.reuse import with_reuse
 from facestats_pipeline.defs.partitions import depends_on, shard_table
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.io_managers import ShardImages, ShardPhotos
 from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
 
@@ -19,24 +19,26 @@ from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
     kinds={"opencv", "jpeg", "parquet"},
     metadata=depends_on("preproc", "weights:detector"),
 )
-def preproc(context: dg.AssetExecutionContext, manifest: ShardFrames, project: dg.ResourceParam[Project]) -> LazyShards:  # type: ignore[type-arg]
+def preproc(
+    context: dg.AssetExecutionContext, manifest: ShardFrames, folder: dg.ResourceParam[DataFolder]
+) -> LazyShards:  # type: ignore[type-arg]
     """One upright, square, face-aligned JPEG per live image, and a table of what was detected in it."""
     from facestats_pipeline.core.preproc.preprocessed_shard import PreprocessedShard
 
-    if project.detector is None:
+    if folder.detector is None:
         context.log.warning("no face model: photos are fitted, not aligned, and `detector` is `none` in every row")
     make = partial(
         PreprocessedShard,
-        read=project.photos.read,
-        settings=project.preproc_settings,
-        detector=project.detector,
-        workers=project.settings.preproc.workers,
+        read=folder.photos.read,
+        settings=folder.preproc_settings,
+        detector=folder.detector,
+        workers=folder.settings.preproc.workers,
     )
     return manifest.map_with_name(
         lambda shard, rows: make(
             rows,
-            previous=project.previous("preproc", shard),
-            has_jpeg=lambda image_id: project.store.jpeg_path(shard, image_id).is_file(),
+            previous=folder.previous("preproc", shard),
+            has_jpeg=lambda image_id: folder.store.jpeg_path(shard, image_id).is_file(),
         )
     )
 
@@ -46,7 +48,7 @@ def preproc(context: dg.AssetExecutionContext, manifest: ShardFrames, project: d
     kinds={"opencv", "parquet"},
     metadata=depends_on(),
 )
-def image_quality(manifest: ShardFrames, preproc: ShardPhotos, project: dg.ResourceParam[Project]) -> ShardFrames:
+def image_quality(manifest: ShardFrames, preproc: ShardPhotos, folder: dg.ResourceParam[DataFolder]) -> ShardFrames:
     """Sharpness, light, pose and a perceptual hash of each preprocessed photo."""
     from facestats_pipeline.core.preproc.quality import image_quality as measure
 
@@ -55,7 +57,7 @@ def image_quality(manifest: ShardFrames, preproc: ShardPhotos, project: dg.Resou
             photos = [(row["image_id"], row["filename"], images.path(row["image_id"])) for row in rows.to_dicts()]
             return measure(photos, rows, manifest.select("image_id", "width", "height").unique("image_id"))
 
-        return with_reuse(project.previous("image_quality", shard), images.pictured, make)
+        return with_reuse(folder.previous("image_quality", shard), images.pictured, make)
 
     return preproc.map_with_name(one, manifest)
 
@@ -66,16 +68,16 @@ def image_quality(manifest: ShardFrames, preproc: ShardPhotos, project: dg.Resou
     metadata=depends_on("weights:landmarker"),
 )
 def face_geometry(
-    context: dg.AssetExecutionContext, preproc: ShardPhotos, project: dg.ResourceParam[Project]
+    context: dg.AssetExecutionContext, preproc: ShardPhotos, folder: dg.ResourceParam[DataFolder]
 ) -> ShardFrames:
     """Proportions, symmetry and pose from 478 landmarks; no rows where MediaPipe or its model is absent."""
     from facestats_pipeline.core.preproc.geometry import GEOMETRY_SCHEMA
     from facestats_pipeline.core.preproc.geometry import face_geometry as measure
 
-    landmarker = project.landmarker
+    landmarker = folder.landmarker
     if landmarker is None:
-        context.log.warning(f"skipped: {project.landmarks_absent}")
-        context.add_output_metadata({"skipped": project.landmarks_absent})
+        context.log.warning(f"skipped: {folder.landmarks_absent}")
+        context.add_output_metadata({"skipped": folder.landmarks_absent})
         return preproc.map(lambda images: pl.DataFrame(schema=GEOMETRY_SCHEMA))
 
     def one(shard: str, images: ShardImages) -> pl.DataFrame:
@@ -83,6 +85,6 @@ def face_geometry(
             photos = [(row["image_id"], row["filename"], images.path(row["image_id"])) for row in rows.to_dicts()]
             return measure(photos, landmarker)
 
-        return with_reuse(project.previous("face_geometry", shard), images.pictured, make)
+        return with_reuse(folder.previous("face_geometry", shard), images.pictured, make)
 
     return preproc.map_with_name(one)

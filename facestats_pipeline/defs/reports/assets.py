@@ -14,7 +14,7 @@ from facestats_pipeline.core.preproc.statuses import PICTURED
 from facestats_pipeline.defs.composites.assets import parquet_bytes, photo_loader
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, folder_asset
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.io_managers import Files, Skipped
 
 report = partial(folder_asset, group_name="reports", io_manager_key="files", code_version="1")
@@ -42,7 +42,7 @@ def bias_audit(
     context: dg.AssetExecutionContext,
     master: pl.LazyFrame,
     attractiveness_regressor: Any,
-    project: dg.ResourceParam[Project],
+    folder: dg.ResourceParam[DataFolder],
 ) -> Any:
     """How well out-of-fold predictions agree with people's labels and ratings, group by group, with intervals."""
     from facestats_pipeline.core.reports.audit_frame import AUDITED, audit_frame, audits_for, rated_frame
@@ -51,14 +51,14 @@ def bias_audit(
     from facestats_pipeline.io.user_files import labels_of
 
     rows = master.select(AUDITED).collect()
-    labels = labels_of(project.store, rows["filename"].to_list(), in_names=project.settings.labels.in_names)
+    labels = labels_of(folder.store, rows["filename"].to_list(), in_names=folder.settings.labels.in_names)
     if labels is None:
         return Skipped("no labels to compare predictions with: put labels.csv into labels/")
     frame = audit_frame(rows, labels.frame, rated_frame(attractiveness_regressor))
     audits = audits_for(frame)
     if not audits:
         return Skipped("no labelled photo has an out-of-fold prediction")
-    result = audit(frame, audits, min_n=project.settings.audit.min_n, seed=project.settings.seed)
+    result = audit(frame, audits, min_n=folder.settings.audit.min_n, seed=folder.settings.seed)
     files = {BIAS_TABLE: parquet_bytes(result), **drawn("bias_audit", plot_bias_overview(result))}
     for name in result.filter(pl.col("metric") == "accuracy")["attribute"].unique(maintain_order=True):
         files |= drawn(f"bias_{name}", plot_bias(result, attribute=name))
@@ -70,15 +70,15 @@ CARD_LABELS = ["labels_csv", "ratings_csv", "manual_labels_csv", "sources_csv"]
 
 
 @report(kinds={"markdown"}, code_version="2", metadata=depends_on("encoder.name"), deps=CARD_LABELS)
-def data_card(manifest: pl.LazyFrame, master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Files:
+def data_card(manifest: pl.LazyFrame, master: pl.LazyFrame, folder: dg.ResourceParam[DataFolder]) -> Files:
     """What is in the collection, where it comes from, and what it must not be used for."""
     from facestats_pipeline.core.reports.cards import data_card as card
     from facestats_pipeline.io.card_inputs import LABELS, label_input, weight_inputs
 
-    sources = project.sources
-    labels = [each for asset in LABELS for each in label_input(project.store, sources, asset)]
-    inputs = [*labels, *weight_inputs(project.settings)]
-    text = card(manifest, master, name=project.settings.data_dir.resolve().name, inputs=inputs)
+    sources = folder.sources
+    labels = [each for asset in LABELS for each in label_input(folder.store, sources, asset)]
+    inputs = [*labels, *weight_inputs(folder.settings)]
+    text = card(manifest, master, name=folder.settings.data_dir.resolve().name, inputs=inputs)
     return Files({"reports/data_card.md": text.encode()}, {"characters": len(text)})
 
 
@@ -90,7 +90,7 @@ def model_cards(
     age_model: Any,
     attractiveness_regressor: Any,
     bias_audit: Any,
-    project: dg.ResourceParam[Project],
+    folder: dg.ResourceParam[DataFolder],
 ) -> Any:
     """One card for each model trained here: data, figures with intervals, groups, limits, uses it is not for."""
     from facestats_pipeline.core.reports.card_inputs import photo_inputs
@@ -98,8 +98,8 @@ def model_cards(
     from facestats_pipeline.io.card_inputs import encoder_input, label_input
 
     def inputs(image_ids: Sequence[str], asset: str, encoder: str) -> list[Any]:
-        labels = label_input(project.store, project.sources, asset)
-        return [*photo_inputs(manifest, image_ids), *labels, encoder_input(project.settings, encoder)]
+        labels = label_input(folder.store, folder.sources, asset)
+        return [*photo_inputs(manifest, image_ids), *labels, encoder_input(folder.settings, encoder)]
 
     audit = pl.read_parquet(bias_audit[BIAS_TABLE]) if bias_audit else None
     probes = {"gender": gender_classifier, "ethnicity": ethnicity_classifier, "age_bin": age_model}
@@ -141,7 +141,7 @@ def plots(
     ethnicity_classifier: Any,
     age_model: Any,
     bias_audit: Any,
-    project: dg.ResourceParam[Project],
+    folder: dg.ResourceParam[DataFolder],
 ) -> Files:
     """Figures of the collection and its models, each as PNG and SVG.
 
@@ -159,11 +159,11 @@ def plots(
     )
 
     rows = master.collect()
-    faces = project.usable_rows(rows.lazy()).filter(pl.col("preproc_status").is_in(PICTURED)).collect()
+    faces = folder.usable_rows(rows.lazy()).filter(pl.col("preproc_status").is_in(PICTURED)).collect()
     files = drawn("distributions", plot_distributions(rows)) | drawn("measures", plot_measures(rows))
     files |= drawn("correlations", plot_correlations(rows))
-    files |= drawn("clusters", plot_clusters(rows, seed=project.settings.seed))
-    files |= drawn("cluster_faces", plot_cluster_faces(faces, photo_loader(project, faces)))
+    files |= drawn("clusters", plot_clusters(rows, seed=folder.settings.seed))
+    files |= drawn("cluster_faces", plot_cluster_faces(faces, photo_loader(folder, faces)))
     if rows["attractiveness_raw"].null_count() < rows.height:
         audit = pl.read_parquet(bias_audit[BIAS_TABLE]) if bias_audit else None
         gaps = audit.filter(pl.col("metric") == "mean_score") if audit is not None else None
@@ -187,24 +187,24 @@ def plots(
 
 
 @report(kinds={"jpeg"}, code_version="2", metadata=depends_on("use"))
-def contact_sheet(master: pl.LazyFrame, project: dg.ResourceParam[Project]) -> Any:
+def contact_sheet(master: pl.LazyFrame, folder: dg.ResourceParam[DataFolder]) -> Any:
     """Photos as preprocessed, with what was said of each: the first thing to look at.
 
     A page of 60 for the collection and one for each shard; a shard whose photos and values have not changed keeps its page.
     """
     from facestats_pipeline.core.reports.shard_sheets import SHOWN, has_mark, mark_of, shard_sheet, shown_rows
 
-    rows = shown_rows(project.usable_rows(master))
+    rows = shown_rows(folder.usable_rows(master))
     if rows.is_empty():
         return Skipped("there is no preprocessed photo")
-    load, made_by = photo_loader(project, rows), project.freshness.code_digest("contact_sheet")
+    load, made_by = photo_loader(folder, rows), folder.freshness.code_digest("contact_sheet")
     n = rows.select("shard", "of").unique()["of"].sum()
     everyone = rows.sort("image_id").head(SHOWN)
     title = f"{everyone.height} of {n:,} photos"
     files: dict[str, Any] = {SHEET: shard_sheet(everyone, load, title=title, mark=mark_of(everyone, made_by))}
     for (shard, of), shown in rows.group_by("shard", "of", maintain_order=True):
         name, mark = f"reports/contact_sheets/{shard}.jpg", mark_of(shown, made_by)
-        kept = project.store.file("contact_sheet", name)
+        kept = folder.store.file("contact_sheet", name)
         title = f"{shard}: {shown.height} of {of:,} photos"
         files[name] = kept if has_mark(kept, mark) else shard_sheet(shown, load, title=title, mark=mark)
     kept_pages = sum(isinstance(content, Path) for content in files.values())

@@ -3,21 +3,21 @@
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.defs.project import Project
 from facestats_pipeline.defs.reports.assets import BIAS_TABLE, bias_audit
+from facestats_pipeline.io.data_folder import DataFolder
 
 SHOWN = 5
 
 
 @dg.asset_check(asset=bias_audit)
-def groups_are_served_alike(project: dg.ResourceParam[Project]) -> dg.AssetCheckResult:
+def groups_are_served_alike(folder: dg.ResourceParam[DataFolder]) -> dg.AssetCheckResult:
     """Warns of groups that differ from the rest by the configured gap (`audit.max_gap`, `audit.max_gap_sd`), and significantly."""
     from facestats_pipeline.core.reports.bias import describe_gap, large_gaps
 
-    path = project.store.file("bias_audit", BIAS_TABLE)
+    path = folder.store.file("bias_audit", BIAS_TABLE)
     if not path.is_file():
         return dg.AssetCheckResult(passed=True, description="no audit: nothing to compare groups by")
-    table, limits = pl.read_parquet(path), project.settings.audit
+    table, limits = pl.read_parquet(path), folder.settings.audit
     gaps = large_gaps(table, limits.max_gap, limits.max_gap_sd)
     facts = {"gaps": gaps.height, "figures": table["value"].drop_nulls().len()}
     if gaps.is_empty():

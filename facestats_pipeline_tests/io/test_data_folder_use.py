@@ -1,4 +1,4 @@
-"""What the setting `use` withholds, as assets and commands ask the project for it."""
+"""What the setting `use` withholds, as assets and commands ask the data folder for it."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.options import with_where
 from facestats_pipeline.config import SettingsError, load_settings
-from facestats_pipeline.defs.project import Project
+from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.recipes import Recipe
 
 PHOTOS = pl.DataFrame(
@@ -23,19 +23,19 @@ PHOTOS = pl.DataFrame(
 )
 
 
-def project_in(folder: Path, **overrides: object) -> Project:
-    project = Project(load_settings(environ={}, data_dir=folder, **overrides), load_graph=list)
+def data_folder_in(place: Path, **overrides: object) -> DataFolder:
+    folder = DataFolder(load_settings(environ={}, data_dir=place, **overrides), load_graph=list)
     for name in ("manifest", "master"):
-        project.store.write_table(name, "shard-00000", PHOTOS, Recipe(name, "1", "family"))
-    return project
+        folder.store.write_table(name, "shard-00000", PHOTOS, Recipe(name, "1", "family"))
+    return folder
 
 
 def test_by_default_a_refusal_withholds_and_silence_does_not(tmp_path: Path) -> None:
-    project = project_in(tmp_path)
-    assert project.live_filenames == ["a.jpg", "b.jpg", "c.jpg"]
-    assert project.withheld == {"b.jpg"}
-    assert project.usable_rows(project.store.scan("master")).collect()["image_id"].to_list() == ["a", "c"]
-    (kept,) = project.learnable([PHOTOS])
+    folder = data_folder_in(tmp_path)
+    assert folder.live_filenames == ["a.jpg", "b.jpg", "c.jpg"]
+    assert folder.withheld == {"b.jpg"}
+    assert folder.usable_rows(folder.store.scan("master")).collect()["image_id"].to_list() == ["a", "c"]
+    (kept,) = folder.learnable([PHOTOS])
     assert kept["filename"].to_list() == ["a.jpg", "c.jpg", "d.jpg"]
 
 
@@ -52,5 +52,5 @@ def test_where_adds_to_the_setting(tmp_path: Path) -> None:
 
 
 def test_every_photo_may_be_used_when_that_is_set(tmp_path: Path) -> None:
-    assert project_in(tmp_path, use=()).withheld == set()
-    assert project_in(tmp_path, use=("consent=yes",)).withheld == {"b.jpg", "c.jpg"}
+    assert data_folder_in(tmp_path, use=()).withheld == set()
+    assert data_folder_in(tmp_path, use=("consent=yes",)).withheld == {"b.jpg", "c.jpg"}

@@ -1,4 +1,4 @@
-"""The resource that assets share: settings, store, recipes, and the models that are loaded once per process."""
+"""What assets and commands share of one data folder: settings, store, recipes, and the models that are loaded once per process."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
 
 
-class Project:
+class DataFolder:
     """One data folder with its settings. Cheap to make; models load when they are first asked for."""
 
     def __init__(self, settings: Settings, load_graph: Callable[[], Iterable[Node]]) -> None:
