@@ -55,14 +55,14 @@ def imported(folder: str) -> dict[str, str]:
 
 def declared() -> tuple[set[str], set[str]]:
     """Distributions that pyproject.toml declares: (for users: base and extras but dev and bench, for dev and bench)."""
-    folder = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["folder"]
-    extras = folder["optional-dependencies"]
+    project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
     ours = [lines for name, lines in extras.items() if name in ("dev", "bench")]
-    theirs = [folder["dependencies"], *(lines for name, lines in extras.items() if name not in ("dev", "bench"))]
+    theirs = [project["dependencies"], *(lines for name, lines in extras.items() if name not in ("dev", "bench"))]
     users, developers = (
         {canonicalize_name(Requirement(line).name) for lines in groups for line in lines} for groups in (theirs, ours)
     )
-    return users, developers - {canonicalize_name(folder["name"])}
+    return users, developers - {canonicalize_name(project["name"])}
 
 
 def _modules(path: Path) -> Iterator[str]:
