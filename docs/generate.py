@@ -37,8 +37,8 @@ def settings_page() -> str:
     return "\n".join(lines)
 
 
-def assets_page() -> str:
-    """Every asset: group, shards, inputs, what it is."""
+def stages() -> dict[str, list[Any]]:
+    """Stage → its assets as Dagster knows them, each after those that it is made from."""
     from facestats_pipeline.config import Settings
     from facestats_pipeline.definitions import build_definitions
 
@@ -46,32 +46,45 @@ def assets_page() -> str:
     order = ["ingest", "preproc", "embeddings", "attributes", "attractiveness", "metadata", "composites", "reports"]
     order += ["encoder_training"]
     keys = [key for level in graph.toposorted_asset_keys_by_level for key in sorted(level, key=str)]
+    nodes = [graph.get(key) for key in keys]
+    return {group: [node for node in nodes if node.group_name == group] for group in order}
+
+
+def assets_page() -> str:
+    """Every asset: group, shards, inputs, what it is."""
     lines = ["# Assets", "", "In the order of their stages; “shards” marks a table of one file per shard."]
-    for group in order:
+    for group, nodes in stages().items():
         lines += ["", f"## {group}", "", "| asset | | from | what it is |", "|---|---|---|---|"]
-        for key in keys:
-            node = graph.get(key)
-            if node.group_name == group:
-                parents = ", ".join(f"`{parent.path[-1]}`" for parent in sorted(node.parent_keys))
-                sharded = "shards" if node.partitions_def is not None else ""
-                lines.append(
-                    f"| `{key.path[-1]}` | {sharded} | {parents} | {' '.join((node.description or '').split())} |"
-                )
+        for node in nodes:
+            parents = ", ".join(f"`{parent.path[-1]}`" for parent in sorted(node.parent_keys))
+            sharded = "shards" if node.partitions_def is not None else ""
+            about = " ".join((node.description or "").split())
+            lines.append(f"| `{node.key.path[-1]}` | {sharded} | {parents} | {about} |")
     return "\n".join(lines)
 
 
 def columns_page() -> str:
     """Every table with its columns."""
-    from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
-    from facestats_pipeline.io.layout import SHARD_TABLES, TABLES
+    from facestats_pipeline.core.table_registry import tables_of
 
-    places = {**SHARD_TABLES, **TABLES}
-    lines = ["# Tables and columns", "", "Paths are below `processed/`."]
-    for table, columns in COLUMN_DOCS.items():
-        place = f" · `{places[table]}`" if table in places else ""
-        lines += ["", f"## {table}{place}", "", "| column | meaning |", "|---|---|"]
-        lines += [f"| `{name}` | {text.replace('|', '/')} |" for name, text in columns.items()]
+    tables = tables_of()
+    lines = ["# Tables and columns", "", "Paths are below `processed/`; “shards” marks a folder of one file per shard."]
+    for name in (node.key.path[-1] for nodes in stages().values() for node in nodes):
+        if (table := tables.get(name)) is not None:
+            sharded = " · shards" if table.kind == "shards" else ""
+            lines += ["", f"## {name} · `{table.path}`{sharded}", "", "| column | type | meaning |", "|---|---|---|"]
+            for column in table.columns:
+                lines.append(f"| `{column.name}` | {_shown(column.dtype)} | {column.description.replace('|', '/')} |")
     return "\n".join(lines)
+
+
+def _shown(dtype: Any) -> str:
+    """A dtype in a few words: `Array(Float32, 10)`."""
+    import polars as pl
+
+    if isinstance(dtype, pl.Array):
+        return f"Array({dtype.inner}, {dtype.size})"
+    return "Datetime, UTC" if isinstance(dtype, pl.Datetime) else str(dtype)
 
 
 def commands_page() -> str:

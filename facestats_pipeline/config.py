@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from facestats_pipeline.core.attributes.prompts import TEMPLATES, prompts_from
 from facestats_pipeline.core.ingest.usage import DEFAULT_USE, check_conditions
-from facestats_pipeline.core.metadata.flags import FlagThresholds
+from facestats_pipeline.core.metadata.flag_table import FlagThresholds
 from facestats_pipeline.core.uris import check_uri
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ from facestats_pipeline import core
 from facestats_pipeline.config import PROJECT_ROOT
 from facestats_pipeline.core.demo.faces import draw_face, sample_latents
 from facestats_pipeline.core.labels.vocabulary import age_bin_of
-from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
+from facestats_pipeline.core.metadata.master_table import master_table
 from facestats_pipeline_tests.benchmarks.as_printed import with_output
 
 PEOPLE = 48
@@ -34,14 +34,14 @@ def notebook_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     master = pl.DataFrame({"image_id": names}).select(
         *(
             pl.lit(None, dtype).alias(name) if name != "image_id" else pl.col(name)
-            for name, dtype in MASTER_SCHEMA.items()
+            for name, dtype in master_table().schema.items()
         )
     )
     master = master.with_columns(
         filename=pl.col("image_id") + ".jpg",
         preproc_status=pl.lit("ok"),
         gender_final=pl.Series(["Female", "Female", "Male"] * (PEOPLE // 3)),
-        age=pl.Series([18.0 + i % 30 for i in range(PEOPLE)], dtype=MASTER_SCHEMA["age"]),
+        age=pl.Series([18.0 + i % 30 for i in range(PEOPLE)], dtype=master_table().schema["age"]),
         age_bin_final=pl.Series([age_bin_of(18 + i % 30) for i in range(PEOPLE)]),
     )
     folder = tmp_path / "data" / "processed" / "metadata" / "master.parquet"

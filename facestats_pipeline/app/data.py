@@ -14,7 +14,7 @@ from facestats_pipeline.config import Settings
 from facestats_pipeline.core.composites.composite_specs import CompositeSpec
 from facestats_pipeline.core.labels.vocabulary import CLASSES, UNKNOWN
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
-from facestats_pipeline.core.metadata.flags import REASONS
+from facestats_pipeline.core.metadata.flag_table import reasons_of
 from facestats_pipeline.io.data_folder import DataFolder
 
 Stage = Literal["empty", "begun", "partial", "ready"]
@@ -99,7 +99,7 @@ class Collection:
             files=dict(status.iter_rows()),
             shards=self.shards(),
             **totals.select("images", "faces", "flagged", "labelled", "scored").row(0, named=True),
-            reasons={reason: found[reason] for reason in REASONS if reason in found},
+            reasons={reason: found[reason] for reason in reasons_of() if reason in found},
             counts={column: _in_order(column, _values(totals[column])) for column in COUNTED},
         )
 

@@ -9,7 +9,7 @@ from facestats_pipeline.app.filters import FLAGGED, NOT_FLAGGED, Filters
 from facestats_pipeline.app.state import ask
 from facestats_pipeline.app.words import shown
 from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
-from facestats_pipeline.core.metadata.flags import REASONS
+from facestats_pipeline.core.metadata.flag_table import reasons_of
 
 OLDEST = 100
 
@@ -33,7 +33,7 @@ def choose_group(page: str) -> dict[str, Any]:
 def choose_filters(page: str) -> Filters:
     """Everything that can be filtered by."""
     group = choose_group(page)
-    flags = [None, FLAGGED, NOT_FLAGGED, *REASONS]
+    flags = [None, FLAGGED, NOT_FLAGGED, *reasons_of()]
     flag = st.selectbox("Flags", flags, format_func=_any, key=f"{page}-flag")
     clusters = ask(Collection.clusters)
     cluster = st.selectbox("Cluster", [None, *clusters], format_func=_any, key=f"{page}-cluster")

@@ -14,7 +14,7 @@ FLAGGED, NOT_FLAGGED = "any flag", "no flag"
 class Filters:
     """The filters of composites, and what only looking around needs; None, or an empty name, is no filter.
 
-    `flag` is FLAGGED, NOT_FLAGGED, or one reason out of core.metadata.flags; `name` is a part of the file name.
+    `flag` is FLAGGED, NOT_FLAGGED, or one reason out of core.metadata.flag_table; `name` is a part of the file name.
     """
 
     gender: str | None = None

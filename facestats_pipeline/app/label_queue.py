@@ -9,9 +9,9 @@ import streamlit as st
 from facestats_pipeline.app.data import Collection
 from facestats_pipeline.app.state import ask, collection, faces
 from facestats_pipeline.app.words import plain, shown
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES, CLASSES
 from facestats_pipeline.core.metadata.manual_label_writer import Label, append_labels, check_annotator, labels_by
-from facestats_pipeline.core.metadata.table_inputs import P_COLUMN
 from facestats_pipeline.core.user_files.text_table import LabelsError
 
 SIDE = 420
@@ -107,7 +107,7 @@ def _photo(row: dict[str, Any], attribute: str, annotator: str) -> None:
             icon=":material/skip_next:",
         )
         if st.toggle("Show what the model thinks", help="Off, so that it does not lead you.", key="label-hint"):
-            top, p = row[f"{attribute}_top"], row[P_COLUMN[attribute]]
+            top, p = row[f"{attribute}_top"], row[BUILT_IN[attribute].p_column]
             st.write("The model says nothing." if top is None else f"{plain(shown(top))}, {p:.0%}")
             st.caption(f"Why this photo: {plain(row['why'] or '')}")
 

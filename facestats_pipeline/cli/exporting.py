@@ -17,7 +17,7 @@ from facestats_pipeline.core.export.card import export_card
 from facestats_pipeline.core.export.given_labels import given_labels
 from facestats_pipeline.core.export.layouts import LAYOUTS
 from facestats_pipeline.core.export.photos import ExportRefused, export_schema, photos_of
-from facestats_pipeline.core.preproc.statuses import PICTURED
+from facestats_pipeline.core.preproc.preproc_table import PICTURED
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline.io.card_inputs import LABELS, label_input, weight_inputs

@@ -24,7 +24,7 @@ _PUBLIC = {
     "make_composite": "composites.generate",
     "filter_faces": "composites.composite_filters",
     "generate_composite": "composites.generate",
-    "run_merge": "metadata.merge",
+    "run_merge": "metadata.master_table",
 }
 """Name → module below `core` that defines it."""
 

@@ -5,12 +5,11 @@ from collections.abc import Callable
 import dagster as dg
 
 from facestats_pipeline.config import Settings
-from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
-from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
+from facestats_pipeline.core.table_registry import tables_of
 from facestats_pipeline.defs.partitions import ON_DEMAND, SETTINGS_KEY
 from facestats_pipeline.io.freshness import ROOT
-from facestats_pipeline.io.layout import SHARD_TABLES, TABLES
 from facestats_pipeline.io.recipes import digest
+from facestats_pipeline.io.table_facts import column_schema, place
 from facestats_pipeline.io.weights import identity
 
 WEIGHTS = "weights:"
@@ -23,33 +22,26 @@ def asset_policy(
 ) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
     """A function that completes an asset's spec. `condition` is for all that an update makes after looking at the photos."""
 
+    tables = tables_of()
+
     def complete(spec: dg.AssetSpec) -> dg.AssetSpec:
+        table = tables.get(spec.key.path[-1])
+        if table is None and spec.partitions_def is not None:
+            raise ValueError(
+                f"the sharded asset {spec.key.path[-1]} has no table: specify it in a module core/<stage>/<something>_table.py"
+            )
         wanted = {key: setting_value(settings, key) for key in spec.metadata.get(SETTINGS_KEY, [])}
-        docs = COLUMN_DOCS.get(spec.key.path[-1], {})
-        columns = {"dagster/column_schema": dg.TableSchema([_column(name, text) for name, text in docs.items()])}
+        columns = {} if table is None else {"dagster/column_schema": column_schema(table), "file": place(table)}
         made = spec.code_version is not None and spec.key.path[-1] != ROOT
         on_demand = ON_DEMAND.items() <= spec.tags.items()
         return spec.replace_attributes(
             code_version=f"{spec.code_version}-{digest(wanted)[:8]}" if spec.code_version else None,
-            metadata={**spec.metadata, **(columns if docs else {}), **_place(spec.key.path[-1])},
+            metadata={**spec.metadata, **columns},
             owners=["team:facestats"],
             automation_condition=condition if made and not on_demand else None,
         )
 
     return complete
-
-
-def _column(name: str, text: str) -> dg.TableColumn:
-    """A column as it will be; once a table is written, its page has the types of all."""
-    known = MASTER_SCHEMA.get(name)
-    return dg.TableColumn(name, str(known) if known is not None else "any", text)
-
-
-def _place(asset: str) -> dict[str, str]:
-    """Where a table lies in the data folder."""
-    if asset in SHARD_TABLES:
-        return {"file": f"processed/{SHARD_TABLES[asset]}/, one Parquet file a shard"}
-    return {"file": f"processed/{TABLES[asset]}"} if asset in TABLES else {}
 
 
 def version_with_ancestors(code_digest: Callable[[str], str]) -> Callable[[dg.AssetSpec], dg.AssetSpec]:

@@ -7,7 +7,7 @@ passed as `Skipped(reason)` and read back as None, so that one run does everythi
 import base64
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,13 +16,17 @@ import dagster as dg
 import polars as pl
 
 from facestats_pipeline.core.erasure.log_text import PREVIEW_START
-from facestats_pipeline.core.metadata.column_lineage import column_lineage, tables_with_lineage
-from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
 from facestats_pipeline.core.phases import PHASES, Phases, current, measuring
-from facestats_pipeline.core.preproc.statuses import PICTURED
+from facestats_pipeline.core.preproc.preproc_table import PICTURED
+from facestats_pipeline.core.table_registry import tables_of
+from facestats_pipeline.core.tables import Table
 from facestats_pipeline.io.freshness import ROOT, Freshness, inventory_inputs
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.shard_frames import AllShards, LazyShards
+from facestats_pipeline.io.table_facts import column_lineage, column_schema
+
+COLUMNS, NEEDED_BY = "columns", "needed_by"
+"""Metadata of an input: the columns that it needs, or the table that is made from it."""
 
 PREVIEW = "![{}](" + PREVIEW_START + "{})"
 
@@ -77,7 +81,31 @@ class RecordedIOManager(dg.IOManager):
         return None if record.recipe.skipped else {name: self.store.file(asset, name) for name in record.files}
 
 
-class ShardTableIOManager(RecordedIOManager):
+class SpecifiedIOManager(RecordedIOManager):
+    """What the IO managers of tables share: the specification of each table."""
+
+    def __init__(self, freshness: Freshness, tables: Mapping[str, Table] | None = None) -> None:
+        super().__init__(freshness)
+        self.tables = tables_of() if tables is None else tables
+
+    def column_facts(self, asset: str, frame: pl.DataFrame) -> dict[str, Any]:
+        """Columns and their sources, for Dagster's page of the asset."""
+        table = self.tables[asset]
+        return {
+            "dagster/column_schema": column_schema(table, frame.schema),
+            "dagster/column_lineage": column_lineage(table),
+        }
+
+    def columns_wanted(self, context: dg.InputContext) -> Collection[str] | None:
+        """The columns that an input names in its metadata, or those that the table `needed_by` is made from; None for all."""
+        reader = context.definition_metadata.get(NEEDED_BY)
+        if reader is not None:
+            return self.tables[reader].reads[_name(context.asset_key)]
+        columns: Collection[str] | None = context.definition_metadata.get(COLUMNS)
+        return columns
+
+
+class ShardTableIOManager(SpecifiedIOManager):
     """Shard → DataFrame, one Parquet file each. An asset without shards that reads it gets one LazyFrame over all."""
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, pl.DataFrame]) -> None:
@@ -96,7 +124,7 @@ class ShardTableIOManager(RecordedIOManager):
                     path = self.store.write_table(asset, shard, written, recipe)
             self.add_shard_facts(context, shard, written, path, phases, time.perf_counter() - started)
         if written is not None:
-            context.add_output_metadata({"dagster/column_schema": column_schema(asset, written), **lineage_of(asset)})
+            context.add_output_metadata(self.column_facts(asset, written))
 
     def add_shard_facts(
         self, context: dg.OutputContext, shard: str, frame: pl.DataFrame, path: Path, phases: Phases, seconds: float
@@ -115,10 +143,10 @@ class ShardTableIOManager(RecordedIOManager):
     def load_input(self, context: dg.InputContext) -> Any:
         """LazyShards over the partitions of the run; LazyFrame or AllShards over the whole table.
 
-        An input may name the `columns` it needs in its metadata; shards are then read without the others.
+        An input may say which columns it needs (`columns_wanted`); shards are then read without the others.
         """
         asset = _name(context.asset_key)
-        columns = context.definition_metadata.get("columns")
+        columns = self.columns_wanted(context)
         wanted = context.dagster_type.typing_type
         if _is_lazy(context):
             return self.store.scan(asset)
@@ -203,7 +231,7 @@ class JpegShardIOManager(ShardTableIOManager):
         return LazyShards(list(loaded), images)
 
 
-class TableIOManager(RecordedIOManager):
+class TableIOManager(SpecifiedIOManager):
     """A DataFrame in one Parquet file."""
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
@@ -214,7 +242,7 @@ class TableIOManager(RecordedIOManager):
             recipe = Recipe(asset, recipe.code_version, recipe.code_digest, inventory_inputs(obj))
         path = self.store.write_table(asset, None, obj, recipe)
         facts = {"dagster/row_count": obj.height, "bytes": path.stat().st_size}
-        self.report(context, recipe, {**facts, "dagster/column_schema": column_schema(asset, obj)})
+        self.report(context, recipe, {**facts, **self.column_facts(asset, obj)})
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame | pl.LazyFrame:
         """The table; lazily where that is asked for."""
@@ -288,23 +316,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def column_schema(asset: str, frame: pl.DataFrame) -> dg.TableSchema:
-    """Columns with types and descriptions, for Dagster's page of the asset."""
-    docs = COLUMN_DOCS.get(asset, {})
-    return dg.TableSchema([dg.TableColumn(name, str(dtype), docs.get(name)) for name, dtype in frame.schema.items()])
-
-
-def lineage_of(asset: str) -> dict[str, Any]:
-    """Which columns a metadata table's columns are made from, for Dagster's page; nothing for other tables."""
-    if asset not in tables_with_lineage():
-        return {}
-    columns = {
-        column: [dg.TableColumnDep(dg.AssetKey(table), name) for table, name in sources]
-        for column, sources in column_lineage(asset).items()
-    }
-    return {"dagster/column_lineage": dg.TableColumnLineage(columns)}
-
-
 def _is_lazy(context: dg.InputContext) -> bool:
     return context.dagster_type.typing_type is pl.LazyFrame
 
@@ -364,12 +375,14 @@ def previews_of(files: Files) -> dict[str, dg.MetadataValue]:
     return shown
 
 
-def io_managers(freshness: Freshness, *, previews: bool = False) -> dict[str, dg.IOManager]:
-    """Every IO manager under the key by which assets name it."""
+def io_managers(
+    freshness: Freshness, *, previews: bool = False, tables: Mapping[str, Table] | None = None
+) -> dict[str, dg.IOManager]:
+    """Every IO manager under the key by which assets name it. `tables`: their specifications, by default without extra attributes."""
     return {
-        "tables": TableIOManager(freshness),
-        "shard_tables": ShardTableIOManager(freshness),
-        "jpeg_shards": JpegShardIOManager(freshness),
+        "tables": TableIOManager(freshness, tables),
+        "shard_tables": ShardTableIOManager(freshness, tables),
+        "jpeg_shards": JpegShardIOManager(freshness, tables),
         "files": FilesIOManager(freshness, previews=previews),
         "probes": ProbeIOManager(freshness),
         "torch_checkpoints": TorchCheckpointIOManager(freshness),

@@ -1,34 +1,11 @@
-"""Where each artifact lies, in one table. Paths are relative to `processed/`; those of models to the models folder."""
+"""Where each artifact lies. Paths are relative to `processed/`; those of models to the models folder."""
 
-from typing import Literal
+from facestats_pipeline.core.table_registry import tables_of
 
-Kind = Literal["shards", "table", "files", "models"]
-
-SHARD_TABLES: dict[str, str] = {
-    "manifest": "manifest.parquet",
-    "preproc": "preproc.parquet",
-    "embeddings_clip": "embeddings/embeddings_clip.parquet",
-    "image_quality": "metadata/image_quality.parquet",
-    "face_geometry": "metadata/face_geometry.parquet",
-    "attributes": "metadata/attributes.parquet",
-    "attributes_flags": "metadata/attributes_flags.parquet",
-    "attributes_clean": "metadata/attributes_clean.parquet",
-    "attributes_with_meta": "metadata/attributes_with_meta.parquet",
-    "attributes_with_clusters": "metadata/attributes_with_clusters.parquet",
-    "attributes_with_manual": "metadata/attributes_with_manual.parquet",
-    "attributes_with_predictions": "metadata/attributes_with_predictions.parquet",
-    "attributes_final": "metadata/attributes_final.parquet",
-    "attractiveness_scores": "metadata/attractiveness_scores.parquet",
-    "attractiveness_with_attributes": "metadata/attractiveness_with_attributes.parquet",
-    "master": "metadata/master.parquet",
-}
+SHARD_TABLES: dict[str, str] = {name: table.path for name, table in tables_of().items() if table.kind == "shards"}
 """Directories of one Parquet file per shard: any reader opens the directory as one table."""
 
-TABLES: dict[str, str] = {
-    "raw_photos": "inventory.parquet",
-    "near_duplicates": "metadata/near_duplicates.parquet",
-    "fairface_label_structure": "metadata/fairface_label_structure.parquet",
-}
+TABLES: dict[str, str] = {name: table.path for name, table in tables_of().items() if table.kind == "table"}
 """Single Parquet files."""
 
 JPEG_SHARDS = "preproc"

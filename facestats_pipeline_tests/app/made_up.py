@@ -9,13 +9,13 @@ import polars as pl
 
 from facestats_pipeline.core.demo.faces import draw_face, sample_latents
 from facestats_pipeline.core.images.decoding import encode_jpeg
+from facestats_pipeline.core.joins import conform
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
 from facestats_pipeline.core.metadata.label_queue import labels_template
-from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
-from facestats_pipeline.core.metadata.table_inputs import conform
+from facestats_pipeline.core.metadata.master_table import master_table
 from facestats_pipeline.core.preproc.alignment import TEMPLATE
-from facestats_pipeline.core.reports.bias import BIAS_SCHEMA
+from facestats_pipeline.core.reports.bias_table import bias_table
 from facestats_pipeline.core.statistics.calibration import wilson
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.store import Store
@@ -74,7 +74,7 @@ def master_rows(n: int, shard: int, rng: np.random.Generator) -> pl.DataFrame:
             "added_at": datetime(2026, 11, 20, tzinfo=UTC),
         }
     )
-    return conform(frame, MASTER_SCHEMA)
+    return conform(frame, master_table().schema)
 
 
 def write_collection(data: Path, *, shards: int = 2, rows: int = 30, pictures: bool = True, seed: int = 0) -> Store:
@@ -133,4 +133,4 @@ def _audit() -> pl.DataFrame:
                 **figures,
             }
         )
-    return pl.DataFrame(rows, schema=BIAS_SCHEMA)
+    return pl.DataFrame(rows, schema=bias_table().schema)

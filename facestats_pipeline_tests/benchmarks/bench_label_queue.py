@@ -13,12 +13,13 @@ import numpy.typing as npt
 import polars as pl
 from sklearn.linear_model import LogisticRegression
 
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
+from facestats_pipeline.core.joins import conform
 from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.labels.training_rows import training_rows
 from facestats_pipeline.core.metadata.clusters import fit_clusters
 from facestats_pipeline.core.metadata.label_queue import labels_template
-from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
-from facestats_pipeline.core.metadata.table_inputs import P_COLUMN, conform
+from facestats_pipeline.core.metadata.master_table import master_table
 
 NAMES = ("gender", "ethnicity")
 Matrix = npt.NDArray[np.float32]
@@ -44,10 +45,10 @@ def next_by_queue(
         p = probe.predict_proba(x)
         table = table.with_columns(
             pl.Series(f"{name}_top", probe.classes_[p.argmax(axis=1)].tolist()),
-            pl.Series(P_COLUMN[name], p.max(axis=1).astype(np.float32)),
+            pl.Series(BUILT_IN[name].p_column, p.max(axis=1).astype(np.float32)),
             pl.Series(f"predicted_{name}_kind", np.where(known, "out_of_fold", "model").tolist()),
         )
-    asked = labels_template(conform(table, MASTER_SCHEMA).filter(pl.Series(pool)), size=step)["image_id"]
+    asked = labels_template(conform(table, master_table().schema).filter(pl.Series(pool)), size=step)["image_id"]
     row = {image_id: i for i, image_id in enumerate(truth["image_id"])}
     return [row[image_id] for image_id in asked]
 

@@ -30,12 +30,14 @@ import polars as pl
 from facestats_pipeline.config import load_settings
 from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES as ATTRIBUTE_NAMES
 from facestats_pipeline.core.labels.vocabulary import CLASSES, ETHNICITY4, UNKNOWN
-from facestats_pipeline.core.metadata import table_inputs as tables
+from facestats_pipeline.core.metadata.cluster_table import attributes_with_clusters as place
 from facestats_pipeline.core.metadata.clusters import ClusterModel, fit_clusters
-from facestats_pipeline.core.metadata.clusters import attributes_with_clusters as place
-from facestats_pipeline.core.metadata.manual_labels import ManualLabels, attributes_with_manual, resolve_votes
-from facestats_pipeline.core.metadata.merge import FACTS, TAKEN
-from facestats_pipeline.core.metadata.tables import attributes_with_predictions
+from facestats_pipeline.core.metadata.manual_labels import ManualLabels, resolve_votes
+from facestats_pipeline.core.metadata.manual_table import attributes_with_manual
+from facestats_pipeline.core.metadata.master_table import master_table
+from facestats_pipeline.core.metadata.prediction_table import attributes_with_predictions
+from facestats_pipeline.core.table_registry import tables_of
+from facestats_pipeline.core.tables import KEYS, Schema
 from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import ShardImages
@@ -44,14 +46,23 @@ from facestats_pipeline.io.shard_frames import AllShards, LazyShards
 
 SHARD, WIDTH, LABELLED = 10_000, 16, 100_000
 RECIPE = Recipe("benchmark", "1", "1")
-SCHEMAS: dict[str, tables.Schema] = {
-    "manifest": {**tables.IDS, **FACTS, "status": pl.String()},
-    "preproc": {**tables.IDS, **tables.DETECTION, "status": pl.String(), "reason": pl.String()},
-    "image_quality": {**tables.IDS, **tables.QUALITY},
-    "face_geometry": {**tables.IDS, **dict.fromkeys(TAKEN["face_geometry"][1:], pl.Float32())},
-    "embeddings_clip": {**tables.IDS, "embedding": pl.Array(pl.Float32(), WIDTH), "model_id": pl.String()},
-    "attributes": tables.ATTRIBUTES,
-    "attractiveness_scores": {**tables.IDS, **tables.SCORES},
+OF_EARLIER_STAGES = (
+    "manifest",
+    "preproc",
+    "image_quality",
+    "face_geometry",
+    "embeddings_clip",
+    "attributes",
+    "attractiveness_scores",
+)
+READ = {name: {*KEYS, "embedding", *master_table().reads[name]} for name in OF_EARLIER_STAGES}
+SCHEMAS: dict[str, Schema] = {
+    table: {
+        name: pl.Array(pl.Float32(), WIDTH) if name == "embedding" else dtype
+        for name, dtype in tables_of()[table].schema.items()
+        if name in columns
+    }
+    for table, columns in READ.items()
 }
 WORDS = {
     **{name: [*CLASSES[name], UNKNOWN] for name in ATTRIBUTE_NAMES},
@@ -100,7 +111,7 @@ def shard_of(number: int, n: int) -> Iterator[tuple[str, pl.DataFrame]]:
         }
     )
     for table, schema in SCHEMAS.items():
-        made = [column(name, dtype, n, rng) for name, dtype in schema.items() if name not in tables.IDS]
+        made = [column(name, dtype, n, rng) for name, dtype in schema.items() if name not in KEYS]
         yield table, ids.with_columns(made).select(list(schema))
 
 
@@ -167,7 +178,7 @@ class Stage:
             with self.meter.timing("master"):
                 self.store.write_table("master", shard, made[shard], RECIPE)
             with self.meter.timing("polars: read the inputs"):
-                for table, columns in TAKEN.items():
+                for table, columns in master_table().reads.items():
                     pl.read_parquet(self.store.path(table, shard), columns=list(columns))
             with self.meter.timing("polars: read master"):
                 frame = pl.read_parquet(self.store.path("master", shard))

@@ -5,8 +5,14 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.metadata.table_inputs import ATTRIBUTES, DETECTION, IDS, QUALITY, SCORES, conform
+from facestats_pipeline.core.attractiveness.score_table import SCORES
+from facestats_pipeline.core.attributes.attribute_table import attribute_table
+from facestats_pipeline.core.joins import conform
+from facestats_pipeline.core.preproc.preproc_table import PREPROC
+from facestats_pipeline.core.preproc.quality_table import IMAGE_QUALITY
+from facestats_pipeline.core.tables import KEYS, schema_of
 
+DETECTED = schema_of(PREPROC.taken("preproc_id", "detector", "face_count", "face_score"))
 ADDED = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 
@@ -19,7 +25,7 @@ def ids(n: int) -> pl.DataFrame:
     """image_id, filename of images 0 … n-1."""
     return pl.DataFrame(
         {"image_id": [image_id(i) for i in range(n)], "filename": [f"{i}.jpg" for i in range(n)]},
-        schema=IDS,
+        schema=KEYS,
     )
 
 
@@ -45,8 +51,8 @@ def preproc(n: int, **columns: Any) -> pl.DataFrame:
     """One frontal face in each photo."""
     values = {"preproc_id": "p", "detector": "yunet-00000000", "face_count": 1, "face_score": 0.95}
     return _with(
-        conform(_with(ids(n), values), {**IDS, **DETECTION}),
-        {"status": "ok", "reason": "", **_cast(columns, DETECTION)},
+        conform(_with(ids(n), values), {**KEYS, **DETECTED}),
+        {"status": "ok", "reason": "", **_cast(columns, DETECTED)},
     )
 
 
@@ -61,7 +67,7 @@ def quality(n: int, **columns: Any) -> pl.DataFrame:
         "roll": 0.0,
         "phash": "0" * 16,
     }
-    return conform(_with(ids(n), values | columns), {**IDS, **QUALITY})
+    return conform(_with(ids(n), values | columns), IMAGE_QUALITY.schema)
 
 
 def attributes(n: int, **columns: Any) -> pl.DataFrame:
@@ -84,7 +90,7 @@ def attributes(n: int, **columns: Any) -> pl.DataFrame:
         "ethnicity_source": "probe",
         "age_source": "probe",
     }
-    return conform(_with(ids(n), values | columns), ATTRIBUTES)
+    return conform(_with(ids(n), values | columns), attribute_table().schema)
 
 
 def scores(n: int, **columns: Any) -> pl.DataFrame:
@@ -96,7 +102,7 @@ def scores(n: int, **columns: Any) -> pl.DataFrame:
         "attractiveness_pct": 0.5,
         "attractiveness": 5,
     }
-    return conform(_with(ids(n), values | columns), {**IDS, **SCORES})
+    return conform(_with(ids(n), values | columns), SCORES.schema)
 
 
 def _with(frame: pl.DataFrame, columns: dict[str, Any]) -> pl.DataFrame:

@@ -18,3 +18,17 @@ def mixture(labels: Sequence[str], *, dim: int = 64, separation: float = 3.0, se
 def ids_of(n: int) -> list[str]:
     """n different image ids."""
     return [f"{i:032x}" for i in range(n)]
+
+
+def groups(per_group: int, seed: int = 0, width: int = 16) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Three well separated clouds and which one each row is from."""
+    random = np.random.default_rng(seed)
+    centres = np.zeros((3, width))
+    centres[0, 0], centres[1, 1], centres[2, 2] = 8, 6, 4
+    truth = np.repeat(np.arange(3), per_group)
+    return (centres[truth] + random.normal(size=(3 * per_group, width)) * 0.3).astype(np.float32), truth
+
+
+def labels(n: int, shares: dict[str, float], seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [str(v) for v in rng.choice(list(shares), size=n, p=list(shares.values()))]

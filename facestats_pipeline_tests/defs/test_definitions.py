@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from facestats_pipeline.config import load_settings
-from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
+from facestats_pipeline.core.table_registry import tables_of
 from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.io.layout import INPUTS, SHARD_TABLES, TABLES
@@ -116,7 +116,8 @@ def test_every_table_of_one_row_per_image_has_a_column_schema(definitions: dg.De
     for name in SHARD_TABLES:
         schema = graph.get(dg.AssetKey(name)).metadata.get("dagster/column_schema")
         assert isinstance(schema, dg.TableSchema), name
-        assert {column.name: column.description for column in schema.columns} == COLUMN_DOCS[name]
+        told = [(column.name, column.type, column.description) for column in schema.columns]
+        assert told == [(column.name, str(column.dtype), column.description) for column in tables_of()[name].columns]
 
 
 def test_models_are_the_assets_that_are_fitted_on_the_collection(definitions: dg.Definitions) -> None:

@@ -8,17 +8,19 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from facestats_pipeline.core.metadata.column_lineage import tables_with_lineage
 from facestats_pipeline.core.metadata.feature_index import feature_index as index_of
-from facestats_pipeline.core.metadata.merge import TAKEN
+from facestats_pipeline.core.metadata.master_table import master_table
+from facestats_pipeline.core.table_registry import tables_of
 from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.metadata import assets
 from facestats_pipeline.io.data_folder import DataFolder
-from facestats_pipeline.io.io_managers import Skipped, io_managers
+from facestats_pipeline.io.freshness import Node
+from facestats_pipeline.io.io_managers import NEEDED_BY, Skipped, io_managers
 from facestats_pipeline.io.layout import INPUTS
 from facestats_pipeline.io.shard_frames import AllShards, LazyShards
+from facestats_pipeline.io.table_facts import column_lineage
 from facestats_pipeline_tests.core import small_shards as shard
 from facestats_pipeline_tests.io.small_store import recipe
 
@@ -35,15 +37,41 @@ def one(frame: pl.DataFrame) -> Any:
     return LazyShards([SHARD], lambda _: frame)
 
 
-def test_dagster_knows_the_columns_of_every_metadata_table(definitions: dg.Definitions) -> None:
-    tables = {node.name for node in nodes_of(definitions) if node.group == "metadata" and node.sharded}
-    assert tables == tables_with_lineage()
+def test_dagster_knows_the_sources_of_every_column_of_a_metadata_table(definitions: dg.Definitions) -> None:
+    graph = {node.name: node for node in nodes_of(definitions)}
+    for node in (node for node in graph.values() if node.group == "metadata" and node.sharded):
+        for column, deps in column_lineage(tables_of()[node.name]).deps_by_column.items():
+            by_hand = node.name == "attributes_with_manual" and (column.startswith("manual_") or column in BY_HAND)
+            assert bool(deps) != by_hand, f"{node.name}.{column}"
+            assert {dep.asset_key.path[-1] for dep in deps} <= ancestors(graph, node.name), f"{node.name}.{column}"
 
 
-def test_master_reads_no_column_that_it_does_not_take() -> None:
-    declared = {name: one.metadata["columns"] for name, one in assets.master.op.ins.items() if one.metadata}  # type: ignore[attr-defined]
-    assert declared == {table: list(columns) for table, columns in TAKEN.items()}
-    assert "embedding" not in declared["embeddings_clip"]
+BY_HAND = ("annotator", "labelled_at")
+
+
+def ancestors(graph: dict[str, Node], name: str) -> set[str]:
+    parents = set(graph[name].parents) & set(graph)
+    return parents.union(*(ancestors(graph, parent) for parent in parents))
+
+
+def test_every_source_of_a_table_is_one_that_its_asset_descends_from(definitions: dg.Definitions) -> None:
+    graph = {node.name: node for node in nodes_of(definitions)}
+    wrong = {name: set(table.reads) - ancestors(graph, name) for name, table in tables_of().items()}
+    assert {name: sources for name, sources in wrong.items() if sources} == {}
+
+
+def test_master_reads_no_column_that_it_does_not_take(folder: DataFolder) -> None:
+    declared = {name: one.metadata[NEEDED_BY] for name, one in assets.master.op.ins.items()}  # type: ignore[attr-defined]
+    assert declared == dict.fromkeys(master_table().reads, "master")
+    width = pl.Array(pl.Float32, 4)
+    embedded = shard.ids(1).with_columns(pl.Series("embedding", [[0.5] * 4], dtype=width), model_id=pl.lit("e@1"))
+    folder.store.write_table("embeddings_clip", SHARD, embedded, recipe())
+    context = dg.build_input_context(
+        asset_key=dg.AssetKey("embeddings_clip"),
+        dagster_type=dg.PythonObjectDagsterType(AllShards),
+        definition_metadata={NEEDED_BY: "master"},
+    )
+    assert io_managers(folder.freshness)["shard_tables"].load_input(context)[SHARD].columns == ["image_id", "model_id"]
 
 
 def test_an_input_is_read_with_the_columns_it_declares(folder: DataFolder) -> None:

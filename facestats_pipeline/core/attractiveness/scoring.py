@@ -5,21 +5,10 @@ The reference is the collection's own scores, so a single photo scored later get
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 Floats = npt.NDArray[np.float64]
 
 REFERENCE_SIZE = 10_001
-
-SCORES_SCHEMA: dict[str, pl.DataType] = {
-    "image_id": pl.String(),
-    "filename": pl.String(),
-    "attractiveness_raw": pl.Float32(),
-    "attractiveness_lo": pl.Float32(),
-    "attractiveness_hi": pl.Float32(),
-    "attractiveness_pct": pl.Float64(),
-    "attractiveness": pl.Int8(),
-}
 
 
 def build_reference(raw: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -53,21 +42,3 @@ def decile(pct: npt.ArrayLike) -> npt.NDArray[np.int8]:
     # The tiny push keeps 0.3 in the fourth tenth, where its binary form falls just short of it.
     tenth = np.floor(np.nan_to_num(p) * 10 + 1e-9).astype(np.int8) + 1
     return np.where(np.isfinite(p), np.clip(tenth, 1, 10), 0).astype(np.int8)
-
-
-def scores_table(
-    ids: pl.DataFrame, raw: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike, reference: npt.ArrayLike
-) -> pl.DataFrame:
-    """SCORES_SCHEMA for the rows of `ids` (image_id, filename); a row without a score is null in every number."""
-    pct = percentile(raw, reference)
-    tenth = decile(pct)
-    columns = {
-        "image_id": ids["image_id"],
-        "filename": ids["filename"],
-        "attractiveness_raw": pl.Series(np.asarray(raw, dtype=np.float32)).fill_nan(None),
-        "attractiveness_lo": pl.Series(np.asarray(low, dtype=np.float32)).fill_nan(None),
-        "attractiveness_hi": pl.Series(np.asarray(high, dtype=np.float32)).fill_nan(None),
-        "attractiveness_pct": pl.Series(pct).fill_nan(None),
-        "attractiveness": pl.Series([int(d) or None for d in tenth], dtype=pl.Int8),
-    }
-    return pl.DataFrame(columns, schema=SCORES_SCHEMA)

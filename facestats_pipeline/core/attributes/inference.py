@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from facestats_pipeline.core.attributes.attribute_table import attribute_table
 from facestats_pipeline.core.attributes.probe_age import TrainedAge
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.attributes.probe_report import Rollup
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
     from facestats_pipeline.core.encoders.encoder import Encoder
 
 Floats = npt.NDArray[np.float64]
-
-ATTRIBUTES_SCHEMA: dict[str, pl.DataType] = {
-    "image_id": pl.String(),
-    "filename": pl.String(),
-    **{name: pl.String() for name in ("gender", "ethnicity", "ethnicity4", "age_bin")},
-    **{name: pl.String() for name in ("gender_top", "ethnicity_top", "age_bin_top")},
-    **{name: pl.Float32() for name in ("gender_p", "ethnicity_p", "age_p", "age", "age_lo", "age_hi")},
-    **{name: pl.String() for name in ("gender_source", "ethnicity_source", "age_source")},
-}
 
 
 @dataclass(frozen=True)
@@ -95,7 +87,7 @@ def infer_attributes(
     usable: npt.ArrayLike | None = None,
     encoder_id: str | None = None,
 ) -> pl.DataFrame:
-    """ATTRIBUTES_SCHEMA for the rows of `ids` (image_id, filename) and their embeddings (n, d).
+    """`attribute_table` for the rows of `ids` (image_id, filename) and their embeddings (n, d).
 
     A row that is not `usable` (no face) or has no finite embedding abstains: "unknown", and null for every number. Without a model
     an attribute is "unknown" and its source "none". Years of a row that the age model learned from are those of the folds that left it
@@ -128,7 +120,7 @@ def infer_attributes(
         data[name] = pl.Series(values, dtype=pl.Float32).fill_nan(None)
     for name, said in (("gender", gender), ("ethnicity", ethnicity), ("age", age)):
         data[f"{name}_source"] = [said.source] * n
-    return pl.DataFrame({name: data[name] for name in ATTRIBUTES_SCHEMA}, schema=ATTRIBUTES_SCHEMA)
+    return pl.DataFrame({name: data[name] for name in attribute_table().schema}, schema=attribute_table().schema)
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from typing import Any
 
 import polars as pl
 
+from facestats_pipeline.core.attributes.attribute_table import OOF_SCHEMA
 from facestats_pipeline.core.attributes.probe_age import TrainedAge, train_age
 from facestats_pipeline.core.attributes.probe_classifier import DEFAULT_TARGET_ERROR, TrainedProbe, train_classifier
 from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused
 
 __all__ = [
     "DEFAULT_TARGET_ERROR",
-    "OOF_SCHEMA",
     "Provenance",
     "TrainedAge",
     "TrainedProbe",
@@ -21,8 +21,6 @@ __all__ = [
     "train_age",
     "train_classifier",
 ]
-
-OOF_SCHEMA = {"image_id": pl.String(), "attribute": pl.String(), "value": pl.String(), "p": pl.Float32()}
 
 
 def oof_frame(probe: TrainedProbe | TrainedAge) -> pl.DataFrame:

@@ -20,13 +20,7 @@ from facestats_pipeline.core.composites.composite_specs import (
     names_are_unique,
     specs_by,
 )
-from facestats_pipeline.core.composites.groups import (
-    COMPOSITES_SCHEMA,
-    Collection,
-    GeneratedComposite,
-    Group,
-    points_of,
-)
+from facestats_pipeline.core.composites.groups import Collection, GeneratedComposite, Group, points_of
 from facestats_pipeline.core.composites.kept_sums import KeptSum
 from facestats_pipeline.core.images.decoding import ImageProblem, preprocess_image
 from facestats_pipeline.core.in_order import in_order
@@ -34,7 +28,6 @@ from facestats_pipeline.core.preproc.detection import single_threaded_opencv
 from facestats_pipeline.core.progress import report, track
 
 __all__ = [
-    "COMPOSITES_SCHEMA",
     "Composite",
     "CompositeRefused",
     "CompositeSpec",

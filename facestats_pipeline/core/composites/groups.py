@@ -17,27 +17,12 @@ from facestats_pipeline.core.composites.kept_sums import FEWEST_KEPT, KeptSum, w
 
 Table = pl.DataFrame | pl.LazyFrame
 
-COMPOSITES_SCHEMA: dict[str, pl.DataType] = {
-    "name": pl.String(),
-    "caption": pl.String(),
-    "filter": pl.String(),  # as asked
-    "applied": pl.String(),  # after relaxing; null when refused
-    "n_asked": pl.Int64(),  # usable photos that satisfy the filters as asked
-    "n_used": pl.Int64(),  # photos in the average
-    "n_skipped": pl.Int64(),  # photos that could not be read
-    "relaxed": pl.List(pl.String()),
-    "method": pl.String(),
-    "size": pl.Int32(),
-    "status": pl.String(),  # made · refused
-    "reason": pl.String(),  # why refused, or what was left out, skipped or sampled; empty otherwise
-}
-
 BY_FLOW = "warped by optical flow, for want of the 478 landmarks"
 
 
 @dataclass(frozen=True)
 class GeneratedComposite:
-    """One row of `composites.parquet` (`COMPOSITES_SCHEMA`), its picture, None when it was refused, and its sum where that is worth
+    """One row of `composites.parquet` (`COMPOSITES.schema`), its picture, None when it was refused, and its sum where that is worth
     keeping."""
 
     image: Image.Image | None

@@ -13,7 +13,7 @@ _ONE = re.compile(r"(gender|ethnicity|age|decile)=(.*?)(?= (?:gender|ethnicity|a
 def composites_with(composites: pl.DataFrame, row: pl.DataFrame) -> list[str]:
     """Names of the composites that were made of a group that the image is in.
 
-    `composites`: COMPOSITES_SCHEMA; `row`: the image's row of master. Of a group larger than `composites.max_images` a composite shows
+    `composites`: COMPOSITES.schema; `row`: the image's row of master. Of a group larger than `composites.max_images` a composite shows
     a sample, in which the image may not be.
     """
     made = composites.filter(pl.col("status") == "made")

@@ -1,30 +1,41 @@
-"""The embeddings table of one shard."""
+"""The embeddings table: one row per preprocessed photo that can be read."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
-from facestats_pipeline.core.encoders.embedding import run_embedding
-from facestats_pipeline.core.encoders.encoder import Encoder
+from facestats_pipeline.core.preproc.preproc_table import PREPROC
+from facestats_pipeline.core.tables import Column, Table
 
+if TYPE_CHECKING:
+    from facestats_pipeline.core.encoders.encoder import Encoder
 
-def embedding_schema(dim: int) -> dict[str, pl.DataType]:
-    """Columns of the embeddings table for an encoder of width `dim`."""
-    return {
-        "image_id": pl.String(),
-        "filename": pl.String(),
-        "embedding": pl.Array(pl.Float32(), dim),
-        "model_id": pl.String(),
-        "preproc_id": pl.String(),
-    }
+EMBEDDINGS = Table(
+    "embeddings_clip",
+    "embeddings/embeddings_clip.parquet",
+    (
+        *PREPROC.keys,
+        # An encoder of another width writes arrays of that width.
+        Column("embedding", pl.Array(pl.Float32(), 512), "image embedding, float32, length 1"),
+        Column("model_id", pl.String(), "name of the encoder with a hash of its weights; says untrained when it is"),
+        *PREPROC.taken("preproc_id"),
+    ),
+    rows_by=PREPROC.sources("status"),
+)
+
+TABLES = (EMBEDDINGS,)
 
 
 def embedding_table(
-    rows: pl.DataFrame, path_of: Callable[[str], Path], encoder: Encoder, *, batch_size: int | None
+    rows: pl.DataFrame, path_of: Callable[[str], Path], encoder: "Encoder", *, batch_size: int | None
 ) -> pl.DataFrame:
-    """Embeddings of `rows` (image_id, filename, preproc_id): unit L2 norm, float32. A JPEG that cannot be read has no row."""
+    """EMBEDDINGS of `rows` (image_id, filename, preproc_id): unit L2 norm, float32. A JPEG that cannot be read has no row."""
+    import numpy as np
+
+    from facestats_pipeline.core.encoders.embedding import run_embedding
+
     vectors = run_embedding([path_of(image_id) for image_id in rows["image_id"]], encoder, batch_size=batch_size)
     readable = np.isfinite(vectors).all(axis=1)
     return (
@@ -34,5 +45,5 @@ def embedding_table(
             embedding=pl.Series(vectors[readable], dtype=pl.Array(pl.Float32(), encoder.dim)),
             model_id=pl.lit(encoder.model_id),
         )
-        .select(*embedding_schema(encoder.dim))
+        .select(*EMBEDDINGS.schema)
     )

@@ -1,7 +1,6 @@
 """Pairs of photos that show the same picture: equal or nearly equal perceptual hashes, or embeddings that almost coincide."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,18 +8,11 @@ import polars as pl
 
 from facestats_pipeline.core.embeddings.hash_pairs import hamming_pairs
 from facestats_pipeline.core.embeddings.index import EmbeddingIndex, build_index
+from facestats_pipeline.core.embeddings.near_duplicate_table import NEAR_DUPLICATES
 from facestats_pipeline.core.progress import track
 
 Matrix = npt.NDArray[np.float32]
 Pairs = npt.NDArray[np.int64]
-
-NEAR_DUPLICATES_SCHEMA: dict[str, Any] = {
-    "image_id": pl.String(),
-    "other_id": pl.String(),
-    "cosine": pl.Float32(),
-    "hamming": pl.Int32(),
-    "kind": pl.String(),
-}
 
 CHUNK = 4_096
 _BLOCK = 1_024  # rows compared with all at once: 82 MB at most
@@ -94,7 +86,7 @@ def near_duplicates(
             "hamming": pl.select(pl.when(pl.Series(known)).then(pl.Series(distance))).to_series(),
             "kind": np.where(in_hash & in_embedding, "both", np.where(in_hash, "phash", "embedding")),
         },
-        schema=NEAR_DUPLICATES_SCHEMA,
+        schema=NEAR_DUPLICATES.schema,
     )
 
 

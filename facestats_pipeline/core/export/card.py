@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from facestats_pipeline.core.export.given_labels import GIVEN
-from facestats_pipeline.core.metadata.columns import COLUMN_DOCS
+from facestats_pipeline.core.metadata.master_table import master_table
 from facestats_pipeline.core.reports.card_inputs import CardInput
 from facestats_pipeline.core.reports.card_text import section, table
 from facestats_pipeline.core.reports.cards import data_card
@@ -25,7 +25,7 @@ def export_card(
     card = data_card(
         manifest, master, name=name, description=f"{WHAT.format(made_at=made_at)}\n\n{reading}", inputs=inputs
     )
-    meanings: Mapping[str, str] = COLUMN_DOCS["master"] | GIVEN
+    meanings: Mapping[str, str] = master_table().descriptions | GIVEN
     return (
         card
         + "\n"

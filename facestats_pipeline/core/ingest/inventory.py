@@ -13,19 +13,9 @@ from pathlib import Path
 import polars as pl
 
 from facestats_pipeline.core.ingest.identity import PhotosUnavailable, image_id
+from facestats_pipeline.core.ingest.inventory_table import RAW_PHOTOS
 from facestats_pipeline.core.ingest.photo_source import Found, PhotoFolder, PhotoSource
 from facestats_pipeline.core.progress import track
-
-INVENTORY_SCHEMA: dict[str, pl.DataType] = {
-    "filename": pl.String(),
-    "image_id": pl.String(),  # null when the bytes could not or should not be read
-    "bytes": pl.Int64(),
-    "mtime_ns": pl.Int64(),  # of an object in a bucket: a number that changes with its ETag
-    "state": pl.String(),  # ok · duplicate · removed · corrupt · too_large · unsupported
-    "reason": pl.String(),
-    "added_at": pl.Datetime("us", "UTC"),
-    "shard": pl.String(),
-}
 
 
 @dataclass(frozen=True)
@@ -126,7 +116,7 @@ def update_inventory(
         rows[index] |= {"state": "removed", "reason": "the file is gone"}
     rows += _place(new, rows, shard_size, now)
     changes = Changes(len(new) - changed, changed, len(gone) + displaced, len(known), refused)
-    return mark_duplicates(pl.DataFrame(rows, schema=INVENTORY_SCHEMA)), changes
+    return mark_duplicates(pl.DataFrame(rows, schema=RAW_PHOTOS.schema)), changes
 
 
 def _place(
@@ -171,4 +161,4 @@ def mark_duplicates(inventory: pl.DataFrame) -> pl.DataFrame:
 
 def empty_inventory() -> pl.DataFrame:
     """An inventory without rows."""
-    return pl.DataFrame(schema=INVENTORY_SCHEMA)
+    return pl.DataFrame(schema=RAW_PHOTOS.schema)

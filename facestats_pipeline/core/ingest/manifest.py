@@ -8,26 +8,11 @@ import polars as pl
 
 from facestats_pipeline.core.images.decoding import ImageProblem, inspect_image
 from facestats_pipeline.core.ingest.identity import PhotoChanged
+from facestats_pipeline.core.ingest.manifest_table import MANIFEST
 from facestats_pipeline.core.ingest.sources import Sources
 from facestats_pipeline.core.phases import Phases, current
 from facestats_pipeline.core.progress import track
 
-MANIFEST_SCHEMA: dict[str, pl.DataType] = {
-    "image_id": pl.String(),
-    "filename": pl.String(),
-    "source": pl.String(),
-    "licence": pl.String(),
-    "consent": pl.String(),
-    "bytes": pl.Int64(),
-    "width": pl.Int32(),
-    "height": pl.Int32(),
-    "format": pl.String(),
-    "status": pl.String(),
-    "reason": pl.String(),
-    "added_at": pl.Datetime("us", "UTC"),
-    "shard": pl.String(),
-}
-STATUSES = ("ok", "corrupt", "too_large", "unsupported", "duplicate", "removed")
 _INSPECTED = ("width", "height", "format", "status", "reason")
 
 
@@ -40,7 +25,7 @@ def build_manifest(
     previous: pl.DataFrame | None = None,
     workers: int = 2,
 ) -> pl.DataFrame:
-    """Manifest of one shard: (n files) rows with MANIFEST_SCHEMA, in order of arrival.
+    """Manifest of one shard: (n files) rows with MANIFEST.schema, in order of arrival.
 
     `inventory`: the shard's rows. `read(filename, image_id)` gives a photo's bytes and may raise OSError or PhotoChanged. `sources`: what
     is said of each photo's source, licence and consent. Photos that `previous` holds as inspected are not read again.
@@ -57,12 +42,12 @@ def build_manifest(
             found = known[row["image_id"]]
         else:
             found = _inspect(lambda: read(row["filename"], row["image_id"]), max_pixels, phases)
-        return {name: row.get(name) for name in MANIFEST_SCHEMA} | sources.of(row["filename"]) | found
+        return {name: row.get(name) for name in MANIFEST.schema} | sources.of(row["filename"]) | found
 
     rows = inventory.to_dicts()
     with ThreadPoolExecutor(workers) as pool:
         made = list(track(pool.map(one, rows), "Checking photos", total=len(rows)))
-    return pl.DataFrame(made, schema=MANIFEST_SCHEMA)
+    return pl.DataFrame(made, schema=MANIFEST.schema)
 
 
 def live(manifest: pl.DataFrame) -> pl.DataFrame:

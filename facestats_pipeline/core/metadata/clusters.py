@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from facestats_pipeline.core.metadata.table_inputs import ATTRIBUTES, CLUSTERS, conform, left_join
 from facestats_pipeline.core.single_thread import single_threaded
 
 Matrix = npt.NDArray[np.float32]
@@ -196,22 +194,3 @@ def _centres(projected: Matrix, k: int, seed: int) -> Matrix:
         model = KMeans(k, random_state=seed, n_init=4)
     centres: Matrix = model.fit(projected).cluster_centers_.astype(np.float32)
     return centres[np.lexsort(centres.T[::-1])]
-
-
-def attributes_with_clusters(
-    attributes: pl.DataFrame, ids: pl.DataFrame, embeddings: Matrix, model: ClusterModel | None
-) -> pl.DataFrame:
-    """`attributes` with each image's place on the first two PCA axes and its cluster: CLUSTERS_SCHEMA, one row per row of it.
-
-    `ids` (n rows, image_id) names the rows of `embeddings` (n, d) float32. Null where an image has no finite embedding, where `ids` does
-    not list it, or without a model. ValueError when `ids` and `embeddings` differ in length or in width from the model's.
-    """
-    if ids.height != len(embeddings):
-        raise ValueError(f"{ids.height} image ids for {len(embeddings)} embeddings")
-    placed = None
-    if model is not None and ids.height:
-        xy, cluster = model.assign(embeddings)
-        placed = pl.DataFrame(
-            {"image_id": ids["image_id"], "pca_x": xy[:, 0], "pca_y": xy[:, 1], "cluster": cluster}
-        ).with_columns(pl.col("pca_x", "pca_y").fill_nan(None), cluster=pl.when(pl.col("cluster") >= 0).then("cluster"))
-    return left_join(conform(attributes, ATTRIBUTES), placed, CLUSTERS, "embeddings_clip.parquet")

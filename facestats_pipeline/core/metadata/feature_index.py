@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from facestats_pipeline.core.metadata.table_inputs import MergeError
+from facestats_pipeline.core.joins import MergeError
 
 Shards = Mapping[str, Sequence[str]] | Iterable[tuple[str, Sequence[str]]]
 """Shard name → file names in the row order of that shard's embeddings_clip.parquet; or such pairs one after another."""

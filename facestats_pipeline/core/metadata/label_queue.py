@@ -12,19 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
+from facestats_pipeline.core.joins import conform
 from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES, CLASSES, ETHNICITIES, GENDERS
-from facestats_pipeline.core.metadata.table_inputs import IDS, P_COLUMN, Schema, conform, without
+from facestats_pipeline.core.tables import KEYS, Schema
 
 QUEUE_SCHEMA: Schema = {
-    **IDS,
+    **KEYS,
     "priority": pl.Float64(),
     "why": pl.String(),
-    "gender_top": pl.String(),
-    "gender_p": pl.Float32(),
-    "ethnicity_top": pl.String(),
-    "ethnicity_p": pl.Float32(),
-    "age_bin_top": pl.String(),
-    "age_p": pl.Float32(),
+    **{
+        name: dtype for one in BUILT_IN for name, dtype in ((one.top_column, pl.String()), (one.p_column, pl.Float32()))
+    },
 }
 DEFAULT_SIZE = 500
 
@@ -38,7 +37,7 @@ _HELD = 100_000
 
 Table = pl.DataFrame | pl.LazyFrame
 
-_DETAILS = [*without(QUEUE_SCHEMA, ["priority", "why"]), "cluster", "manual_disputed"]
+_DETAILS = [*(name for name in QUEUE_SCHEMA if name not in ("priority", "why")), "cluster", "manual_disputed"]
 
 
 def labels_template(master: Table | Iterable[Table], *, size: int = DEFAULT_SIZE) -> pl.DataFrame:
@@ -156,7 +155,7 @@ def _slim_columns() -> list[str | pl.Expr]:
 
 def _uncertainty(attribute: str) -> pl.Expr:
     k = len(CLASSES[attribute])
-    p = pl.col(P_COLUMN[attribute]).cast(pl.Float64)
+    p = pl.col(BUILT_IN[attribute].p_column).cast(pl.Float64)
     return (
         pl.when(_tied(attribute) | p.is_null() | p.is_nan()).then(1.0).otherwise(((1 - p) / (1 - 1 / k)).clip(0.0, 1.0))
     )
@@ -171,8 +170,12 @@ def _why(row: dict[str, Any]) -> str:
     reasons = []
     if row["manual_disputed"]:
         reasons.append(f"annotators disagree on {', '.join(row['manual_disputed'])}")
-    reasons += [f"unsure of {a} ({row[P_COLUMN[a]]:.2f})" for a in ATTRIBUTES if _doubtful(a, row[P_COLUMN[a]])]
-    if unseen := [a for a in ATTRIBUTES if row[P_COLUMN[a]] is None]:
+    reasons += [
+        f"unsure of {a} ({row[BUILT_IN[a].p_column]:.2f})"
+        for a in ATTRIBUTES
+        if _doubtful(a, row[BUILT_IN[a].p_column])
+    ]
+    if unseen := [a for a in ATTRIBUTES if row[BUILT_IN[a].p_column] is None]:
         reasons.append(f"no prediction of {', '.join(unseen)}")
     if row["diversity"] > 0.5 and row["cluster"] is not None:
         reasons.append(f"cluster {row['cluster']} has few labels")

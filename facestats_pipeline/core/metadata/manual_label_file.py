@@ -22,7 +22,7 @@ from facestats_pipeline.core.labels.vocabulary import (
     canonical_ethnicity,
     canonical_gender,
 )
-from facestats_pipeline.core.metadata.table_inputs import Schema
+from facestats_pipeline.core.tables import Schema
 from facestats_pipeline.core.user_files.cells import is_null, word_key
 from facestats_pipeline.core.user_files.text_table import REJECTED_SCHEMA, LabelsError, decode
 

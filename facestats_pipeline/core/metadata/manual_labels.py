@@ -6,10 +6,11 @@ from pathlib import Path
 
 import polars as pl
 
-from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES as ATTRIBUTE_NAMES
+from facestats_pipeline.core.joins import conform
+from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES
 from facestats_pipeline.core.metadata.agreement import krippendorff_alpha
 from facestats_pipeline.core.metadata.manual_label_file import read_history
-from facestats_pipeline.core.metadata.table_inputs import ATTRIBUTES, Schema, conform, joined, left_join, rows_about
+from facestats_pipeline.core.tables import Schema
 
 RESOLVED_SCHEMA: Schema = {
     "image_id": pl.String(),
@@ -28,17 +29,7 @@ AGREEMENT_SCHEMA: Schema = {
     "ties": pl.Int64(),
     "alpha": pl.Float64(),
 }
-MANUAL: Schema = {
-    "manual_gender": pl.String(),
-    "manual_ethnicity": pl.String(),
-    "manual_age_bin": pl.String(),
-    "manual_disputed": pl.List(pl.String()),
-    "annotator": pl.String(),
-    "labelled_at": pl.Datetime("us", "UTC"),
-}
-MANUAL_SCHEMA: Schema = joined(ATTRIBUTES, MANUAL)
-
-_SEPARATOR = "; "
+SEPARATOR = "; "
 
 
 @dataclass(frozen=True)
@@ -86,7 +77,7 @@ def resolve_votes(votes: pl.DataFrame) -> pl.DataFrame:
     winners = counted.filter(pl.col("_votes") == pl.col("_votes").max().over(image))
     resolved = winners.group_by(image, maintain_order=True).agg(
         pl.when(pl.col("value").n_unique() == 1).then(pl.col("value").first()).alias("value"),
-        pl.col("annotator").sort().str.join(_SEPARATOR),
+        pl.col("annotator").sort().str.join(SEPARATOR),
         pl.col("labelled_at").max(),
         pl.col("_votes").first().alias("votes"),
         pl.col("annotators").first(),
@@ -94,32 +85,9 @@ def resolve_votes(votes: pl.DataFrame) -> pl.DataFrame:
     return conform(resolved, RESOLVED_SCHEMA).sort(image)
 
 
-def attributes_with_manual(attributes: pl.DataFrame, manual: ManualLabels | None) -> pl.DataFrame:
-    """`attributes` left-joined to the hand labels: MANUAL_SCHEMA, one row per row of `attributes`.
-
-    `annotator` names everybody whose label stands in the row, `labelled_at` is the latest of their times; `manual_disputed` lists the
-    attributes on which annotators tie, whose value is null.
-    """
-    frame = conform(attributes, ATTRIBUTES)
-    resolved = pl.DataFrame(schema=RESOLVED_SCHEMA) if manual is None else rows_about(manual.frame, frame)
-    per_image = resolved.group_by("image_id").agg(
-        *(
-            pl.col("value").filter(pl.col("attribute") == attribute).first().alias(f"manual_{attribute}")
-            for attribute in ATTRIBUTE_NAMES
-        ),
-        pl.col("attribute").filter(pl.col("value").is_null()).sort().alias("manual_disputed"),
-        pl.col("annotator").str.split(_SEPARATOR).explode().unique().sort().str.join(_SEPARATOR),
-        pl.col("labelled_at").max(),
-    )
-    frame = left_join(frame, per_image, MANUAL, "the manual labels")
-    return conform(
-        frame.with_columns(pl.col("manual_disputed").fill_null(pl.lit([], dtype=pl.List(pl.String)))), MANUAL_SCHEMA
-    )
-
-
 def _agreement(votes: pl.DataFrame, resolved: pl.DataFrame) -> pl.DataFrame:
     rows = []
-    for attribute in ATTRIBUTE_NAMES:
+    for attribute in ATTRIBUTES:
         of_it = votes.filter(pl.col("attribute") == attribute)
         decided = resolved.filter(pl.col("attribute") == attribute)
         values = of_it.group_by("image_id", maintain_order=True).agg("value")["value"].to_list()

@@ -7,7 +7,9 @@ from typing import Final
 
 import numpy as np
 
-POINTS: Final = 478
+from facestats_pipeline.core.preproc.geometry_table import MESH_POINTS
+
+POINTS: Final = MESH_POINTS
 
 RIGHT_IRIS, LEFT_IRIS = 468, 473
 RIGHT_EYE_OUTER, RIGHT_EYE_INNER, RIGHT_LID_UPPER, RIGHT_LID_LOWER = 33, 133, 159, 145

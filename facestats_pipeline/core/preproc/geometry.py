@@ -19,6 +19,7 @@ from facestats_pipeline.core.images.image_files import ImageProblem
 from facestats_pipeline.core.phases import current
 from facestats_pipeline.core.preproc import face_mesh as mesh
 from facestats_pipeline.core.preproc.face_landmarks import FaceLandmarks
+from facestats_pipeline.core.preproc.geometry_table import FACE_GEOMETRY
 from facestats_pipeline.core.progress import track
 
 Points = npt.NDArray[np.floating]
@@ -148,27 +149,13 @@ MEASURES: Final[dict[str, Callable[[Points], float]]] = {
 }
 """Column of the table → the function that gives it; its docstring is the column's definition."""
 
-GEOMETRY_SCHEMA = pl.Schema(
-    {
-        "image_id": pl.String(),
-        "filename": pl.String(),
-        "landmarks": pl.Array(pl.Float32(), 2 * mesh.POINTS),  # x, y of 478 points in preprocessed px
-        **{name: pl.Float32() for name in MEASURES},
-        "yaw": pl.Float32(),  # degrees, in the preprocessed picture: see head_pose
-        "pitch": pl.Float32(),
-        "roll": pl.Float32(),
-        "status": pl.String(),  # ok · no_face · corrupt · too_large · unsupported · unreadable
-        "reason": pl.String(),
-    }
-)
-
 
 def face_geometry(photos: Iterable[tuple[str, str, Path | bytes]], landmarker: Landmarker) -> pl.DataFrame:
-    """One row of GEOMETRY_SCHEMA for each preprocessed photo (image_id, filename, JPEG), its figures null where status is not ok."""
+    """One row of FACE_GEOMETRY.schema for each preprocessed photo (image_id, filename, JPEG), its figures null where status is not ok."""
     rows: list[dict[str, Any]] = []
     for image_id, filename, jpeg in track(photos, "Face geometry"):
         rows.append({"image_id": image_id, "filename": filename, **_measured(jpeg, landmarker)})
-    return pl.DataFrame(rows, schema=GEOMETRY_SCHEMA)
+    return pl.DataFrame(rows, schema=FACE_GEOMETRY.schema)
 
 
 def _measured(jpeg: Path | bytes, landmarker: Landmarker) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import polars as pl
 
 from facestats_pipeline.core.ingest.manifest import live
 from facestats_pipeline.core.preproc.detection import FaceDetector
-from facestats_pipeline.core.preproc.preprocessing import PREPROC_SCHEMA, PreprocSettings, run_preprocessing
-from facestats_pipeline.core.preproc.statuses import PICTURED
+from facestats_pipeline.core.preproc.preproc_table import PICTURED, PREPROC
+from facestats_pipeline.core.preproc.preprocessing import PreprocSettings, run_preprocessing
 
 
 @dataclass
@@ -41,8 +41,8 @@ class PreprocessedShard:
                 yield photo.image_id, photo.jpeg
 
     def table(self) -> pl.DataFrame:
-        """One row per live image of the shard, in the manifest's order: PREPROC_SCHEMA."""
-        rows = pl.concat([self.kept, pl.DataFrame(self.made, schema=PREPROC_SCHEMA)])
+        """One row per live image of the shard, in the manifest's order: PREPROC.schema."""
+        rows = pl.concat([self.kept, pl.DataFrame(self.made, schema=PREPROC.schema)])
         return (
             live(self.manifest)
             .select("image_id", "filename")
@@ -53,7 +53,7 @@ class PreprocessedShard:
     def kept(self) -> pl.DataFrame:
         """Rows of the earlier run that still stand."""
         if self.previous is None:
-            return pl.DataFrame(schema=PREPROC_SCHEMA)
+            return pl.DataFrame(schema=PREPROC.schema)
         wanted = self.previous.join(live(self.manifest), on=["image_id", "filename"], how="semi")
         there = [
             status not in PICTURED or self.has_jpeg(image_id)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from facestats_pipeline.core.images.decoding import (
     MAX_PIXELS,
@@ -32,6 +31,7 @@ from facestats_pipeline.core.phases import Phases, current
 from facestats_pipeline.core.preproc.alignment import TEMPLATE, face_transform, warp
 from facestats_pipeline.core.preproc.detection import SURE_SCORE, FaceDetector, single_threaded_opencv
 from facestats_pipeline.core.preproc.faces import Face
+from facestats_pipeline.core.preproc.preproc_table import PREPROC
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.single_thread import torch_threads
 
@@ -39,24 +39,6 @@ RawPhoto = tuple[str, str, Callable[[], bytes] | Path]
 """image_id, filename, and where the photo's bytes come from."""
 
 _METHOD = 3  # raised when the code changes what bytes come out; makes every preprocessed photo stale
-
-PREPROC_SCHEMA = pl.Schema(
-    {
-        "image_id": pl.String(),
-        "filename": pl.String(),
-        "preproc_id": pl.String(),  # PreprocSettings.preproc_id
-        "detector": pl.String(),  # FaceDetector.name, or "none"
-        "face_count": pl.Int32(),  # faces with a score of at least min_face_score; null without a detector
-        "face_score": pl.Float32(),  # of the face that was used, else of the best doubtful one
-        "face_box": pl.Array(pl.Float32(), 4),  # x, y, width, height in preprocessed px
-        "landmarks": pl.Array(
-            pl.Float32(), 10
-        ),  # x, y of right eye, left eye, nose, right and left mouth corner, preprocessed px
-        "transform": pl.Array(pl.Float32(), 6),  # row-major 2×3, upright photo px → preprocessed px
-        "status": pl.String(),  # ok · no_face · corrupt · too_large · unsupported · unreadable
-        "reason": pl.String(),  # "" for ok
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -91,7 +73,7 @@ class PreprocSettings:
 
 @dataclass(frozen=True)
 class Preprocessed:
-    """One photo's outcome: `jpeg` bytes (None when it could not be decoded) and its `row` of PREPROC_SCHEMA."""
+    """One photo's outcome: `jpeg` bytes (None when it could not be decoded) and its `row` of PREPROC.schema."""
 
     image_id: str
     filename: str
@@ -129,7 +111,7 @@ def preprocess_photo(
     phases = phases or current()
     phases.count()
     name = detector.name if detector is not None else "none"
-    row: dict[str, Any] = dict.fromkeys(PREPROC_SCHEMA)
+    row: dict[str, Any] = dict.fromkeys(PREPROC.schema)
     row |= {
         "image_id": image_id,
         "filename": filename,

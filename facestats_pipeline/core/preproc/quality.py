@@ -18,21 +18,8 @@ from PIL import Image
 from facestats_pipeline.core.images.decoding import Transform, invert
 from facestats_pipeline.core.images.image_files import ImageProblem, decoder_errors
 from facestats_pipeline.core.phases import Phases, current
+from facestats_pipeline.core.preproc.quality_table import IMAGE_QUALITY
 from facestats_pipeline.core.progress import track
-
-QUALITY_SCHEMA = pl.Schema(
-    {
-        "image_id": pl.String(),
-        "filename": pl.String(),
-        "sharpness": pl.Float32(),  # variance of the Laplacian of the luma 0–255
-        "brightness": pl.Float32(),  # mean luma, 0–1
-        "contrast": pl.Float32(),  # standard deviation of the luma, 0–0.5
-        "face_fraction": pl.Float32(),  # face box area / photo area, in the photo; null without a face or its size
-        "yaw": pl.Float32(),  # degrees; positive: the face turns to the right of the picture; null without a face
-        "roll": pl.Float32(),  # degrees in the photo; positive: the head leans clockwise; null without a face
-        "phash": pl.String(),  # 64-bit DCT hash, 16 hex characters
-    }
-)
 
 NOSE_DEPTH = 0.61
 """How far the nose tip stands before the line of the eyes, in distances of the eyes: fitted to the head pose that MediaPipe finds in
@@ -89,9 +76,9 @@ def face_fraction(box: npt.NDArray[np.floating], transform: Transform, width: in
 def image_quality(
     photos: Iterable[tuple[str, str, Path | bytes]], preproc: pl.DataFrame, manifest_sizes: pl.DataFrame
 ) -> pl.DataFrame:
-    """One row of QUALITY_SCHEMA for each preprocessed photo (image_id, filename, JPEG).
+    """One row of IMAGE_QUALITY.schema for each preprocessed photo (image_id, filename, JPEG).
 
-    `preproc` has PREPROC_SCHEMA, `manifest_sizes` image_id, width, height of the photos; what they do not say is null. A JPEG that
+    `preproc` has PREPROC.schema, `manifest_sizes` image_id, width, height of the photos; what they do not say is null. A JPEG that
     cannot be read has null pixel figures.
     """
     faces = {
@@ -112,7 +99,7 @@ def image_quality(
         }
         for image_id, filename, jpeg in track(photos, "Image quality")
     ]
-    return pl.DataFrame(rows, schema=QUALITY_SCHEMA)
+    return pl.DataFrame(rows, schema=IMAGE_QUALITY.schema)
 
 
 def _pixels(jpeg: Path | bytes, phases: Phases) -> dict[str, Any]:

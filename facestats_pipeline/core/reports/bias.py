@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import fisher_exact, ttest_ind_from_stats
 
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
+from facestats_pipeline.core.reports.bias_table import bias_table
 from facestats_pipeline.core.statistics.calibration import Z95, wilson
 
 DEFAULT_MIN_N = 30
@@ -28,25 +29,6 @@ BOOTSTRAP_ROWS = 1_000
 """Larger groups get the normal interval of the mean: the central limit theorem holds there, and resampling would cost n × RESAMPLES."""
 
 RESAMPLES = 2_000
-
-BIAS_SCHEMA: dict[str, pl.DataType] = {
-    "attribute": pl.String(),
-    "metric": pl.String(),  # accuracy · coverage · overconfidence · mean_error · mae · interval_coverage · mean_score
-    "group_kind": pl.String(),  # all · gender · ethnicity · age_bin · gender × ethnicity
-    "group": pl.String(),
-    "n": pl.Int64(),  # photos the figure is of
-    "coverage": pl.Float64(),  # share of the group's labelled photos that were answered
-    "value": pl.Float64(),
-    "ci_lo": pl.Float64(),
-    "ci_hi": pl.Float64(),
-    "gap": pl.Float64(),  # value less the value of all photos outside the group
-    "gap_lo": pl.Float64(),
-    "gap_hi": pl.Float64(),
-    "gap_size": pl.Float64(),  # |gap|: of shares as it is, of errors and scores in standard deviations of the truth (else the score)
-    "p": pl.Float64(),
-    "p_adjusted": pl.Float64(),
-    "note": pl.String(),  # why there is no figure; empty otherwise
-}
 
 Numbers = NDArray[np.float64]
 
@@ -100,7 +82,7 @@ def bias_audit(
     min_n: int = DEFAULT_MIN_N,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Figures of each audit for everyone and for each group, `BIAS_SCHEMA`.
+    """Figures of each audit for everyone and for each group, `bias_table().schema`.
 
     Args:
         frame: one row per photo, with the columns that `audits` and `groups` name. The groups should be labels given by people:
@@ -131,7 +113,7 @@ def bias_audit(
                 row["gap_size"] = abs(row["gap"]) / unit if row["gap"] is not None and unit > 0 else None
             adjusted = holm([row["p"] for row in family])
             rows += [row | {"p_adjusted": p} for row, p in zip(family, adjusted, strict=True)]
-    return pl.DataFrame(rows, schema=BIAS_SCHEMA)
+    return pl.DataFrame(rows, schema=bias_table().schema)
 
 
 def large_gaps(audit: pl.DataFrame, max_gap: float, max_gap_sd: float) -> pl.DataFrame:
@@ -234,7 +216,7 @@ def _row(
     counted = np.isfinite(values)
     mine, rest = values[inside & counted], values[~inside & counted]
     asked = answered[inside & np.isfinite(answered)]
-    row: dict[str, Any] = dict.fromkeys(BIAS_SCHEMA)
+    row: dict[str, Any] = dict.fromkeys(bias_table().schema)
     row |= {"attribute": attribute, "metric": metric, "group_kind": kind, "group": group, "n": len(mine), "note": ""}
     if len(asked) >= min_n:
         row["coverage"] = float(asked.mean())

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
-from facestats_pipeline.core.metadata.flags import REASONS
+from facestats_pipeline.core.metadata.flag_table import reasons_of
 from facestats_pipeline.core.reports.bias_plot import METRIC_WORDS
 from facestats_pipeline.core.reports.card_inputs import CardInput, inputs_section, licence_fields, photo_inputs
 from facestats_pipeline.core.reports.card_text import NOT_STATED, RESPONSIBLE_USE, cell, front_matter, section, table
@@ -342,7 +342,7 @@ def _flags(live: pl.LazyFrame, n: int) -> str:
         live.select(pl.col("reasons").explode().alias("reason")).drop_nulls().group_by("reason").len("n").collect()
     )
     counts = dict(reasons.rows())
-    rows = [(reason, counts[reason], words) for reason, words in REASONS.items() if counts.get(reason)]
+    rows = [(reason, counts[reason], words) for reason, words in reasons_of().items() if counts.get(reason)]
     text = f"{flagged:,} of {n:,} photos are flagged ({_share(flagged, n)})."
     return f"{text}\n\n{table(('Flag', 'photos', 'meaning'), rows)}" if rows else text
 

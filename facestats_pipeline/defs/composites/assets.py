@@ -45,7 +45,8 @@ def composites(
 ) -> Any:
     """The average face of everyone and of each group that is large enough; a smaller group is refused with a reason."""
     from facestats_pipeline.core.composites.composite_sheet import composite_sheet
-    from facestats_pipeline.core.composites.generate import COMPOSITES_SCHEMA, default_specs, generate_composites
+    from facestats_pipeline.core.composites.composite_table import COMPOSITES
+    from facestats_pipeline.core.composites.generate import default_specs, generate_composites
     from facestats_pipeline.core.composites.kept_sums import read_sums, write_sums
 
     wanted = folder.settings.composites
@@ -75,12 +76,12 @@ def composites(
     sums = folder.store.temporary_path(folder.store.processed / SUMS)
     write_sums({one.row["name"]: one.kept for one in made if one.kept is not None}, sums)
     pictures = {f"composites/{one.row['name']}.jpg": jpeg_bytes(one.image) for one in made if one.image is not None}
-    table = pl.DataFrame([one.row for one in made], schema=COMPOSITES_SCHEMA)
+    table = pl.DataFrame([one.row for one in made], schema=COMPOSITES.schema)
     if pictures:
         pictures["composites/all.jpg"] = jpeg_bytes(composite_sheet([one for one in made if one.image is not None]))
     refused = table.filter(pl.col("status") == "refused").height
     return Files(
-        {**pictures, "composites.parquet": parquet_bytes(table), SUMS: sums},
+        {**pictures, COMPOSITES.path: parquet_bytes(table), SUMS: sums},
         {"made": table.height - refused, "refused": refused},
         previews=("composites/all.jpg",) if pictures else (),
     )

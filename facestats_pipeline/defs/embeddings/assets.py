@@ -93,11 +93,11 @@ def near_duplicates(
 ) -> pl.DataFrame:
     """Pairs of images that show the same picture, by perceptual hash and, with a trained encoder, by embedding."""
     from facestats_pipeline.core.embeddings.index import load_index
-    from facestats_pipeline.core.embeddings.near_duplicates import NEAR_DUPLICATES_SCHEMA
+    from facestats_pipeline.core.embeddings.near_duplicate_table import NEAR_DUPLICATES
     from facestats_pipeline.core.embeddings.near_duplicates import near_duplicates as pairs
 
     if not embedding_index:
-        return pl.DataFrame(schema=NEAR_DUPLICATES_SCHEMA)
+        return pl.DataFrame(schema=NEAR_DUPLICATES.schema)
     index = load_index(embedding_index[INDEX], view=True)
     wanted = folder.settings.metadata
     made = folder.store.recipe("near_duplicates")

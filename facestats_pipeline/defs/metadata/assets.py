@@ -1,24 +1,27 @@
-"""The metadata tables, from attributes to master. What each column means is in `core.metadata.columns`."""
+"""The metadata tables, from attributes to master. Each is specified in `core/metadata/<something>_table.py`."""
 
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.metadata import tables
-from facestats_pipeline.core.metadata.flags import FlagThresholds
-from facestats_pipeline.core.metadata.flags import attributes_clean as without_flagged
-from facestats_pipeline.core.metadata.flags import attributes_flags as flag
-from facestats_pipeline.core.metadata.manual_labels import attributes_with_manual as with_manual
-from facestats_pipeline.core.metadata.merge import TAKEN, run_merge
+from facestats_pipeline.core.metadata.final_table import attractiveness_with_attributes as scores_beside
+from facestats_pipeline.core.metadata.final_table import attributes_final as believed
+from facestats_pipeline.core.metadata.flag_table import FlagThresholds
+from facestats_pipeline.core.metadata.flag_table import attributes_clean as without_flagged
+from facestats_pipeline.core.metadata.flag_table import attributes_flags as flag
+from facestats_pipeline.core.metadata.label_structure_table import label_structure
+from facestats_pipeline.core.metadata.manual_table import attributes_with_manual as with_manual
+from facestats_pipeline.core.metadata.master_table import master_table, run_merge
+from facestats_pipeline.core.metadata.meta_table import attributes_with_meta as beside_measures
+from facestats_pipeline.core.metadata.prediction_table import attributes_with_predictions as beside_predictions
 from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
 from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.embeddings import vectors
-from facestats_pipeline.io.io_managers import Files, ShardPhotos, Skipped
+from facestats_pipeline.io.io_managers import COLUMNS, NEEDED_BY, Files, ShardPhotos, Skipped
 from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
 
 FEATURE_INDEX = "metadata/feature_index.json"
@@ -26,9 +29,14 @@ FEATURE_INDEX = "metadata/feature_index.json"
 metadata_table = partial(shard_table, group_name="metadata")
 
 
-def only(columns: Iterable[str]) -> dg.AssetIn:
+def only(*columns: str) -> dg.AssetIn:
     """An input of which no other columns are read."""
-    return dg.AssetIn(metadata={"columns": list(columns)})
+    return dg.AssetIn(metadata={COLUMNS: list(columns)})
+
+
+def needed_by(table: str) -> dg.AssetIn:
+    """An input of which no columns are read but those that `table` is made from."""
+    return dg.AssetIn(metadata={NEEDED_BY: table})
 
 
 def _tables(images: ShardPhotos) -> ShardFrames:
@@ -54,12 +62,12 @@ def attributes_clean(attributes: ShardFrames, attributes_flags: ShardFrames) -> 
     return attributes.map(without_flagged, attributes_flags)
 
 
-@metadata_table(metadata=depends_on(), ins={"face_geometry": only(TAKEN["face_geometry"])})
+@metadata_table(metadata=depends_on(), ins={"face_geometry": needed_by("attributes_with_meta")})
 def attributes_with_meta(
     attributes: ShardFrames, preproc: ShardPhotos, image_quality: ShardFrames, face_geometry: ShardFrames
 ) -> ShardFrames:
     """Attributes beside detection, quality and geometry."""
-    return attributes.map(tables.attributes_with_meta, _tables(preproc), image_quality, face_geometry)
+    return attributes.map(beside_measures, _tables(preproc), image_quality, face_geometry)
 
 
 @folder_asset(
@@ -86,8 +94,8 @@ def cluster_model(embeddings_clip: AllShards, folder: dg.ResourceParam[DataFolde
 @metadata_table(metadata=depends_on())
 def attributes_with_clusters(attributes: ShardFrames, embeddings_clip: ShardFrames, cluster_model: Any) -> ShardFrames:
     """Attributes beside each image's place on the first two principal axes and its cluster."""
+    from facestats_pipeline.core.metadata.cluster_table import attributes_with_clusters as place
     from facestats_pipeline.core.metadata.clusters import ClusterModel
-    from facestats_pipeline.core.metadata.clusters import attributes_with_clusters as place
 
     model = ClusterModel.from_bytes(cluster_model["cluster_model.safetensors"].read_bytes()) if cluster_model else None
     return attributes.map(
@@ -146,7 +154,7 @@ def attributes_with_predictions(
     from facestats_pipeline.core.attributes.probes import known_predictions
 
     known = known_predictions([gender_classifier, ethnicity_classifier, age_model])
-    return attributes.map(partial(tables.attributes_with_predictions, **known))
+    return attributes.map(partial(beside_predictions, **known))
 
 
 @metadata_table(metadata=depends_on())
@@ -154,16 +162,16 @@ def attributes_final(
     attributes_with_manual: ShardFrames, attributes_with_predictions: ShardFrames, attractiveness_scores: ShardFrames
 ) -> ShardFrames:
     """The value to use: by hand, else predicted, else `unknown`; with its source."""
-    return attributes_with_manual.map(tables.attributes_final, attributes_with_predictions, attractiveness_scores)
+    return attributes_with_manual.map(believed, attributes_with_predictions, attractiveness_scores)
 
 
 @metadata_table(metadata=depends_on())
 def attractiveness_with_attributes(attractiveness_scores: ShardFrames, attributes_final: ShardFrames) -> ShardFrames:
     """Scores beside final attributes."""
-    return attractiveness_scores.map(tables.attractiveness_with_attributes, attributes_final)
+    return attractiveness_scores.map(scores_beside, attributes_final)
 
 
-@metadata_table(metadata=depends_on(), ins={table: only(columns) for table, columns in TAKEN.items()})
+@metadata_table(metadata=depends_on(), ins=dict.fromkeys(master_table().reads, needed_by("master")))
 def master(
     manifest: ShardFrames,
     preproc: ShardPhotos,
@@ -203,7 +211,7 @@ def master(
 )
 def fairface_label_structure() -> pl.DataFrame:
     """The label vocabularies with their codes and roll-ups."""
-    return tables.label_structure()
+    return label_structure()
 
 
 @folder_asset(
@@ -229,7 +237,7 @@ def labels_template(master: AllShards, folder: dg.ResourceParam[DataFolder]) -> 
     kinds={"json"},
     code_version="1",
     metadata=depends_on(),
-    ins={"embeddings_clip": only(["filename"])},
+    ins={"embeddings_clip": only("filename")},
 )
 def feature_index(embeddings_clip: AllShards, folder: dg.ResourceParam[DataFolder]) -> Files:
     """Where each photo's embedding is: file name to shard and row."""

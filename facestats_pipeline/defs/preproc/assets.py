@@ -71,14 +71,14 @@ def face_geometry(
     context: dg.AssetExecutionContext, preproc: ShardPhotos, folder: dg.ResourceParam[DataFolder]
 ) -> ShardFrames:
     """Proportions, symmetry and pose from 478 landmarks; no rows where MediaPipe or its model is absent."""
-    from facestats_pipeline.core.preproc.geometry import GEOMETRY_SCHEMA
     from facestats_pipeline.core.preproc.geometry import face_geometry as measure
+    from facestats_pipeline.core.preproc.geometry_table import FACE_GEOMETRY
 
     landmarker = folder.landmarker
     if landmarker is None:
         context.log.warning(f"skipped: {folder.landmarks_absent}")
         context.add_output_metadata({"skipped": folder.landmarks_absent})
-        return preproc.map(lambda images: pl.DataFrame(schema=GEOMETRY_SCHEMA))
+        return preproc.map(lambda images: pl.DataFrame(schema=FACE_GEOMETRY.schema))
 
     def one(shard: str, images: ShardImages) -> pl.DataFrame:
         def make(rows: pl.DataFrame) -> pl.DataFrame:

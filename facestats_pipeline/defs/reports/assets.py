@@ -10,7 +10,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.preproc.statuses import PICTURED
+from facestats_pipeline.core.preproc.preproc_table import PICTURED
+from facestats_pipeline.core.reports.bias_table import bias_table
 from facestats_pipeline.defs.composites.assets import parquet_bytes, photo_loader
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, folder_asset
@@ -28,7 +29,7 @@ def drawn(name: str, figure: Any) -> dict[str, bytes]:
     return {f"reports/{name}.{kind}": render(figure, kind) for kind in ("png", "svg")}
 
 
-BIAS_TABLE = "reports/bias_audit.parquet"
+BIAS_TABLE = bias_table().path
 
 
 @report(

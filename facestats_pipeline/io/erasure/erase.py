@@ -18,7 +18,7 @@ from facestats_pipeline.core.erasure.log_text import scrubber
 from facestats_pipeline.core.erasure.model_files import without_images
 from facestats_pipeline.core.erasure.tombstones import with_tombstones
 from facestats_pipeline.core.metadata.manual_label_writer import writing
-from facestats_pipeline.core.preproc.statuses import PICTURED
+from facestats_pipeline.core.preproc.preproc_table import PICTURED
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.io.erasure import places
 from facestats_pipeline.io.erasure.dagster_logs import scrub_logs

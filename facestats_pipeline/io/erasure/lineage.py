@@ -9,14 +9,13 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
+from facestats_pipeline.core.composites.composite_table import COMPOSITES
 from facestats_pipeline.core.composites.membership import composites_with
 from facestats_pipeline.io.erasure.erase import marked_models
 from facestats_pipeline.io.erasure.places import Place, files_of, find_places
 from facestats_pipeline.io.erasure.targets import Target
 from facestats_pipeline.io.freshness import Freshness
 from facestats_pipeline.io.layout import INDEX
-
-COMPOSITES = "composites.parquet"
 
 Run = tuple[str, float]
 """Id and Unix time of a Dagster run."""
@@ -130,7 +129,7 @@ def _words(table: Path) -> str:
 
 def composite_names(freshness: Freshness, target: Target) -> list[str]:
     """The composites that the image is part of."""
-    path = freshness.store.file("composites", COMPOSITES)
+    path = freshness.store.file(COMPOSITES.name, COMPOSITES.path)
     shards = [shard for shard in target.shards if shard in freshness.store.shards("master")]
     if not path.is_file() or not shards:
         return []

@@ -4,15 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facestats_pipeline.core.attractiveness.scoring import (
-    REFERENCE_SIZE,
-    SCORES_SCHEMA,
-    build_reference,
-    decile,
-    percentile,
-    scores_table,
-)
-from facestats_pipeline.core.metadata.table_inputs import SCORES
+from facestats_pipeline.core.attractiveness.score_table import SCORES, ranked_scores
+from facestats_pipeline.core.attractiveness.scoring import REFERENCE_SIZE, build_reference, decile, percentile
 
 
 def test_percentile_by_hand() -> None:
@@ -57,8 +50,7 @@ def test_percentile_is_the_mid_rank(values: list[float], x: float) -> None:
 
 def test_table() -> None:
     ids = pl.DataFrame({"image_id": ["a", "b"], "filename": ["a.jpg", "b.jpg"]})
-    frame = scores_table(ids, [3.0, np.nan], [2.0, np.nan], [4.0, np.nan], [1.0, 3.0])
-    assert dict(frame.schema) == SCORES_SCHEMA
-    assert {k: v for k, v in SCORES_SCHEMA.items() if k in SCORES} == SCORES
+    frame = ranked_scores(ids, [3.0, np.nan], [2.0, np.nan], [4.0, np.nan], [1.0, 3.0])
+    assert dict(frame.schema) == SCORES.schema
     assert frame.row(0)[2:] == (3.0, 2.0, 4.0, 0.75, 8)
     assert frame.row(1)[2:] == (None,) * 5

@@ -5,14 +5,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from facestats_pipeline.core.attributes.inference import ATTRIBUTES_SCHEMA, AttributeModels, infer_attributes
+from facestats_pipeline.core.attributes.attribute_table import attribute_table
+from facestats_pipeline.core.attributes.inference import AttributeModels, infer_attributes
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch
 from facestats_pipeline.core.attributes.probes import train_age, train_classifier
 from facestats_pipeline.core.attributes.prompts import PROMPTS
 from facestats_pipeline.core.attributes.zeroshot import LOGIT_SCALE, ZeroShot, build_zeroshot, fit_scale
 from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, ETHNICITIES, ETHNICITY_TO_4, GENDERS, UNKNOWN
-from facestats_pipeline.core.metadata.table_inputs import ATTRIBUTES
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 
 N = 400
@@ -49,11 +49,10 @@ def ids(n: int = N) -> pl.DataFrame:
 
 
 def test_schema_is_constant(models: AttributeModels) -> None:
-    assert ATTRIBUTES_SCHEMA == ATTRIBUTES
     for given in (models, AttributeModels()):
         for n in (0, 3):
             frame = infer_attributes(ids(n), X[:n], given)
-            assert dict(frame.schema) == ATTRIBUTES_SCHEMA
+            assert dict(frame.schema) == attribute_table().schema
             assert frame.height == n
 
 

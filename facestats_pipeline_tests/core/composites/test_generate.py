@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from facestats_pipeline.core.composites.composite_specs import GROUPINGS, default_specs, specs_by
+from facestats_pipeline.core.composites.composite_table import COMPOSITES
 from facestats_pipeline.core.composites.generate import (
-    COMPOSITES_SCHEMA,
     CompositeRefused,
     CompositeSpec,
     generate_composite,
@@ -258,7 +258,7 @@ def test_rows_fit_the_schema_and_say_what_happened(tmp_path: Path) -> None:
         CompositeSpec("small", decile=(2, 2), strict=True),
     ]
     made = generate_composites(master, load, specs, landmarks=points, size=64, landmark_size=64)
-    rows = pl.DataFrame([one.row for one in made], schema=COMPOSITES_SCHEMA)
+    rows = pl.DataFrame([one.row for one in made], schema=COMPOSITES.schema)
     assert rows["status"].to_list() == ["made", "made", "refused"]
     assert rows["n_asked"].to_list() == [39, 4, 4]  # id000 has no landmarks: it is not usable for `aligned`
     assert rows["n_used"].to_list() == [37, rows["n_used"][1], 0]

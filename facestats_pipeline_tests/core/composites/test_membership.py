@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from facestats_pipeline.core.composites.composite_specs import default_specs, describe_filters
-from facestats_pipeline.core.composites.generate import COMPOSITES_SCHEMA
+from facestats_pipeline.core.composites.composite_table import COMPOSITES
 from facestats_pipeline.core.composites.membership import composites_with, parse_filters
 
 
@@ -28,7 +28,7 @@ def test_membership_follows_the_filters_as_applied() -> None:
     }
     rows = [{"name": name, "applied": line, "status": "made"} for name, line in lines.items()]
     rows.append({"name": "refused", "applied": None, "status": "refused"})
-    composites = pl.DataFrame(rows, schema={name: COMPOSITES_SCHEMA[name] for name in ("name", "applied", "status")})
+    composites = pl.DataFrame(rows, schema={name: COMPOSITES.schema[name] for name in ("name", "applied", "status")})
     row = {"preproc_status": "ok", "gender_final": "Female", "ethnicity_final": "White", "age_bin_final": "20-29"}
     mine = pl.DataFrame([{**row, "age": 24.0, "attractiveness": 2}])
     assert composites_with(composites, mine) == ["everyone", "female_twenties", "low"]

@@ -17,7 +17,8 @@ from facestats_pipeline.core.embeddings.index import (
     empty_index,
     load_index,
 )
-from facestats_pipeline.core.embeddings.near_duplicates import NEAR_DUPLICATES_SCHEMA, near_duplicates
+from facestats_pipeline.core.embeddings.near_duplicate_table import NEAR_DUPLICATES
+from facestats_pipeline.core.embeddings.near_duplicates import near_duplicates
 
 
 def unit(n: int, dim: int = 64, seed: int = 0) -> np.ndarray:
@@ -212,7 +213,7 @@ def kinds(frame: pl.DataFrame) -> dict[tuple[str, str], str]:
 
 def test_each_pair_once_with_its_kind(photos: pl.DataFrame) -> None:
     pairs = near_duplicates(photos, min_cosine=0.99, max_hamming=3, use_embedding=True)
-    assert dict(pairs.schema) == NEAR_DUPLICATES_SCHEMA
+    assert dict(pairs.schema) == NEAR_DUPLICATES.schema
     assert kinds(pairs) == {("a", "c"): "embedding", ("b", "f"): "both", ("d", "e"): "phash"}
     assert pairs["hamming"].to_list() == [32 + 16, 2, 1]
     assert pairs["cosine"][0] > 0.99 and pairs["cosine"][2] < 0.99
@@ -240,7 +241,7 @@ def test_an_untrained_encoders_cosines_are_left_out(photos: pl.DataFrame) -> Non
 def test_empty_and_wrong_tables(photos: pl.DataFrame) -> None:
     for use in (True, False):
         empty = near_duplicates(photos.clear(), use_embedding=use)
-        assert empty.height == 0 and dict(empty.schema) == NEAR_DUPLICATES_SCHEMA
+        assert empty.height == 0 and dict(empty.schema) == NEAR_DUPLICATES.schema
     with pytest.raises(ValueError, match="embedding"):
         near_duplicates(photos.drop("embedding"), use_embedding=True)
     with pytest.raises(ValueError, match="once"):

@@ -8,8 +8,9 @@ import polars as pl
 from PIL import Image
 
 from facestats_pipeline.core.ingest.identity import PhotoChanged, image_id
-from facestats_pipeline.core.ingest.inventory import INVENTORY_SCHEMA
-from facestats_pipeline.core.ingest.manifest import MANIFEST_SCHEMA, STATUSES, build_manifest, live
+from facestats_pipeline.core.ingest.inventory_table import RAW_PHOTOS
+from facestats_pipeline.core.ingest.manifest import build_manifest, live
+from facestats_pipeline.core.ingest.manifest_table import MANIFEST, STATUSES
 from facestats_pipeline.core.ingest.sources import Sources
 from facestats_pipeline_tests.core.small_shards import ADDED
 
@@ -55,7 +56,7 @@ class Folder:
             }
             for name, data in self.files.items()
         ]
-        return pl.DataFrame(rows, schema=INVENTORY_SCHEMA)
+        return pl.DataFrame(rows, schema=RAW_PHOTOS.schema)
 
     def manifest(self, previous: pl.DataFrame | None = None, max_pixels: int = 10**6, **states: str) -> pl.DataFrame:
         return build_manifest(self.inventory(**states), self.read, SOURCES, max_pixels=max_pixels, previous=previous)
@@ -64,7 +65,7 @@ class Folder:
 def test_a_good_photo_has_its_facts() -> None:
     folder = Folder(a=jpeg(0, (40, 30)), b=jpeg(1, (40, 30), orientation=6))
     made = folder.manifest()
-    assert dict(made.schema) == MANIFEST_SCHEMA
+    assert dict(made.schema) == MANIFEST.schema
     assert made.select("status", "reason", "format").rows() == [("ok", "", "JPEG")] * 2
     assert made.select("width", "height").rows() == [(40, 30), (30, 40)], "as a viewer shows it"
     assert made.select("source", "licence", "consent").unique().rows() == [("made by the tests", "CC0-1.0", None)]
@@ -129,6 +130,6 @@ def test_a_removed_photo_is_a_tombstone_that_keeps_what_was_known() -> None:
 
 
 def test_an_empty_shard_has_the_columns(tmp_path: Path) -> None:
-    made = build_manifest(pl.DataFrame(schema=INVENTORY_SCHEMA), Folder().read, SOURCES, max_pixels=1)
-    assert dict(made.schema) == MANIFEST_SCHEMA
+    made = build_manifest(pl.DataFrame(schema=RAW_PHOTOS.schema), Folder().read, SOURCES, max_pixels=1)
+    assert dict(made.schema) == MANIFEST.schema
     assert made.is_empty()

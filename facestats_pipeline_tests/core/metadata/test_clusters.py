@@ -9,26 +9,12 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from facestats_pipeline.core.metadata import clusters
-from facestats_pipeline.core.metadata.clusters import (
-    ClusterModel,
-    attributes_with_clusters,
-    default_k,
-    fit_clusters,
-    sample_embeddings,
-)
-from facestats_pipeline.core.metadata.tables import CLUSTERS_SCHEMA
+from facestats_pipeline.core.metadata.cluster_table import attributes_with_clusters, cluster_table
+from facestats_pipeline.core.metadata.clusters import ClusterModel, default_k, fit_clusters, sample_embeddings
 from facestats_pipeline_tests.core import small_shards as shard
+from facestats_pipeline_tests.core.synthetic_embeddings import groups
 
 Matrix = npt.NDArray[np.float32]
-
-
-def groups(per_group: int, seed: int = 0, width: int = 16) -> tuple[Matrix, npt.NDArray[np.int64]]:
-    """Three well separated clouds and which one each row is from."""
-    random = np.random.default_rng(seed)
-    centres = np.zeros((3, width))
-    centres[0, 0], centres[1, 1], centres[2, 2] = 8, 6, 4
-    truth = np.repeat(np.arange(3), per_group)
-    return (centres[truth] + random.normal(size=(3 * per_group, width)) * 0.3).astype(np.float32), truth
 
 
 def same(a: ClusterModel, b: ClusterModel) -> bool:
@@ -203,7 +189,7 @@ def test_the_schema_is_constant(n: int, fitted: bool | None) -> None:
     x, _ = groups(5)
     model = None if fitted is None else fit_clusters(x if fitted else x[:0])
     table = attributes_with_clusters(shard.attributes(n), shard.ids(n), x[:n], model)
-    assert table.schema == pl.Schema(CLUSTERS_SCHEMA)
+    assert table.schema == pl.Schema(cluster_table().schema)
     assert table.height == n
     assert table["cluster"].null_count() == (0 if fitted else n)
     assert table["pca_x"].null_count() == (0 if fitted else n)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facestats_pipeline.core.joins import MergeError
 from facestats_pipeline.core.metadata.feature_index import feature_index, feature_index_json
-from facestats_pipeline.core.metadata.table_inputs import MergeError
 
 SHARDS = {"shard-00000": ["a.jpg", 'odd "name"\n.jpg'], "shard-00001": [], "shard-00002": ["nested/é.jpg"]}
 

@@ -6,22 +6,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facestats_pipeline.core.joins import conform
 from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
 from facestats_pipeline.core.metadata import label_queue
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
 from facestats_pipeline.core.metadata.label_queue import QUEUE_SCHEMA, labels_template
-from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
-from facestats_pipeline.core.metadata.table_inputs import conform
+from facestats_pipeline.core.metadata.master_table import master_table
 from facestats_pipeline_tests.core import small_shards as shard
 
 
 def master(n: int, **columns: Any) -> pl.DataFrame:
     """n images with sure predictions, in one cluster, without hand labels."""
     sure = {"gender_p": 0.99, "ethnicity_p": 0.99, "age_p": 0.99}
-    frame = conform(shard.attributes(n, **sure), MASTER_SCHEMA)
+    frame = conform(shard.attributes(n, **sure), master_table().schema)
     values = {"preproc_status": "ok", "cluster": 0} | columns
     return frame.with_columns(
-        pl.Series(name, value if isinstance(value, list) else [value] * n, dtype=MASTER_SCHEMA[name], strict=False)
+        pl.Series(
+            name, value if isinstance(value, list) else [value] * n, dtype=master_table().schema[name], strict=False
+        )
         for name, value in values.items()
     )
 
@@ -117,7 +119,7 @@ def test_a_size_below_one_is_refused() -> None:
 
 @pytest.mark.parametrize("n", [0, 2])
 def test_the_schema_is_constant(n: int) -> None:
-    for queue in (labels_template(master(n)), labels_template(conform(shard.manifest(n), MASTER_SCHEMA))):
+    for queue in (labels_template(master(n)), labels_template(conform(shard.manifest(n), master_table().schema))):
         assert queue.schema == pl.Schema(QUEUE_SCHEMA)
 
 

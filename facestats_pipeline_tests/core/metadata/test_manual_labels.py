@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from facestats_pipeline.core.metadata.manual_label_file import HISTORY_SCHEMA
 from facestats_pipeline.core.metadata.manual_labels import (
     AGREEMENT_SCHEMA,
-    MANUAL_SCHEMA,
     RESOLVED_SCHEMA,
     ManualLabels,
-    attributes_with_manual,
     read_manual_labels,
 )
+from facestats_pipeline.core.metadata.manual_table import attributes_with_manual, manual_table
 from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline_tests.core import small_shards as shard
 
@@ -214,5 +213,5 @@ def test_the_table_keeps_every_row_and_joins_what_belongs_to_it(tmp_path: Path) 
 def test_the_schema_is_constant(tmp_path: Path, n: int, given_labels: bool) -> None:
     manual = labels(tmp_path, line(0, "gender", "Male", "ana", 1)) if given_labels else None
     table = attributes_with_manual(shard.attributes(n), manual)
-    assert table.schema == pl.Schema(MANUAL_SCHEMA)
+    assert table.schema == pl.Schema(manual_table().schema)
     assert table.height == n

@@ -3,21 +3,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facestats_pipeline.core.joins import MergeError, conform
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ATTRIBUTES, CLASSES, ETHNICITIES, ETHNICITY4, GENDERS
-from facestats_pipeline.core.metadata.manual_labels import MANUAL_SCHEMA
-from facestats_pipeline.core.metadata.table_inputs import IDS, MergeError, Schema, conform, joined
-from facestats_pipeline.core.metadata.tables import (
-    FINAL_SCHEMA,
-    LABEL_STRUCTURE_SCHEMA,
-    META_SCHEMA,
-    PREDICTIONS_SCHEMA,
-    SCORED_SCHEMA,
+from facestats_pipeline.core.metadata.final_table import (
     attractiveness_with_attributes,
     attributes_final,
-    attributes_with_meta,
-    attributes_with_predictions,
-    label_structure,
+    final_table,
+    scored_table,
 )
+from facestats_pipeline.core.metadata.label_structure_table import LABEL_STRUCTURE, label_structure
+from facestats_pipeline.core.metadata.manual_table import manual_table
+from facestats_pipeline.core.metadata.meta_table import attributes_with_meta, meta_table
+from facestats_pipeline.core.metadata.prediction_table import attributes_with_predictions, prediction_table
+from facestats_pipeline.core.tables import Schema
 from facestats_pipeline_tests.core import small_shards as shard
 
 OOF: Schema = {"image_id": pl.String(), "attribute": pl.String(), "value": pl.String(), "p": pl.Float32()}
@@ -28,7 +26,7 @@ def oof(*rows: tuple[int, str, str | None, float | None]) -> pl.DataFrame:
 
 
 def with_manual(n: int, **columns: list[str | None]) -> pl.DataFrame:
-    frame = conform(shard.attributes(n), MANUAL_SCHEMA)
+    frame = conform(shard.attributes(n), manual_table().schema)
     return frame.with_columns(pl.Series(f"manual_{name}", values, dtype=pl.String) for name, values in columns.items())
 
 
@@ -152,7 +150,7 @@ def test_two_predictions_of_one_row_are_refused() -> None:
 def test_manual_before_prediction_before_unknown(
     manual: str | None, predicted: str | None, kind: str, final: str, source: str
 ) -> None:
-    predictions = conform(shard.ids(1), PREDICTIONS_SCHEMA).with_columns(
+    predictions = conform(shard.ids(1), prediction_table().schema).with_columns(
         pl.lit(predicted, pl.String).alias("predicted_gender"), pl.lit(kind).alias("predicted_gender_kind")
     )
     row = attributes_final(with_manual(1, gender=[manual]), predictions, None).row(0, named=True)
@@ -214,11 +212,11 @@ def tables(n: int, present: bool) -> dict[str, tuple[pl.DataFrame, Schema]]:
     return {
         "meta": (
             attributes_with_meta(attributes, maybe(shard.preproc(n)), maybe(shard.quality(n)), maybe(shard.ids(n))),
-            META_SCHEMA,
+            meta_table().schema,
         ),
-        "predictions": (predictions, PREDICTIONS_SCHEMA),
-        "final": (final, FINAL_SCHEMA),
-        "scored": (attractiveness_with_attributes(maybe(shard.scores(n)), final), SCORED_SCHEMA),
+        "predictions": (predictions, prediction_table().schema),
+        "final": (final, final_table().schema),
+        "scored": (attractiveness_with_attributes(maybe(shard.scores(n)), final), scored_table().schema),
     }
 
 
@@ -233,7 +231,7 @@ def test_schema_and_rows_are_the_same_whatever_is_absent(n: int, present: bool, 
 
 def test_label_structure_is_the_vocabulary() -> None:
     frame = label_structure()
-    assert frame.schema == pl.Schema(LABEL_STRUCTURE_SCHEMA)
+    assert frame.schema == pl.Schema(LABEL_STRUCTURE.schema)
     for attribute, classes in CLASSES.items():
         of_it = frame.filter(pl.col("attribute") == attribute)
         assert of_it["label"].to_list() == list(classes)
@@ -242,21 +240,3 @@ def test_label_structure_is_the_vocabulary() -> None:
     bounds = {row["label"]: (row["age_from"], row["age_to"]) for row in ages.iter_rows(named=True)}
     assert (bounds["0-2"], bounds["30-39"], bounds[AGE_BINS[-1]]) == ((0, 2), (30, 39), (70, None))
     assert "unknown" not in frame["label"]
-
-
-# conform
-
-
-def test_conform_keeps_rows_when_every_column_is_missing() -> None:
-    frame = conform(pl.DataFrame({"other": [1, 2]}), IDS)
-    assert frame.rows() == [(None, None), (None, None)]
-
-
-def test_conform_refuses_a_value_that_does_not_fit() -> None:
-    with pytest.raises(pl.exceptions.InvalidOperationError):
-        conform(pl.DataFrame({"n": ["many"]}), {"n": pl.Int32()})
-
-
-def test_joined_schemas_may_not_share_a_column() -> None:
-    with pytest.raises(ValueError, match="image_id"):
-        joined(IDS, {"image_id": pl.String()})

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from facestats_pipeline.core.images.decoding import encode_jpeg
 from facestats_pipeline.core.preproc import face_mesh as mesh
 from facestats_pipeline.core.preproc.face_landmarks import FaceLandmarks, LandmarksUnavailable, load_landmarker
-from facestats_pipeline.core.preproc.geometry import GEOMETRY_SCHEMA, MEASURES, asymmetry, face_geometry, head_pose
+from facestats_pipeline.core.preproc.geometry import MEASURES, asymmetry, face_geometry, head_pose
+from facestats_pipeline.core.preproc.geometry_table import FACE_GEOMETRY
 from facestats_pipeline_tests import hostile
 
 KNOWN = {
@@ -170,7 +171,7 @@ def test_the_table_has_a_row_for_every_photo_with_its_status() -> None:
     table = face_geometry(
         [("a", "a", light), ("b", "b", dark), ("c", "c", b"junk"), ("d", "d", Path("gone.jpg"))], BuiltLandmarker()
     )
-    assert table.schema == GEOMETRY_SCHEMA
+    assert table.schema == FACE_GEOMETRY.schema
     assert table["status"].to_list() == ["ok", "no_face", "unsupported", "unreadable"]
     assert all(reason for reason in table["reason"].to_list()[1:]) and table["reason"][0] == ""
     row = table.row(0, named=True)
@@ -182,7 +183,7 @@ def test_the_table_has_a_row_for_every_photo_with_its_status() -> None:
 def test_every_measure_is_defined_in_words() -> None:
     for name, measure in MEASURES.items():
         assert measure.__name__ == name and measure.__doc__ and len(measure.__doc__) > 25
-        assert name in GEOMETRY_SCHEMA
+        assert name in FACE_GEOMETRY.schema
 
 
 def test_without_a_model_or_the_package_the_next_step_is_named(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
+from facestats_pipeline.core.preproc.preproc_table import PREPROC
 from facestats_pipeline.core.preproc.preprocessed_shard import PreprocessedShard
-from facestats_pipeline.core.preproc.preprocessing import PREPROC_SCHEMA, PreprocSettings
+from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
 from facestats_pipeline_tests.core.small_shards import image_id, manifest
 
 
@@ -48,7 +49,7 @@ def made_of(one: PreprocessedShard) -> tuple[dict[str, bytes], pl.DataFrame]:
 def test_one_jpeg_and_one_row_per_live_image() -> None:
     status = pl.Series(["ok", "duplicate", "ok", "ok", "removed"])
     jpegs, table = made_of(shard(manifest(5, status=status), Photos()))
-    assert dict(table.schema) == dict(PREPROC_SCHEMA)
+    assert dict(table.schema) == dict(PREPROC.schema)
     assert table["image_id"].to_list() == [image_id(i) for i in (0, 2, 3)]
     assert table["status"].to_list() == ["ok", "ok", "unsupported"]
     assert set(jpegs) == {image_id(0), image_id(2)}

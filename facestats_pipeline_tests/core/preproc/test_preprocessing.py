@@ -14,12 +14,8 @@ from facestats_pipeline.core.images.decoding import decode, decode_image, invert
 from facestats_pipeline.core.preproc.alignment import TEMPLATE
 from facestats_pipeline.core.preproc.detection import FaceDetector, load_detector
 from facestats_pipeline.core.preproc.faces import Face
-from facestats_pipeline.core.preproc.preprocessing import (
-    PREPROC_SCHEMA,
-    Preprocessed,
-    PreprocSettings,
-    run_preprocessing,
-)
+from facestats_pipeline.core.preproc.preproc_table import PREPROC
+from facestats_pipeline.core.preproc.preprocessing import Preprocessed, PreprocSettings, run_preprocessing
 from facestats_pipeline.core.progress import listening
 from facestats_pipeline_tests import hostile
 
@@ -37,7 +33,7 @@ def photos_of(count: int) -> list[tuple[str, str, bytes]]:
 
 
 def frame(done: list[Preprocessed]) -> pl.DataFrame:
-    return pl.DataFrame([item.row for item in done], schema=PREPROC_SCHEMA)
+    return pl.DataFrame([item.row for item in done], schema=PREPROC.schema)
 
 
 def test_order_is_kept_and_progress_reported() -> None:

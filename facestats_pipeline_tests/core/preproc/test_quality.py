@@ -9,10 +9,10 @@ from PIL import Image, ImageFilter
 
 from facestats_pipeline.core.images.decoding import encode_jpeg
 from facestats_pipeline.core.preproc.detection import load_detector
-from facestats_pipeline.core.preproc.preprocessing import PREPROC_SCHEMA, PreprocSettings, run_preprocessing
+from facestats_pipeline.core.preproc.preproc_table import PREPROC
+from facestats_pipeline.core.preproc.preprocessing import PreprocSettings, run_preprocessing
 from facestats_pipeline.core.preproc.quality import (
     NOSE_DEPTH,
-    QUALITY_SCHEMA,
     face_fraction,
     head_turn,
     image_quality,
@@ -20,6 +20,7 @@ from facestats_pipeline.core.preproc.quality import (
     perceptual_hash,
     sharpness,
 )
+from facestats_pipeline.core.preproc.quality_table import IMAGE_QUALITY
 from facestats_pipeline_tests import hostile
 
 FRONTAL = np.array([(-1, 0), (1, 0), (0, 1.1), (-0.7, 2.0), (0.7, 2.0)]) / 2  # in distances of the eyes
@@ -56,7 +57,7 @@ def test_blur_lowers_sharpness_and_light_moves_brightness() -> None:
 
 
 def no_faces() -> tuple[pl.DataFrame, pl.DataFrame]:
-    return pl.DataFrame(schema=PREPROC_SCHEMA), pl.DataFrame(
+    return pl.DataFrame(schema=PREPROC.schema), pl.DataFrame(
         schema={"image_id": pl.String, "width": pl.Int32, "height": pl.Int32}
     )
 
@@ -96,7 +97,7 @@ def test_the_table_has_its_columns_and_nulls_where_nothing_is_known(tmp_path: Pa
     table = image_quality(
         [("a", "a.jpg", good), ("b", "b.jpg", tmp_path / "gone.jpg"), ("c", "c.jpg", b"junk")], *no_faces()
     )
-    assert table.schema == QUALITY_SCHEMA and table["image_id"].to_list() == ["a", "b", "c"]
+    assert table.schema == IMAGE_QUALITY.schema and table["image_id"].to_list() == ["a", "b", "c"]
     assert table["sharpness"].is_null().to_list() == [False, True, True]
     assert table["yaw"].null_count() == table["face_fraction"].null_count() == 3
 
@@ -117,7 +118,7 @@ def test_roll_and_fraction_are_those_of_the_original_photo(shared_data: Path, yu
     sizes = pl.DataFrame({"image_id": list(sources), "width": [512, 512, 1024], "height": [512, 512, 1024]})
     table = image_quality(
         [(item.image_id, item.filename, item.jpeg) for item in done if item.jpeg is not None],
-        pl.DataFrame([item.row for item in done], schema=PREPROC_SCHEMA),
+        pl.DataFrame([item.row for item in done], schema=PREPROC.schema),
         sizes,
     )
     upright, leaning, distant = table.iter_rows(named=True)

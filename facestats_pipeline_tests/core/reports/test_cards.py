@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 from huggingface_hub import DatasetCard, ModelCard
 
-from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA
-from facestats_pipeline.core.metadata.table_inputs import conform
+from facestats_pipeline.core.joins import conform
+from facestats_pipeline.core.metadata.master_table import master_table
 from facestats_pipeline.core.reports.bias import Audit, bias_audit
 from facestats_pipeline.core.reports.card_inputs import CardInput, licence_fields, photo_inputs
 from facestats_pipeline.core.reports.card_text import cell, licence_id, table
@@ -63,7 +63,7 @@ def tables() -> tuple[pl.DataFrame, pl.DataFrame]:
             model_id=pl.lit("facestats-mini@abc"),
         )
     )
-    return manifest, conform(master, MASTER_SCHEMA)
+    return manifest, conform(master, master_table().schema)
 
 
 @pytest.mark.parametrize("lazy", [False, True])

@@ -14,8 +14,9 @@ from PIL import Image
 
 from facestats_pipeline.core.drawing.plot_style import render, save_figure
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
-from facestats_pipeline.core.reports.bias import BIAS_SCHEMA, Audit, bias_audit
+from facestats_pipeline.core.reports.bias import Audit, bias_audit
 from facestats_pipeline.core.reports.bias_plot import plot_bias, plot_bias_overview
+from facestats_pipeline.core.reports.bias_table import bias_table
 from facestats_pipeline.core.reports.cluster_faces import plot_cluster_faces
 from facestats_pipeline.core.reports.measure_plots import plot_correlations, plot_measures
 from facestats_pipeline.core.reports.model_plots import (
@@ -102,8 +103,8 @@ def every_figure() -> dict[str, Figure]:
         "no_curves": plot_learning_curves([]),
         "no_reliability": plot_reliability([]),
         "no_risk": plot_risk_coverage([]),
-        "no_bias": plot_bias(pl.DataFrame(schema=BIAS_SCHEMA), attribute="gender"),
-        "no_overview": plot_bias_overview(pl.DataFrame(schema=BIAS_SCHEMA)),
+        "no_bias": plot_bias(pl.DataFrame(schema=bias_table().schema), attribute="gender"),
+        "no_overview": plot_bias_overview(pl.DataFrame(schema=bias_table().schema)),
     }
 
 

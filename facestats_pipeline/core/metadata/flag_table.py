@@ -1,27 +1,20 @@
 """Why a row should not be trusted as it is: `attributes_flags`, and the rows with nothing against them: `attributes_clean`."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import polars as pl
 
-from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES as ATTRIBUTE_NAMES
-from facestats_pipeline.core.labels.vocabulary import UNKNOWN
-from facestats_pipeline.core.metadata.table_inputs import (
-    ATTRIBUTES,
-    IDS,
-    QUALITY,
-    SOURCE_COLUMN,
-    Schema,
-    conform,
-    left_join,
-    without,
-)
+from facestats_pipeline.core.attributes.attribute import UNKNOWN, Attribute
+from facestats_pipeline.core.attributes.attribute_table import attribute_table
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.joins import conform, join_taken
+from facestats_pipeline.core.preproc.preproc_table import PREPROC
+from facestats_pipeline.core.preproc.quality_table import IMAGE_QUALITY
+from facestats_pipeline.core.tables import Column, Table
 
-FLAGS_SCHEMA: Schema = {**IDS, "flagged": pl.Boolean(), "reasons": pl.List(pl.String())}
-CLEAN_SCHEMA: Schema = dict(ATTRIBUTES)
-
-_FOUND: Schema = {"status": pl.String(), "face_count": pl.Int32(), "face_score": pl.Float32()}
-_MEASURED = without(QUALITY, ["phash"])
+_FOUND = PREPROC.taken("status", "face_count", "face_score")
+_MEASURED = IMAGE_QUALITY.taken("sharpness", "brightness", "contrast", "face_fraction", "yaw", "roll")
 
 
 @dataclass(frozen=True)
@@ -46,7 +39,7 @@ class FlagThresholds:
     max_roll: float = 35.0
 
 
-REASONS: dict[str, str] = {
+_OF_PHOTOS = {
     "not_preprocessed": "there is no preprocessed photo: it could not be decoded or has not been processed",
     "no_face": "the detector found no face",
     "several_faces": "more than max_faces faces; the largest was taken",
@@ -57,11 +50,48 @@ REASONS: dict[str, str] = {
     "bright": "brightness is above max_brightness",
     "low_contrast": "contrast is below min_contrast",
     "extreme_pose": "the head is turned by more than max_yaw or tilted by more than max_roll",
-    "gender_unknown": "the gender model abstained",
-    "ethnicity_unknown": "the ethnicity model abstained",
-    "age_unknown": "the age model abstained",
 }
-"""Every reason a row may be flagged for, in the order in which a row lists them, and what it means."""
+
+
+def reasons_of(catalogue: Catalogue = BUILT_IN) -> dict[str, str]:
+    """Every reason a row may be flagged for, in the order in which a row lists them, and what it means."""
+    return _OF_PHOTOS | {_abstention(one): f"the {one.stem} model abstained" for one in catalogue}
+
+
+@cache
+def flag_table(catalogue: Catalogue = BUILT_IN) -> Table:
+    """attributes_flags."""
+    attributes = attribute_table(catalogue)
+    sources = PREPROC.sources(*(column.name for column in _FOUND))
+    sources += IMAGE_QUALITY.sources(*(column.name for column in _MEASURED))
+    sources += attributes.sources(*(name for one in catalogue for name in (one.name, one.source_column)))
+    order = ", ".join(reasons_of(catalogue))
+    return Table(
+        "attributes_flags",
+        "metadata/attributes_flags.parquet",
+        (
+            *attributes.keys,
+            Column("flagged", pl.Boolean(), "whether there is any reason to distrust the row", sources),
+            Column(
+                "reasons", pl.List(pl.String()), f"the reasons, in this order: {order}; empty when not flagged", sources
+            ),
+        ),
+    )
+
+
+@cache
+def clean_table(catalogue: Catalogue = BUILT_IN) -> Table:
+    """attributes_clean."""
+    attributes = attribute_table(catalogue)
+    return Table(
+        "attributes_clean",
+        "metadata/attributes_clean.parquet",
+        (*attributes.keys, *attributes.taken()),
+        rows_by=flag_table(catalogue).sources("flagged"),
+    )
+
+
+TABLES = (flag_table, clean_table)
 
 
 def attributes_flags(
@@ -70,15 +100,16 @@ def attributes_flags(
     preproc: pl.DataFrame | None,
     *,
     thresholds: FlagThresholds | None = None,
+    catalogue: Catalogue = BUILT_IN,
 ) -> pl.DataFrame:
-    """One row per row of `attributes` with FLAGS_SCHEMA: `reasons` out of REASONS, `flagged` when there is any.
+    """One row per row of `attributes`, `flag_table`: `reasons` out of `reasons_of`, `flagged` when there is any.
 
     An abstention is a reason only where a model was asked: with no model for an attribute (source `none`), "unknown" says nothing
     about the photo. MergeError when `quality` or `preproc` lists an image twice.
     """
     limits = thresholds or FlagThresholds()
-    frame = left_join(conform(attributes, ATTRIBUTES), preproc, _FOUND, "preproc.parquet")
-    frame = left_join(frame, quality, _MEASURED, "image_quality.parquet")
+    frame = join_taken(conform(attributes, attribute_table(catalogue).schema), preproc, _FOUND)
+    frame = join_taken(frame, quality, _MEASURED)
     no_face = (pl.col("status") == "no_face") | (pl.col("face_count") == 0)
     conditions = {
         "not_preprocessed": pl.col("status").is_null() | ~pl.col("status").is_in(["ok", "no_face"]),
@@ -92,26 +123,28 @@ def attributes_flags(
         "bright": pl.col("brightness") > limits.max_brightness,
         "low_contrast": pl.col("contrast") < limits.min_contrast,
         "extreme_pose": _beyond("yaw", limits.max_yaw) | _beyond("roll", limits.max_roll),
-    } | {f"{_short(name)}_unknown": _abstained(name) for name in ATTRIBUTE_NAMES}
+    } | {_abstention(one): _abstained(one) for one in catalogue}
     reasons = pl.concat_list(
-        pl.when(conditions[reason]).then(pl.lit(reason)).otherwise(pl.lit(None, dtype=pl.String)) for reason in REASONS
+        pl.when(conditions[reason]).then(pl.lit(reason)).otherwise(pl.lit(None, dtype=pl.String))
+        for reason in reasons_of(catalogue)
     ).list.drop_nulls()
     return frame.select("image_id", "filename", (reasons.list.len() > 0).alias("flagged"), reasons.alias("reasons"))
 
 
-def attributes_clean(attributes: pl.DataFrame, flags: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `attributes` that `flags` lists as not flagged, with CLEAN_SCHEMA; a row without flags is not clean."""
+def attributes_clean(attributes: pl.DataFrame, flags: pl.DataFrame, *, catalogue: Catalogue = BUILT_IN) -> pl.DataFrame:
+    """The rows of `attributes` that `flags` lists as not flagged: `clean_table`; a row without flags is not clean."""
     unflagged = flags.filter(~pl.col("flagged")).select("image_id")
-    return conform(attributes, CLEAN_SCHEMA).join(unflagged, on="image_id", how="semi", maintain_order="left")
+    frame = conform(attributes, clean_table(catalogue).schema)
+    return frame.join(unflagged, on="image_id", how="semi", maintain_order="left")
+
+
+def _abstention(one: Attribute) -> str:
+    return f"{one.stem}_unknown"
 
 
 def _beyond(measure: str, limit: float) -> pl.Expr:
     return (pl.col(measure).abs() > limit).fill_null(False)
 
 
-def _abstained(attribute: str) -> pl.Expr:
-    return (pl.col(attribute) == UNKNOWN) & (pl.col(SOURCE_COLUMN[attribute]) != "none")
-
-
-def _short(attribute: str) -> str:
-    return attribute.removesuffix("_bin")
+def _abstained(one: Attribute) -> pl.Expr:
+    return (pl.col(one.name) == UNKNOWN) & (pl.col(one.source_column) != "none")

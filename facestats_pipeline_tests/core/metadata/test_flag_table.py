@@ -3,15 +3,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from facestats_pipeline.core.metadata.flags import (
-    CLEAN_SCHEMA,
-    FLAGS_SCHEMA,
-    REASONS,
+from facestats_pipeline.core.joins import MergeError
+from facestats_pipeline.core.metadata.flag_table import (
     FlagThresholds,
     attributes_clean,
     attributes_flags,
+    clean_table,
+    flag_table,
+    reasons_of,
 )
-from facestats_pipeline.core.metadata.table_inputs import MergeError
 from facestats_pipeline_tests.core import small_shards as shard
 
 BAD: dict[str, dict[str, dict[str, Any]]] = {
@@ -45,7 +45,7 @@ def test_a_good_photo_has_no_flag() -> None:
     assert (row["flagged"], row["reasons"]) == (False, [])
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", reasons_of())
 def test_every_reason_is_reached_by_its_cause_alone(reason: str) -> None:
     row = flags_of(**BAD[reason])
     assert (row["flagged"], row["reasons"]) == (True, [reason])
@@ -123,9 +123,9 @@ def test_a_row_that_was_never_checked_is_not_clean() -> None:
 def test_schemas_are_constant() -> None:
     for frame in (shard.attributes(0), shard.attributes(2), pl.DataFrame()):
         flags = attributes_flags(frame, None, None)
-        assert flags.schema == pl.Schema(FLAGS_SCHEMA)
+        assert flags.schema == pl.Schema(flag_table().schema)
         assert flags.height == frame.height
-        assert attributes_clean(frame, flags).schema == pl.Schema(CLEAN_SCHEMA)
+        assert attributes_clean(frame, flags).schema == pl.Schema(clean_table().schema)
 
 
 def test_a_doubled_image_is_refused_without_naming_it() -> None:

@@ -4,35 +4,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from facestats_pipeline.core.metadata.clusters import attributes_with_clusters, fit_clusters
-from facestats_pipeline.core.metadata.flags import attributes_flags
-from facestats_pipeline.core.metadata.manual_labels import attributes_with_manual
-from facestats_pipeline.core.metadata.merge import MASTER_SCHEMA, TAKEN, MergeError, run_merge
-from facestats_pipeline.core.metadata.tables import attributes_final, attributes_with_predictions
+from facestats_pipeline.core.joins import MergeError
+from facestats_pipeline.core.metadata.master_table import master_table, run_merge
 from facestats_pipeline_tests.core import small_shards as shard
-from facestats_pipeline_tests.core.metadata.test_clusters import groups
-
-
-def inputs(n: int) -> dict[str, pl.DataFrame]:
-    """Every input of run_merge for images 0 … n-1."""
-    attributes = shard.attributes(n)
-    x, _ = groups(max(n, 1))
-    quality, preproc, scores = shard.quality(n), shard.preproc(n), shard.scores(n)
-    manual = attributes_with_manual(attributes, None)
-    predictions = attributes_with_predictions(attributes, None)
-    return {
-        "preproc": preproc,
-        "quality": quality,
-        "geometry": shard.ids(n).with_columns(pitch=pl.lit(1.5, pl.Float32)),
-        "embeddings": shard.ids(n).with_columns(model_id=pl.lit("test@0")),
-        "attributes": attributes,
-        "flags": attributes_flags(attributes, quality, preproc),
-        "clusters": attributes_with_clusters(attributes, shard.ids(n), x[:n], fit_clusters(x)),
-        "manual": manual,
-        "predictions": predictions,
-        "final": attributes_final(manual, predictions, scores),
-        "scores": scores,
-    }
+from facestats_pipeline_tests.core.metadata.merge_inputs import inputs
 
 
 def test_everything_known_about_an_image_is_in_its_row() -> None:
@@ -81,7 +56,7 @@ def test_a_file_without_an_id_and_a_duplicate_do_not_disturb() -> None:
 def test_the_schema_is_constant_whatever_is_absent(n: int, absent: tuple[str, ...]) -> None:
     given = {name: frame for name, frame in inputs(n).items() if name not in absent}
     master = run_merge(shard.manifest(n), **given)
-    assert master.schema == pl.Schema(MASTER_SCHEMA)
+    assert master.schema == pl.Schema(master_table().schema)
     assert master.height == n
 
 
@@ -134,7 +109,7 @@ def test_no_column_beside_those_it_says_it_takes_is_needed() -> None:
     names |= {"final": "attributes_final", "scores": "attractiveness_scores"}
 
     def slim(table: str, frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.select(name for name in frame.columns if name in TAKEN[table])
+        return frame.select(name for name in frame.columns if name in master_table().reads[table])
 
     given = {key: slim(names.get(key, key), frame) for key, frame in inputs(3).items()}
     assert run_merge(slim("manifest", shard.manifest(3)), **given).equals(run_merge(shard.manifest(3), **inputs(3)))

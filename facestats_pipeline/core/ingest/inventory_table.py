@@ -1,0 +1,25 @@
+"""What the inventory holds: one row per file ever seen in the raw folder."""
+
+import polars as pl
+
+from facestats_pipeline.core.tables import FILENAME, IMAGE_ID, Column, Table
+
+STATES = ("ok", "duplicate", "removed", "corrupt", "too_large", "unsupported")
+
+RAW_PHOTOS = Table(
+    "raw_photos",
+    "inventory.parquet",
+    (
+        FILENAME,
+        Column("image_id", pl.String(), f"{IMAGE_ID.description}; null when they could not be read"),
+        Column("bytes", pl.Int64(), "size of the file in bytes"),
+        Column("mtime_ns", pl.Int64(), "time of the last change, ns; of an object in a bucket a number from its ETag"),
+        Column("state", pl.String(), f"{', '.join(STATES[:-1])} or {STATES[-1]}, as far as the file system tells"),
+        Column("reason", pl.String(), "why the state is not ok; empty otherwise"),
+        Column("added_at", pl.Datetime("us", "UTC"), "when the file was first seen, UTC"),
+        Column("shard", pl.String(), "the shard the photo belongs to, for good"),
+    ),
+    kind="table",
+)
+
+TABLES = (RAW_PHOTOS,)

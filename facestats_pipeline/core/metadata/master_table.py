@@ -1,0 +1,110 @@
+"""The master table: one row per live image of a shard, with everything that is known about it."""
+
+from functools import cache
+
+import polars as pl
+
+from facestats_pipeline.core.attractiveness.score_table import SCORES
+from facestats_pipeline.core.attributes.attribute_table import attribute_table
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.embeddings.embedding_table import EMBEDDINGS
+from facestats_pipeline.core.ingest.manifest_table import MANIFEST
+from facestats_pipeline.core.joins import MergeError, conform, join_taken, require_unique
+from facestats_pipeline.core.metadata.cluster_table import cluster_table
+from facestats_pipeline.core.metadata.final_table import final_table
+from facestats_pipeline.core.metadata.flag_table import flag_table
+from facestats_pipeline.core.metadata.manual_table import manual_table
+from facestats_pipeline.core.metadata.prediction_table import prediction_table
+from facestats_pipeline.core.preproc.geometry_table import GEOMETRY
+from facestats_pipeline.core.preproc.preproc_table import DETECTION
+from facestats_pipeline.core.preproc.quality_table import IMAGE_QUALITY
+from facestats_pipeline.core.tables import KEYS, Column, Table, schema_of
+
+__all__ = ["MergeError", "master_table", "run_merge"]
+
+_FACTS = MANIFEST.taken(
+    "source", "licence", "consent", "bytes", "width", "height", "format", "reason", "added_at", "shard"
+)
+
+
+@cache
+def master_table(catalogue: Catalogue = BUILT_IN) -> Table:
+    """Each column with the table that made it; `status` of the manifest is ok in every row and left out."""
+    attributes = attribute_table(catalogue)
+    return Table(
+        "master",
+        "metadata/master.parquet",
+        (
+            *MANIFEST.keys,
+            *_FACTS,
+            *DETECTION,
+            *IMAGE_QUALITY.taken(),
+            *GEOMETRY,
+            *EMBEDDINGS.taken("model_id"),
+            *attributes.taken(),
+            *flag_table(catalogue).taken(),
+            *_added(cluster_table(catalogue), attributes),
+            *_added(manual_table(catalogue), attributes),
+            *_added(prediction_table(catalogue), attributes),
+            *_added(final_table(catalogue), SCORES),
+            *SCORES.taken(),
+        ),
+        rows_by=MANIFEST.sources("status"),
+    )
+
+
+TABLES = (master_table,)
+
+
+def _added(table: Table, to: Table) -> tuple[Column, ...]:
+    """What `table` adds to the columns that it takes over from `to`."""
+    return table.taken(*(name for name in table.schema if name not in to.schema))
+
+
+def run_merge(
+    manifest: pl.DataFrame,
+    *,
+    preproc: pl.DataFrame | None = None,
+    quality: pl.DataFrame | None = None,
+    geometry: pl.DataFrame | None = None,
+    embeddings: pl.DataFrame | None = None,
+    attributes: pl.DataFrame | None = None,
+    flags: pl.DataFrame | None = None,
+    clusters: pl.DataFrame | None = None,
+    manual: pl.DataFrame | None = None,
+    predictions: pl.DataFrame | None = None,
+    final: pl.DataFrame | None = None,
+    scores: pl.DataFrame | None = None,
+    catalogue: Catalogue = BUILT_IN,
+) -> pl.DataFrame:
+    """One row per image of `manifest` with status `ok`, in its order: `master_table`, whatever is given.
+
+    `embeddings` needs image_id and model_id only. `flags`, `clusters`, `manual`, `predictions` and `final` are the frames of the tables
+    attributes_flags, …_with_clusters, …_with_manual, …_with_predictions and …_final. Rows of images that are not live are left out.
+
+    Raises:
+        MergeError: when a table lists an image twice, naming the table and how many rows, never which image.
+    """
+    spec = master_table(catalogue)
+    frame = conform(manifest.filter(pl.col("status") == "ok"), {**KEYS, **schema_of(_FACTS)})
+    require_unique(frame, "manifest.parquet")
+    live = frame.height
+    inputs = {
+        "preproc": preproc,
+        "image_quality": quality,
+        "face_geometry": geometry,
+        "embeddings_clip": embeddings,
+        "attributes": attributes,
+        "attributes_flags": flags,
+        "attributes_with_clusters": clusters,
+        "attributes_with_manual": manual,
+        "attributes_with_predictions": predictions,
+        "attributes_final": final,
+        "attractiveness_scores": scores,
+    }
+    for table, right in inputs.items():
+        frame = join_taken(frame, right, spec.taken_from(table))
+    master = conform(frame, spec.schema)
+    if master.height != live or master["image_id"].n_unique() != live:
+        raise MergeError(f"master has {master.height} rows for {live} live images")
+    return master

@@ -1,0 +1,137 @@
+"""What a table is: its columns with dtype, meaning and sources, and where its files lie.
+
+Each table is specified once, in a light module `<something>_table.py` beside the code that makes it. Storage paths, Dagster's column schema
+and lineage, docs/tables.md, what a join takes over and what erasure goes through all derive from the specification (`table_registry.py`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import polars as pl
+
+Schema = dict[str, pl.DataType]
+"""Column name → dtype, in column order."""
+
+Source = tuple[str, str]
+"""(table, column)."""
+
+Kind = Literal["shards", "table", "file"]
+"""One Parquet file a shard; a single Parquet file; or one among the files of an asset."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        description: one line without a full stop: unit, range, and when it is null.
+        sources: the columns of other tables that it is made from; empty where it comes from photos or from what people provide.
+    """
+
+    name: str
+    dtype: pl.DataType
+    description: str
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the pipeline.
+
+    Attributes:
+        name: the asset that makes it.
+        path: relative to `processed/`; of a sharded table, a folder with one Parquet file a shard.
+        columns: in the order in which they are written.
+        kind: how it is stored.
+        rows_by: columns of other tables that decide which rows there are, beside those that `image_id` comes from.
+
+    Raises ValueError for two columns of one name, and for a sharded table without `image_id`: erasure could not find a person in it.
+    """
+
+    name: str
+    path: str
+    columns: tuple[Column, ...]
+    kind: Kind = "shards"
+    rows_by: tuple[Source, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"the table {self.name} has two columns of one name: {', '.join(twice)}")
+        if self.kind == "shards" and "image_id" not in names:
+            raise ValueError(f"the sharded table {self.name} needs a column image_id, by which erasure finds its rows")
+
+    @cached_property
+    def schema(self) -> Schema:
+        """Column name → dtype."""
+        return schema_of(self.columns)
+
+    @cached_property
+    def descriptions(self) -> dict[str, str]:
+        """Column name → what it means."""
+        return {column.name: column.description for column in self.columns}
+
+    @cached_property
+    def lineage(self) -> dict[str, tuple[Source, ...]]:
+        """Column name → the columns that it is made from."""
+        return {column.name: column.sources for column in self.columns}
+
+    @cached_property
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """Table → the columns of it that this one is made from, with `image_id`, by which they are joined.
+
+        Reading no others leaves embeddings and landmarks, most of the bytes, on the disk.
+        """
+        wanted: dict[str, dict[str, None]] = {}
+        for table, name in (*self.rows_by, *(source for column in self.columns for source in column.sources)):
+            wanted.setdefault(table, {"image_id": None})[name] = None
+        return {table: tuple(names) for table, names in wanted.items()}
+
+    def column(self, name: str) -> Column:
+        """The column `name`. Raises KeyError that names the table and what it has."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.name} has no column {name!r}; it has {', '.join(self.schema)}")
+
+    def sources(self, *names: str) -> tuple[Source, ...]:
+        """Columns of this table as sources of another one's column. KeyError for a column that it has not."""
+        return tuple((self.name, self.column(name).name) for name in names)
+
+    def taken(self, *names: str, **renamed: str) -> tuple[Column, ...]:
+        """Columns as another table takes them over: dtype, description and lineage come along.
+
+        `renamed`: new name → name here. Without any name, all columns but those that identify the row.
+        """
+        if not names and not renamed:
+            names = tuple(name for name in self.schema if name not in KEYS)
+        same = [replace(self.column(name), sources=self.sources(name)) for name in names]
+        others = [
+            Column(new, self.column(old).dtype, f"{self.column(old).description} ({old} of {self.name})", self.sources(old))
+            for new, old in renamed.items()
+        ]  # fmt: skip
+        return (*same, *others)
+
+    def taken_from(self, table: str) -> tuple[Column, ...]:
+        """The columns that this table takes over from another one, without those that identify the row."""
+        return tuple(
+            column for column in self.columns if [source for source, _ in column.sources] == [table] and column.name not in KEYS
+        )  # fmt: skip
+
+    @property
+    def keys(self) -> tuple[Column, ...]:
+        """`image_id` and `filename` of a table that has its rows from this one."""
+        return tuple(replace(column, sources=self.sources(column.name)) for column in (IMAGE_ID, FILENAME))
+
+
+IMAGE_ID = Column("image_id", pl.String(), "first 32 hexadecimal digits of the SHA-256 of the file's bytes")
+FILENAME = Column("filename", pl.String(), "path of the photo below the raw folder")
+KEYS: Schema = {"image_id": pl.String(), "filename": pl.String()}
+"""What every table of one row per image begins with."""
+
+
+def schema_of(columns: Iterable[Column]) -> Schema:
+    """Column name → dtype."""
+    return {column.name: column.dtype for column in columns}
