@@ -22,7 +22,9 @@ from facestats_pipeline.core.ingest.usage import DEFAULT_USE, check_conditions
 from facestats_pipeline.core.metadata.flag_table import FlagThresholds
 from facestats_pipeline.core.uris import check_uri
 
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parent
+PROJECT_ROOT = PACKAGE.parent
+"""The checkout; of an installed package, a folder of Python's that nothing may be written to (`in_checkout`)."""
 SETTINGS_FILE = "facestats.yaml"
 PREFIX = "FACESTATS_"
 DEFAULT_ENCODER = "facestats-mini"
@@ -229,7 +231,11 @@ class Settings(Section):
     data_dir: Path = Field(Path("data"), description="holds raw/, labels/, processed/")
     raw_dir: Path | None = Field(None, description="the photos, when they are not in data_dir/raw")
     models_dir: Path | None = Field(
-        None, description="trained models; models/ for the default data_dir, else data_dir/models"
+        None, description="models trained here; models/ for the data folder of a checkout, else data_dir/models"
+    )
+    weights_dir: Path | None = Field(
+        None,
+        description="weights from elsewhere (YuNet, landmarks); models/ of a checkout, else facestats/weights in the user's cache folder",
     )
     data_uri: Uri | None = Field(
         None, description="s3://, gs:// or az:// address of the data; data_dir then holds this machine's copies"
@@ -278,19 +284,40 @@ class Settings(Section):
             return self.models_dir
         if self.models_uri is not None:
             return copies_of(self.models_uri)
-        own = self.data_dir.resolve() == (PROJECT_ROOT / "data").resolve()
+        own = in_checkout() and self.data_dir.resolve() == (PROJECT_ROOT / "data").resolve()
         return PROJECT_ROOT / "models" if own else self.data_dir / "models"
 
     @property
+    def weights(self) -> Path:
+        """Folder of weights from elsewhere."""
+        if self.weights_dir is not None:
+            return self.weights_dir
+        return PROJECT_ROOT / "models" if in_checkout() else _user_cache() / "weights"
+
+    @property
     def model_folders(self) -> list[Path]:
-        """Where weights are looked for, in order: one's own, the shipped ones, a `shared/models` beside the project."""
-        return [self.models, PROJECT_ROOT / "models", PROJECT_ROOT.parent / "shared" / "models"]
+        """Where weights are looked for, in order: the data folder's own, those from elsewhere, the shipped ones."""
+        return list(dict.fromkeys([self.models, self.weights, shipped_models()]))
+
+
+def in_checkout() -> bool:
+    """Whether this is a checkout of the project, and not an installed package."""
+    return (PROJECT_ROOT / "pyproject.toml").is_file()
+
+
+def shipped_models() -> Path:
+    """Folder of the weights that come with FaceStats: inside an installed package, else `models/` of the checkout."""
+    inside = PACKAGE / "models"
+    return inside if inside.is_dir() else PROJECT_ROOT / "models"
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facestats"
 
 
 def copies_of(uri: str) -> Path:
     """Where this machine keeps its copies of what lies under a URI, unless a folder is named."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "facestats" / hashlib.sha256(uri.encode()).hexdigest()[:16]
+    return _user_cache() / hashlib.sha256(uri.encode()).hexdigest()[:16]
 
 
 def leaves(model: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

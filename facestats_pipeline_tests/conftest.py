@@ -1,5 +1,6 @@
 """Fixtures that every test may use. Real photos and the face model live beside the checkout; where they are absent, tests skip."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ settings.register_profile("facestats", deadline=None, suppress_health_check=[Hea
 settings.load_profile("facestats")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+# The product never looks beside itself: weights from elsewhere are named by a setting.
+if (SHARED / "models").is_dir():
+    os.environ.setdefault("FACESTATS_WEIGHTS_DIR", str(SHARED / "models"))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ def show_empty(here: Collection) -> None:
     st.write("This data folder has no results. Put photos into it with")
     st.code(f"facestats run --raw YOUR_PHOTOS --data-dir {here.settings.data_dir}", language="bash")
     st.write("or see what FaceStats does with drawn faces, without photos and without internet:")
-    st.code("facestats demo\nfacestats dashboard --data-dir data/demo", language="bash")
+    st.code("facestats demo\nfacestats dashboard --data-dir facestats-demo", language="bash")
     st.caption("This page looks again when it is loaded anew.")
 
 

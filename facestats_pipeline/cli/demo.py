@@ -10,7 +10,6 @@ from rich.table import Table
 from facestats_pipeline.cli.console import ExpectedError, err, out, print_json, progress
 from facestats_pipeline.cli.options import Json, require_folder, settings_for
 from facestats_pipeline.cli.run import execute, prepare, show
-from facestats_pipeline.config import PROJECT_ROOT
 
 app = typer.Typer(add_completion=False)
 WHERE = {
@@ -29,19 +28,18 @@ WHERE = {
 def demo(
     images: Annotated[int, typer.Option("--images", "-n", min=1, help="Faces to make.")] = 300,
     data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", "-d", help="Default: data/demo of the project.")
-    ] = None,
+        Path, typer.Option("--data-dir", "-d", help="Default: facestats-demo in the working directory.")
+    ] = Path("facestats-demo"),
     seed: Annotated[int, typer.Option(help="The same seed makes the same faces.")] = 0,
     json_: Json = False,
 ) -> None:
     """Make synthetic faces with known labels and ratings, then every artifact from them. Needs no internet and no photos."""
     from facestats_pipeline.core.demo.faces import generate_demo
 
-    folder = data_dir or PROJECT_ROOT / "data" / "demo"
-    require_folder(settings_for(folder), "facestats demo")
+    require_folder(settings_for(data_dir), "facestats demo")
     try:
         with progress(quiet=json_):
-            generate_demo(images, folder / "raw", folder / "labels", seed=seed)
+            generate_demo(images, data_dir / "raw", data_dir / "labels", seed=seed)
     except FileExistsError as error:
         raise ExpectedError(str(error)) from None
     if not json_:
@@ -49,13 +47,13 @@ def demo(
             f"{images} synthetic faces are in {folder / 'raw'}. Now everything that can be made from them:",
             markup=False,
         )
-    settings = prepare(folder)
+    settings = prepare(data_dir)
     summary = execute(settings, quiet=json_)
     if json_:
         print_json(summary)
     else:
         show(summary)
-        _show_places(folder / "processed")
+        _show_places(data_dir / "processed")
     if summary["error"]:
         raise ExpectedError(summary["error"])
 

@@ -83,7 +83,7 @@ class DataFolder:
 
         model = landmark_model(self.settings)
         if model is None:
-            self.landmarks_absent = f"no face landmark model; place {LANDMARKER} in {self.settings.models}"
+            self.landmarks_absent = f"no face landmark model; place {LANDMARKER} in {self.settings.weights}"
             return None
         try:
             return load_landmarker(model)

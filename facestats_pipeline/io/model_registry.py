@@ -49,7 +49,7 @@ def known_models(settings: Settings) -> list[ModelState]:
             "opencv_zoo",
             detector_model(settings),
             YUNET_SHA256,
-            folder / DETECTOR_PATTERN,
+            settings.weights / DETECTOR_PATTERN,
         ),
         _single(
             "face landmarker",
@@ -58,7 +58,7 @@ def known_models(settings: Settings) -> list[ModelState]:
             "MediaPipe",
             landmark_model(settings),
             LANDMARKER_SHA256,
-            folder / LANDMARKER,
+            settings.weights / LANDMARKER,
         ),
     ]
     trained = sorted(

@@ -29,13 +29,13 @@ def landmark_model(settings: Settings) -> Path | None:
 
 
 def encoder_folder(settings: Settings) -> Path:
-    """The model folder that holds the shipped encoder; the user's own one when none does."""
-    return next((folder for folder in settings.model_folders if (folder / MINI).is_dir()), settings.models)
+    """The model folder that holds the default encoder; the shipped one when none does."""
+    return next((folder for folder in settings.model_folders if (folder / MINI).is_dir()), config.shipped_models())
 
 
 def is_shipped(folder: Path) -> bool:
     """Whether this is the folder of the encoder that came with FaceStats."""
-    return folder.resolve() == (config.PROJECT_ROOT / "models" / MINI).resolve()
+    return folder.resolve() == (config.shipped_models() / MINI).resolve()
 
 
 def shipped_probes(settings: Settings) -> Path:

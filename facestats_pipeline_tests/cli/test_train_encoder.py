@@ -37,9 +37,8 @@ def refused(*args: object) -> str:
 def test_trained_resumed_replaced_and_given_probes(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        config, "PROJECT_ROOT", tmp_path / "checkout"
-    )  # without YuNet, which finds no face in these pictures
+    monkeypatch.setattr(config, "PROJECT_ROOT", tmp_path / "checkout")
+    monkeypatch.setenv("FACESTATS_WEIGHTS_DIR", str(tmp_path))  # without YuNet, which finds no face in these pictures
     data = tmp_path / "data"
     save_settings(data, QUICK)
     given = ("--data", photos, "-d", data, "--epochs", 1)

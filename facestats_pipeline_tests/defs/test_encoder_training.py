@@ -32,6 +32,7 @@ def test_it_never_replaces_the_shipped_encoder(
     tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(config, "PROJECT_ROOT", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
     result = materialize(tmp_path / "data", instance, **{"encoder_training.data": tmp_path})
     assert not result.success
     assert "the shipped encoder" in str(result.failure_data_for_node("mini_encoder"))
@@ -42,7 +43,8 @@ def test_it_never_replaces_the_shipped_encoder(
 def test_it_makes_an_encoder_with_probes_and_a_second_time_the_same(
     tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config, "PROJECT_ROOT", tmp_path / "checkout")  # without YuNet: no face is in these pictures
+    monkeypatch.setattr(config, "PROJECT_ROOT", tmp_path / "checkout")
+    monkeypatch.setenv("FACESTATS_WEIGHTS_DIR", str(tmp_path))  # without YuNet: no face is in these pictures
     write_parts(tmp_path / "photos", 210)
     wanted = {"data": tmp_path / "photos", "epochs": 1, "photos": 60, "processes": 1, "held_out": 90}
     given = {f"encoder_training.{key}": value for key, value in wanted.items()}
