@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 UV := $(shell command -v uv)
 INSTALL = $(if $(UV),$(UV) pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet) -c constraints.txt
 
-.PHONY: base setup demo test landmarks quick lint docs bench audit clean
+.PHONY: base setup demo ui test landmarks quick lint docs bench audit clean
 base: $(VENV)/.base                       ## virtual environment with what FaceStats needs, pinned
 setup: $(VENV)/.ready                     ## the same with everything that the tests need
 
@@ -25,6 +25,9 @@ $(VENV)/.ready: $(VENV)/.base
 
 demo: base                                ## synthetic faces, everything made from them, offline
 	$(BIN)/facestats demo
+
+ui: base                                  ## Dagster's pages for the folder data/; history is kept in data/.dagster
+	$(BIN)/facestats ui
 
 test: setup                               ## all tests but those of `make landmarks`
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not landmarks" $(SIDE_BY_SIDE)

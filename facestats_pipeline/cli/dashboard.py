@@ -15,6 +15,7 @@ import typer
 from facestats_pipeline.cli.console import ExpectedError, err
 from facestats_pipeline.cli.options import DataDir, settings_for
 from facestats_pipeline.config import Settings
+from facestats_pipeline.core.extras import install_command
 
 app = typer.Typer(add_completion=False)
 SCRIPT = Path(__file__).parents[1] / "app" / "main.py"
@@ -37,7 +38,7 @@ def dashboard(
     """Look at a data folder: overview, explore, composites, search, score a photo, label, bias audit, lineage."""
     settings = settings_for(data_dir)
     if find_spec("streamlit") is None:
-        raise ExpectedError("the dashboard needs Streamlit: pip install -c constraints.txt -e '.[app]'")
+        raise ExpectedError(f"the dashboard needs Streamlit: {install_command('app')}")
     if _answers(host, port):
         raise ExpectedError(f"port {port} is taken; choose another with --port")
     if not is_loopback(host):

@@ -15,6 +15,7 @@ from rich.table import Table
 from facestats_pipeline.cli.console import ExpectedError, out, print_json
 from facestats_pipeline.cli.options import DataDir, Json
 from facestats_pipeline.config import Settings, SettingsError, leaves, load_settings, variable
+from facestats_pipeline.core.extras import install_command
 
 app = typer.Typer(add_completion=False)
 PACKAGES = (
@@ -27,9 +28,9 @@ PACKAGES = (
     "lightgbm",
     "usearch",
 )
-EXTRAS = {
-    "mediapipe": "face_geometry and warped composites: pip install -c constraints.txt -e '.[landmarks]'",
-    "streamlit": "`facestats dashboard`: pip install -c constraints.txt -e '.[app]'",
+EXTRAS = {  # package → extra that brings it, what it is for
+    "mediapipe": ("landmarks", "face_geometry and warped composites"),
+    "streamlit": ("app", "`facestats dashboard`"),
 }
 COLOURS = {"ok": "green", "missing": "yellow", "wrong": "red"}
 
@@ -77,12 +78,12 @@ def examine(data_dir: Path | None) -> list[Finding]:
         try:
             findings.append(Finding(package, "ok", version(package)))
         except PackageNotFoundError:
-            findings.append(Finding(package, "wrong", "not installed: pip install -c constraints.txt -e ."))
-    for package, use in EXTRAS.items():
+            findings.append(Finding(package, "wrong", f"not installed: {install_command()}"))
+    for package, (extra, use) in EXTRAS.items():
         try:
             findings.append(Finding(package, "ok", version(package)))
         except PackageNotFoundError:
-            findings.append(Finding(package, "missing", f"optional, for {use}"))
+            findings.append(Finding(package, "missing", f"optional, for {use}: {install_command(extra)}"))
     try:
         settings = load_settings(data_dir=data_dir)
         return [*findings, *_hardware(settings), *_models(settings), _folder(settings)]
@@ -110,12 +111,13 @@ def _models(settings: Settings) -> list[Finding]:
         "absent": "missing",
         "damaged": "wrong",
     }
-    return [
-        Finding(
-            model.name, states[model.state], model.where if model.state == "ok" else f"{model.state}: {model.where}"
-        )
-        for model in known_models(settings)[:3]
-    ]
+    findings = []
+    for model in known_models(settings)[:3]:
+        state = states[model.state]
+        if model.state == "absent" and model.name == settings.encoder.name:
+            state = "wrong"  # nothing can be embedded
+        findings.append(Finding(model.name, state, model.where if state == "ok" else f"{model.state}: {model.where}"))
+    return findings
 
 
 def _folder(settings: Settings) -> Finding:

@@ -12,6 +12,14 @@ from facestats_pipeline.cli.options import DataDir, dagster_home, settings_for
 
 app = typer.Typer(add_completion=False)
 
+WORKSPACE = """\
+load_from:
+  - python_module:
+      module_name: facestats_pipeline.definitions
+      location_name: facestats
+"""
+"""The checkout's workspace.yaml, which an installed package does not have."""
+
 
 @app.command(epilog="Examples:\n\n  facestats ui -d ~/faces\n\n  facestats ui -d ~/faces --port 4000")
 def ui(
@@ -27,6 +35,8 @@ def ui(
     settings = settings_for(data_dir)
     home = dagster_home(settings)
     open_instance(home).dispose()
+    workspace = home / "workspace.yaml"
+    workspace.write_text(WORKSPACE, encoding="utf-8")
     environment = os.environ | {
         "DAGSTER_HOME": str(home),
         "FACESTATS_DATA_DIR": str(settings.data_dir.resolve()),
@@ -40,6 +50,6 @@ def ui(
     # Replaced, not started as a child: whoever ends this process ends Dagster's servers with it.
     os.execve(
         sys.executable,
-        [sys.executable, "-m", "dagster", "dev", "-m", "facestats_pipeline.definitions", *where],
+        [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), *where],
         environment,
     )

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from facestats_pipeline.core.extras import install_command
 from facestats_pipeline.core.uris import EXTRAS, shown
 
 T = TypeVar("T")
@@ -72,8 +73,8 @@ class Remote:
         try:
             self._fs, root = url_to_fs(uri, **options)
         except ImportError as error:
-            extra = f"pip install -c constraints.txt -e '.[{EXTRAS[scheme]}]'"
-            raise ImportError(f"{self.uri} needs an extra of FaceStats: {extra} ({error})") from None
+            command = install_command(EXTRAS[scheme])
+            raise ImportError(f"{self.uri} needs an extra of FaceStats: {command} ({error})") from None
         self._root = str(root).rstrip("/")
         self._on_disk = scheme == "file"
 

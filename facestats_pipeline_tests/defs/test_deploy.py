@@ -7,6 +7,7 @@ import dagster as dg
 import yaml
 
 from facestats_pipeline.cli.pipeline import INSTANCE
+from facestats_pipeline.cli.ui import WORKSPACE
 from facestats_pipeline.config import PROJECT_ROOT
 
 
@@ -22,6 +23,11 @@ def test_local_instance_runs_a_job(tmp_path: Path) -> None:
         assert not instance.telemetry_enabled
         assert instance.run_monitoring_enabled
         assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1
+
+
+def test_the_ui_opens_the_checkouts_workspace() -> None:
+    shipped = (PROJECT_ROOT / "workspace.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(shipped) == yaml.safe_load(WORKSPACE)
 
 
 def test_a_new_data_folder_begins_with_the_local_instance() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from facestats_pipeline.core.extras import install_command
 from facestats_pipeline.core.preproc.face_mesh import POINTS
 
 
@@ -43,7 +44,7 @@ class FaceLandmarker:
             from mediapipe.tasks.python import BaseOptions, vision
         except ImportError as error:
             raise LandmarksUnavailable(
-                f"face geometry needs the package mediapipe ({error}): pip install -c constraints.txt -e '.[landmarks]'"
+                f"face geometry needs the package mediapipe ({error}): {install_command('landmarks')}"
             ) from None
         self._mediapipe = mediapipe
         options = vision.FaceLandmarkerOptions(
