@@ -44,7 +44,7 @@ def demo(
         raise ExpectedError(str(error)) from None
     if not json_:
         err.print(
-            f"{images} synthetic faces are in {folder / 'raw'}. Now everything that can be made from them:",
+            f"{images} synthetic faces are in {data_dir / 'raw'}. Now everything that can be made from them:",
             markup=False,
         )
     settings = prepare(data_dir)
