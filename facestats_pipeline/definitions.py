@@ -8,7 +8,6 @@ import dagster as dg
 from facestats_pipeline import defs as stages
 from facestats_pipeline.config import Settings, load_settings
 from facestats_pipeline.defs.automation import automation, discover_photos, update_shards
-from facestats_pipeline.defs.conditions import bring_up_to_date
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.defs.policy import asset_policy, version_with_ancestors
 from facestats_pipeline.defs.run_lock import RUN_LOCK, run_lock, with_run_lock
@@ -31,10 +30,8 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
             folders[now] = (build_definitions(now).resources or {})["folder"]
         return folders[now]
 
-    condition = bring_up_to_date(current, settings.automation.nightly)
     with warnings.catch_warnings():
-        # Range runs, checks per partition and conditions of our own are called beta and preview; what we rely on of them is
-        # pinned and tested.
+        # Range runs and checks per partition are called beta and preview; what we rely on of them is pinned and tested.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         running = automation(settings, current)
@@ -55,7 +52,7 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
             },
             executor=dg.in_process_executor,
         )
-        completed = loaded.map_asset_specs(func=asset_policy(settings, condition))
+        completed = loaded.map_asset_specs(func=asset_policy(settings))
         return completed.map_asset_specs(func=version_with_ancestors(folder.freshness.code_digest))
 
 

@@ -17,9 +17,9 @@ from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.dead_runs import PROCESS, close_dead_runs, this_process
 from facestats_pipeline.defs.partitions import SHARDS
 from facestats_pipeline.io.data_folder import DataFolder
-from facestats_pipeline.io.freshness import ROOT, Freshness, State
+from facestats_pipeline.io.freshness import ROOT, Artifact, Freshness, State
 from facestats_pipeline.io.locks import FolderLocks
-from facestats_pipeline.io.plan import RANGE_END, RANGE_START, Step, phases, plan
+from facestats_pipeline.io.plan import Step, next_steps
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -96,25 +96,21 @@ class Pipeline:
         with self.folder.locks.hold(what="facestats run", on_wait=on_wait):
             close_dead_runs(self.instance)
             self.execute(Step((ROOT,)), report)
-            states, shards = self.states(), self.shards
-            for assets in phases(self.freshness.graph):
-                steps = plan(states, assets, self.freshness.graph, shards, self.settings.shards_per_run)
+            graph, most, tried = self.freshness.graph, self.settings.shards_per_run, set[Artifact]()
+            while steps := next_steps(self.states(), graph, self.shards, most, tried):
                 for step in steps:
                     on_step(step)
                     self.execute(step, report)
-                if steps:
-                    states = self.states()
+                    tried |= set(step.artifacts)
         return report
 
     def execute(self, step: Step, report: Report | None = None) -> Report:
         """Run one step in this process."""
         report = report if report is not None else Report()
-        tags = {RANGE_START: step.shards[0], RANGE_END: step.shards[-1]} if step.shards else {}
-        tags[PROCESS] = this_process()
         result = self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=self.instance,
             asset_selection=[dg.AssetKey(name) for name in step.assets],
-            tags=tags,
+            tags=step.tags | {PROCESS: this_process()},
             run_config=QUIET,
             raise_on_error=False,
         )

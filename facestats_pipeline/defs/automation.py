@@ -1,7 +1,7 @@
 """Jobs, sensors and the nightly schedule: what runs without being asked.
 
 `raw_folder` starts `discover_photos` when the photos changed, `provided_files` tells Dagster when labels or ratings changed, and
-`bring_up_to_date` alone starts everything else, by the condition that each asset carries (see `conditions.py`).
+`bring_up_to_date` alone starts everything else, by the plan that `facestats run` follows too (see `run_requests.py`).
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from facestats_pipeline.core.ingest.photo_source import PhotoSource
 from facestats_pipeline.defs.dead_runs import close_dead_runs
 from facestats_pipeline.defs.ingest.inputs import observed
 from facestats_pipeline.defs.partitions import ON_DEMAND
+from facestats_pipeline.defs.run_requests import NIGHTLY, Requested, run_requests, who_works
 from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.freshness import ROOT
 
@@ -114,18 +115,25 @@ def automation(
         found = observed(store, context.instance)
         return dg.SensorResult(asset_events=found) if found else dg.SkipReason("no labels and no ratings changed")
 
-    bring_up_to_date = dg.AutomationConditionSensorDefinition(
-        "bring_up_to_date",
+    @dg.sensor(
         target=dg.AssetSelection.all(),
-        description="Starts whatever the recipes say is missing or stale; each asset's Automation page says why, or why not yet.",
+        description="Starts what is missing or stale, phase by phase, while nobody works in the folder; a run's tag says why.",
         minimum_interval_seconds=wanted.scan_seconds,
         default_status=status,
-        use_user_code_server=True,  # the conditions are our own
     )
+    def bring_up_to_date(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        now = folder()
+        if holder := who_works(now, context.instance):
+            return dg.SensorResult(skip_reason=f"waiting for {holder}")
+        requests, requested = run_requests(now, context.instance, Requested.from_cursor(context.cursor))
+        reason = requested.why_nothing if not requests else None
+        return dg.SensorResult(run_requests=requests, cursor=requested.cursor, skip_reason=reason)
+
     nightly = dg.ScheduleDefinition(
         name="nightly",
         job=discover_photos,
         cron_schedule=wanted.nightly,
+        tags=NIGHTLY,
         default_status=dg.DefaultScheduleStatus.RUNNING if wanted.enabled else dg.DefaultScheduleStatus.STOPPED,
         description="Looks at the raw folder once a night; what is new is then brought up to date, and what failed is tried again.",
     )

@@ -1,4 +1,4 @@
-"""What holds for every asset: owner, described columns, when it is made, and a code version that changes with its settings."""
+"""What holds for every asset: owner, described columns, and a code version that changes with its settings."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,7 @@ import dagster as dg
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.table_registry import tables_of
-from facestats_pipeline.defs.partitions import ON_DEMAND, SETTINGS_KEY
-from facestats_pipeline.io.freshness import ROOT
+from facestats_pipeline.defs.partitions import SETTINGS_KEY
 from facestats_pipeline.io.recipes import digest
 from facestats_pipeline.io.table_facts import column_schema, place
 from facestats_pipeline.io.weights import identity
@@ -17,10 +16,8 @@ _NOT_IN_RESULTS = {"workers", "detector_model"}
 """Settings of a section that change no result: how many threads, and where a file lies whose content counts as weights."""
 
 
-def asset_policy(
-    settings: Settings, condition: dg.AutomationCondition[dg.AssetKey]
-) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
-    """A function that completes an asset's spec. `condition` is for all that an update makes after looking at the photos."""
+def asset_policy(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
+    """A function that completes an asset's spec."""
 
     tables = tables_of()
 
@@ -32,13 +29,10 @@ def asset_policy(
             )
         wanted = {key: setting_value(settings, key) for key in spec.metadata.get(SETTINGS_KEY, [])}
         columns = {} if table is None else {"dagster/column_schema": column_schema(table), "file": place(table)}
-        made = spec.code_version is not None and spec.key.path[-1] != ROOT
-        on_demand = ON_DEMAND.items() <= spec.tags.items()
         return spec.replace_attributes(
             code_version=f"{spec.code_version}-{digest(wanted)[:8]}" if spec.code_version else None,
             metadata={**spec.metadata, **columns},
             owners=["team:facestats"],
-            automation_condition=condition if made and not on_demand else None,
         )
 
     return complete

@@ -17,6 +17,8 @@ from facestats_pipeline.io.recipes import Recipe, code_digest_of, digest
 from facestats_pipeline.io.store import Store, fingerprint_of
 
 Status = Literal["done", "stale", "missing"]
+Artifact = tuple[str, str | None]
+"""Asset, and shard: None for an asset without shards."""
 ROOT = "raw_photos"
 """The asset whose recipe lists a fingerprint for each shard."""
 PREPROC = "preproc"
@@ -52,7 +54,7 @@ class Snapshot:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._recipes: dict[tuple[str, str | None], Recipe | None] = {}
+        self._recipes: dict[Artifact, Recipe | None] = {}
         self.input_fingerprint = cache(store.input_fingerprint)
         self.collection_fingerprint = cache(self._collection_fingerprint)
         self.live_images = cache(self._live_images)
@@ -134,10 +136,10 @@ class Freshness:
         snapshot = snapshot or Snapshot(self.store)
         return {"images": snapshot.live_images(), "collection": snapshot.collection_fingerprint("manifest")}
 
-    def states(self, shards: list[str], snapshot: Snapshot | None = None) -> dict[tuple[str, str | None], State]:
-        """The state of every artifact: key (asset, shard), shard None for an asset without shards."""
+    def states(self, shards: list[str], snapshot: Snapshot | None = None) -> dict[Artifact, State]:
+        """The state of every artifact."""
         snapshot = snapshot or Snapshot(self.store)
-        states: dict[tuple[str, str | None], State] = {}
+        states: dict[Artifact, State] = {}
         for node in self.graph.values():
             if node.sharded:
                 snapshot.recipes(node.name, shards)
@@ -153,7 +155,7 @@ class Freshness:
         node: Node,
         shard: str | None,
         shards: list[str],
-        states: Mapping[tuple[str, str | None], State],
+        states: Mapping[Artifact, State],
         snapshot: Snapshot,
     ) -> State:
         recorded = snapshot.recipe(node.name, shard)

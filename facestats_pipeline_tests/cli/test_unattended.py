@@ -14,7 +14,10 @@ from facestats_pipeline.cli.pipeline import Pipeline, open_instance
 from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.images.decoding import ImageProblem, decode_image
 from facestats_pipeline.core.ingest.identity import image_id
+from facestats_pipeline.defs.pools import ENCODER_POOL
+from facestats_pipeline.defs.run_requests import WHY
 from facestats_pipeline.io.freshness import ROOT
+from facestats_pipeline.io.plan import RANGE_START
 from facestats_pipeline_tests.cli.conftest import opened
 from facestats_pipeline_tests.dagster_page import served
 
@@ -121,6 +124,9 @@ def test_photos_and_labels_that_change_are_followed_with_nobody_touching_it(
     assert learned is not None
     assert learned.inputs["labels_csv"] == hashlib.sha256(labels.read_bytes()).hexdigest()[:16]
     assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+    encoding = [run for run in runs if dg.AssetKey("embeddings_clip") in (run.asset_selection or ())]
+    assert encoding and all(RANGE_START in run.tags and WHY in run.tags for run in encoding)
+    assert all(run.run_op_concurrency and run.run_op_concurrency.all_pools == {ENCODER_POOL} for run in encoding)
     asked = [key.path[-1] for run in runs for key in run.asset_selection or []]
     assert asked.count("gender_classifier") <= 2, "once for the label, at most once more for the photos"
     assert asked.count("master") <= 3

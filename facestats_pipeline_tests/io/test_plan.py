@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from facestats_pipeline.io.freshness import DONE, Node, State
-from facestats_pipeline.io.plan import Step, phases, plan
+from facestats_pipeline.io.plan import Step, next_steps, phases, plan
 from facestats_pipeline_tests.io.small_store import GRAPH, freshness_of, store_in
 
 NODES = {node.name: node for node in GRAPH}
@@ -72,4 +72,33 @@ def test_a_run_makes_in_order_whatever_any_of_its_shards_lacks() -> None:
 def test_assets_without_shards_are_one_run_without_shards() -> None:
     assert planned({}, ["gender_classifier", "data_card"], "gender_classifier", "data_card") == [
         Step(("gender_classifier", "data_card"))
+    ]
+
+
+def test_the_next_steps_are_those_of_the_first_phase_with_work() -> None:
+    now = states({"preproc": [2], "master": [5]}, "data_card")
+    first = [Step(("preproc",), (SHARDS[2],))]
+    assert next_steps(now, NODES, SHARDS, 64) == first
+    tables = [Step(("master",), (SHARDS[5],))]
+    assert next_steps(now, NODES, SHARDS, 64, {("preproc", SHARDS[2])}) == tables
+    assert next_steps(now, NODES, SHARDS, 64, {("preproc", SHARDS[2]), ("master", SHARDS[5])}) == [], (
+        "the card would be made of a master that is not current"
+    )
+    assert next_steps(states({}), NODES, SHARDS, 64) == []
+
+
+def test_what_was_tried_is_not_made_again_beside_its_neighbours() -> None:
+    """A run makes each of its assets in all its shards, so a shard with something tried has a run of its own."""
+    now = states({"manifest": [3, 4, 5], "preproc": [3, 4, 5]})
+    assert plan(now, ["manifest", "preproc"], NODES, SHARDS, 64, {("preproc", SHARDS[4])}) == [
+        Step(("manifest", "preproc"), (SHARDS[3],)),
+        Step(("manifest",), (SHARDS[4],)),
+        Step(("manifest", "preproc"), (SHARDS[5],)),
+    ]
+
+
+def test_nothing_is_made_from_what_was_tried_and_is_not_done() -> None:
+    now = states({"manifest": [3], "preproc": [3, 4], "embeddings_clip": [3, 4]})
+    assert plan(now, ["manifest", "preproc", "embeddings_clip"], NODES, SHARDS, 64, {("preproc", SHARDS[4])}) == [
+        Step(("manifest", "preproc", "embeddings_clip"), (SHARDS[3],))
     ]

@@ -1,20 +1,21 @@
-"""Truth tables of the automation conditions: what changed → what is asked for, on the real graph, without making anything."""
+"""Truth tables of the sensor `bring_up_to_date`: what changed → which runs are requested, on the real graph, without making anything."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.definitions import build_definitions
+from facestats_pipeline.defs.run_requests import NIGHTLY, WHY
 from facestats_pipeline.io.data_folder import DataFolder
-from facestats_pipeline.io.freshness import ROOT, State
+from facestats_pipeline.io.freshness import ROOT, Artifact, State
 from facestats_pipeline.io.layout import SHARD_TABLES
 from facestats_pipeline.io.locks import FolderLocks
-from facestats_pipeline.io.plan import phases, plan
+from facestats_pipeline.io.plan import RANGE_END, RANGE_START, next_steps
 from facestats_pipeline_tests.defs.conftest import settings_in
 from facestats_pipeline_tests.io.small_store import discover, make, make_waiting
 
@@ -24,34 +25,41 @@ IMAGES = {"manifest", "preproc", "image_quality", "face_geometry", "embeddings_c
 PROBES = {"gender_classifier", "ethnicity_classifier", "age_model"}
 SCORER = {"attractiveness_regressor", "attractiveness_reference"}
 FITTED = PROBES | SCORER | {"cluster_model", "published_splits"}
-Asked = set[tuple[str, str | None]]
+Asked = set[Artifact]
 
 
 class Automation:
-    """Evaluates all conditions again and again, as the sensor does, and makes what is asked for."""
+    """Evaluates the sensor again and again, as the daemon does, and makes what is asked for."""
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance, **overrides: object) -> None:
         self.instance = instance
         self.load(settings_in(folder, **overrides))
-        self.cursor: object = None
+        self.cursor: str | None = None
+        self.keys: list[str] = []
+        self.skipped = ""
 
     def load(self, settings: Settings) -> None:
         self.definitions = build_definitions(settings)
         self.folder: DataFolder = (self.definitions.resources or {})["folder"]
 
-    def tick(self, at: datetime | None = None) -> Asked:
-        """What is asked for: (asset, shard)."""
-        result = dg.evaluate_automation_conditions(
-            self.definitions, self.instance, cursor=self.cursor, evaluation_time=at
-        )
-        self.cursor = result.cursor
-        asked: Asked = set()
-        for name, node in self.folder.freshness.graph.items():
-            if node.sharded:
-                asked |= {(name, shard) for shard in result.get_requested_partitions(dg.AssetKey(name))}
-            elif result.get_num_requested(dg.AssetKey(name)):
-                asked.add((name, None))
-        return asked
+    def requests(self) -> list[dg.RunRequest]:
+        """The runs of one tick."""
+        sensor: Any = next(each for each in self.definitions.sensors or [] if each.name == "bring_up_to_date")
+        context = dg.build_sensor_context(self.instance, cursor=self.cursor, definitions=self.definitions)
+        result = sensor.evaluate_tick(context)
+        self.cursor, self.skipped = result.cursor or self.cursor, result.skip_message or ""
+        self.keys += [str(request.run_key) for request in result.run_requests]
+        return list(result.run_requests)
+
+    def tick(self) -> Asked:
+        """What is asked for."""
+        requests = self.requests()
+        for request in requests:
+            sharded = {self.folder.freshness.graph[key.path[-1]].sharded for key in request.asset_selection or []}
+            assert sharded == {RANGE_START in request.tags}, "over a range of shards, or over none"
+        return {
+            (key.path[-1], shard) for each in requests for key in each.asset_selection or [] for shard in over(each)
+        }
 
     def make(self, asked: Asked) -> None:
         """Each after what it is made from, which must be current by then: a request that comes too early fails here."""
@@ -69,16 +77,16 @@ class Automation:
                 assert early == [], f"{name} of {shard} was asked for before {early}"
                 make(freshness, name, shard or None)
 
-    def states(self) -> Mapping[tuple[str, str | None], State]:
+    def states(self) -> Mapping[Artifact, State]:
         return self.folder.freshness.states(SHARDS)
 
     def make_as_planned(self) -> Asked:
         """What `facestats run` would make, made."""
-        freshness, made = self.folder.freshness, set()
-        for assets in phases(freshness.graph):
-            for step in plan(self.states(), assets, freshness.graph, SHARDS, 64):
-                made |= {(name, shard) for name in step.assets for shard in step.shards or [None]}
-                self.make({(name, shard) for name in step.assets for shard in step.shards or [None]})
+        made: Asked = set()
+        while steps := next_steps(self.states(), self.folder.freshness.graph, SHARDS, 64, made):
+            for step in steps:
+                self.make(set(step.artifacts))
+                made |= set(step.artifacts)
         return made
 
     def run(self) -> Asked:
@@ -111,13 +119,35 @@ def folder(done: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+def instance() -> Iterator[dg.DagsterInstance]:
     """An instance that knows the shards."""
     with dg.DagsterInstance.ephemeral() as made:
         made.add_dynamic_partitions("shards", SHARDS)
-        # `evaluate_automation_conditions` reads the same two shards a thousand times, which a sensor's tick does not
-        monkeypatch.setattr(made, "get_dynamic_partitions", lambda partitions_def_name: list(SHARDS))
         yield made
+
+
+def over(request: dg.RunRequest) -> list[str | None]:
+    """The shards of a requested run; [None] where it has none."""
+    if RANGE_START not in request.tags:
+        return [None]
+    first, last = request.tags[RANGE_START], request.tags[RANGE_END]
+    return [shard for shard in SHARDS if first <= shard <= last]
+
+
+def begin(automation: Automation, asset: str, status: str = "STARTED", **tags: str) -> dg.DagsterRun:
+    """A run of one asset, as Dagster would have it."""
+    job = automation.definitions.resolve_implicit_global_asset_job_def()
+    chosen = {dg.AssetKey(asset)}
+    return automation.instance.create_run_for_job(
+        job.get_subset(asset_selection=chosen),
+        asset_selection=chosen,
+        status=dg.DagsterRunStatus(status),
+        tags=tags,
+    )
+
+
+def the_night_passes(automation: Automation) -> None:
+    begin(automation, ROOT, "SUCCESS", **NIGHTLY)
 
 
 def provide(name: str) -> Callable[[Automation], None]:
@@ -165,9 +195,7 @@ TABLES_AFTER_ATTRIBUTES = {
     "attractiveness_with_attributes",
     "master",
 }
-MANUAL_LABELS_ARE_IN = {("manual_label_report", None)} | all_of(
-    "attributes_with_manual", "attributes_final", "attractiveness_with_attributes", "master"
-)
+MANUAL_LABELS_ARE_IN = all_of("attributes_with_manual", "attributes_final", "attractiveness_with_attributes", "master")
 CAUSES: dict[str, tuple[Callable[[Automation], object], Asked, set[str]]] = {
     # cause: what happens, what is asked for at the next tick, and what of FITTED is fitted anew before all is done again
     "nothing": (lambda automation: None, set(), set()),
@@ -184,7 +212,7 @@ CAUSES: dict[str, tuple[Callable[[Automation], object], Asked, set[str]]] = {
     ),
     "manual_labels.csv": (
         provide("manual_labels_csv"),
-        MANUAL_LABELS_ARE_IN,
+        {("manual_label_report", None)},
         set(),
     ),
     "another encoder": (set_to(**{"encoder.precision": "fp32"}), all_of("embeddings_clip"), FITTED),
@@ -258,41 +286,96 @@ def test_work_that_failed_is_asked_for_again_when_something_about_it_changed_and
     folder: Path, instance: dg.DagsterInstance
 ) -> None:
     automation = Automation(folder, instance)
-    at = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    automation.tick(at)
+    assert automation.tick() == set()
+    assert automation.skipped == "nothing is missing or stale that can be made"
     provide("ratings_csv")(automation)
-    wanted = automation.tick(at + timedelta(minutes=1))
+    wanted = automation.tick()
     assert ("attractiveness_regressor", None) in wanted
-    assert automation.tick(at + timedelta(minutes=2)) == set(), "it failed: the same would fail again"
+    assert automation.tick() == set(), "it failed: the same would fail again"
+    assert "attractiveness_regressor" in automation.skipped
     automation.folder.store.input_path("ratings_csv").write_text("other")
     readers = {("attractiveness_regressor", None), ("published_splits", None)}
-    assert automation.tick(at + timedelta(minutes=3)) == readers
-    assert automation.tick(at + timedelta(minutes=4)) == set()
-    assert automation.tick(at + timedelta(hours=15, minutes=30)) == wanted, (
-        "03:00 has passed: a full disk may have been emptied"
-    )
-    assert automation.tick(at + timedelta(hours=16)) == set()
+    assert automation.tick() == readers
+    assert automation.tick() == set()
+    the_night_passes(automation)
+    assert automation.tick() == wanted, "a full disk may have been emptied"
+    assert automation.tick() == set(), "once a night"
+    the_night_passes(automation)
+    assert automation.tick() == wanted
     automation.make(wanted)
-    assert ("attractiveness_scores", "shard-00000") in automation.tick(at + timedelta(hours=17))
+    assert ("attractiveness_scores", "shard-00000") in automation.tick()
+    assert len(set(automation.keys)) == len(automation.keys), "Dagster drops a run whose key it has seen"
 
 
-def test_a_change_while_its_run_is_under_way_is_not_lost(folder: Path, instance: dg.DagsterInstance) -> None:
+def test_a_shard_that_fails_holds_up_nothing_but_what_is_made_from_it(
+    folder: Path, instance: dg.DagsterInstance
+) -> None:
+    automation = Automation(folder, instance)
+    for shard in SHARDS:
+        automation.folder.store.path("attributes", shard).unlink()
+    wanted = automation.tick()
+    automation.make({(name, shard) for name, shard in wanted if shard == "shard-00000"})
+    assert automation.tick() == set()
+    automation.folder.store.path("attributes_flags", "shard-00000").unlink()
+    again = automation.tick()
+    assert ("attributes_flags", "shard-00000") in again
+    assert {shard for _, shard in again} == {"shard-00000"}
+
+
+def test_the_same_tick_twice_asks_under_the_same_keys_and_the_same_work_later_under_others(
+    folder: Path, instance: dg.DagsterInstance
+) -> None:
+    """The daemon may die after it has started the runs and before it has kept the cursor."""
+    automation, again = Automation(folder, instance), Automation(folder, instance)
+    loses("data_card")(automation)
+    asked = automation.tick()
+    assert again.tick() == asked
+    assert automation.keys == again.keys
+    automation.make(asked)
+    assert automation.tick() == set()
+    loses("data_card")(automation)
+    assert automation.tick() == asked
+    assert len(set(automation.keys)) == 2
+
+
+def test_a_run_has_no_more_shards_than_the_settings_say_and_says_why(
+    folder: Path, instance: dg.DagsterInstance
+) -> None:
+    automation = Automation(folder, instance, shards_per_run=1)
+    provide("manual_labels_csv")(automation)
+    automation.make(automation.tick())
+    requests = automation.requests()
+    assert [over(each) for each in requests] == [[shard] for shard in SHARDS]
+    assert {each.tags[WHY].split("; ")[-1] for each in requests} == {"manual_labels_csv changed"}
+    assert len({each.run_key for each in requests}) == 2
+
+
+def test_a_change_while_a_run_is_under_way_is_not_lost(folder: Path, instance: dg.DagsterInstance) -> None:
     automation = Automation(folder, instance)
     automation.tick()
     loses("data_card")(automation)
     assert automation.tick() == {("data_card", None)}
-    job = automation.definitions.resolve_implicit_global_asset_job_def()
-    chosen = {dg.AssetKey("data_card")}
-    run = instance.create_run_for_job(
-        job.get_subset(asset_selection=chosen), asset_selection=chosen, status=dg.DagsterRunStatus.STARTED
-    )
+    run = begin(automation, "data_card")
     provide("manual_labels_csv")(automation)
-    tables = automation.tick()
-    automation.make(tables)
-    assert tables == MANUAL_LABELS_ARE_IN
-    assert ("data_card", None) not in automation.tick(), "a run that is to make it is waiting"
+    assert automation.tick() == set()
+    assert automation.skipped == f"waiting for Dagster run {run.run_id}"
     instance.report_run_canceled(run)
-    assert ("data_card", None) in automation.tick()
+    made = automation.run()
+    assert made >= MANUAL_LABELS_ARE_IN | {("manual_label_report", None), ("data_card", None)}
+
+
+def test_training_an_encoder_holds_up_nothing(folder: Path, instance: dg.DagsterInstance) -> None:
+    automation = Automation(folder, instance)
+    loses("master")(automation)
+    begin(automation, "mini_encoder")
+    assert automation.tick() == all_of("master")
+
+
+def test_the_cursor_of_an_earlier_version_is_begun_anew(folder: Path, instance: dg.DagsterInstance) -> None:
+    automation = Automation(folder, instance)
+    automation.cursor = '{"__class__": "AssetDaemonCursor"}'
+    loses("master")(automation)
+    assert automation.tick() == all_of("master")
 
 
 def test_nothing_is_asked_for_before_photos_are_discovered(tmp_path: Path, instance: dg.DagsterInstance) -> None:
@@ -304,6 +387,7 @@ def test_nothing_is_asked_for_while_somebody_works_in_the_folder(folder: Path, i
     loses("master")(automation)
     with FolderLocks(folder).hold(what="facestats run"):
         assert automation.tick() == set()
+        assert automation.skipped.startswith("waiting for facestats run")
     assert automation.tick() == all_of("master")
 
 

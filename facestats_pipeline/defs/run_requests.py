@@ -1,0 +1,105 @@
+"""What the sensor `bring_up_to_date` requests: the next steps of the plan that `facestats run` carries out too.
+
+Dagster's own automation follows events (something upstream was materialized). The plan follows what the files say they were made from.
+So it does not matter who made what, when, or whether the daemon was running, and a model is not fitted anew because a table was written.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from facestats_pipeline.defs.partitions import SHARDS
+from facestats_pipeline.io.data_folder import DataFolder
+from facestats_pipeline.io.freshness import ROOT, Artifact, Snapshot
+from facestats_pipeline.io.plan import next_steps
+from facestats_pipeline.io.recipes import digest
+
+NIGHTLY = {"facestats/nightly": "true"}
+"""Tag of the runs that the schedule `nightly` starts."""
+WHY = "facestats/why"
+"""Tag of a requested run: why what it makes is not current."""
+_UNFINISHED = [dg.DagsterRunStatus(name) for name in ("QUEUED", "STARTING", "STARTED", "CANCELING")]
+
+
+@dataclass(frozen=True)
+class Requested:
+    """The sensor's cursor: what was requested and is not done, each with the fingerprint that it was to have."""
+
+    ticks: int = 0  # with requests: run keys must differ when the same is requested again
+    night: str = ""  # the last run of the schedule `nightly` that was seen
+    fingerprints: Mapping[Artifact, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_cursor(cls, cursor: str | None) -> "Requested":
+        """The cursor that a tick left; a new one for what an earlier version of the sensor left."""
+        try:
+            ticks, night, entries = json.loads(cursor or "")
+            return cls(ticks, night, {(asset, shard): fingerprint for asset, shard, fingerprint in entries})
+        except (ValueError, TypeError):
+            return cls()
+
+    @property
+    def why_nothing(self) -> str:
+        """Why a tick requests nothing, as text for people."""
+        if not self.fingerprints:
+            return "nothing is missing or stale that can be made"
+        names = ", ".join(sorted({asset for asset, _ in self.fingerprints}))
+        return f"requested before and not made, so that it waits for a change or for the night: {names}"
+
+    @property
+    def cursor(self) -> str:
+        """For the next tick."""
+        return json.dumps([self.ticks, self.night, [[*key, value] for key, value in self.fingerprints.items()]])
+
+
+def run_requests(
+    folder: DataFolder, instance: dg.DagsterInstance, before: Requested
+) -> tuple[list[dg.RunRequest], Requested]:
+    """The runs that can start now, and the cursor after them. For a folder in which nobody works.
+
+    What was requested before with the same fingerprint has failed, and would fail again: it is requested again once something that it is
+    made from has changed, or once the schedule `nightly` has run.
+    """
+    folder.store.refresh()
+    if folder.store.recipe(ROOT) is None:
+        return [], before
+    freshness, snapshot = folder.freshness, Snapshot(folder.store)
+    shards = sorted(instance.get_dynamic_partitions(str(SHARDS.name)))
+    states = freshness.states(shards, snapshot)
+
+    def fingerprint(key: Artifact) -> str:
+        return freshness.recipe(*key, snapshot=snapshot).fingerprint
+
+    night = next((run.run_id for run in instance.get_runs(dg.RunsFilter(tags=NIGHTLY), limit=1)), before.night)
+    tried = {
+        key: value
+        for key, value in before.fingerprints.items()
+        if night == before.night and key in states and states[key].status != "done" and fingerprint(key) == value
+    }
+    steps = next_steps(states, freshness.graph, shards, folder.settings.shards_per_run, tried)
+    wanted = [{key: fingerprint(key) for key in step.artifacts} for step in steps]
+    requests = [
+        dg.RunRequest(
+            run_key=f"{before.ticks + 1}:{digest([[*key, value] for key, value in made.items()])}",
+            asset_selection=[dg.AssetKey(name) for name in step.assets],
+            tags=step.tags | {WHY: "; ".join(sorted({states[key].reason for key in made} - {""}))[:200]},
+        )
+        for step, made in zip(steps, wanted, strict=True)
+    ]
+    for made in wanted:
+        tried |= made
+    return requests, Requested(before.ticks + bool(requests), night, tried)
+
+
+def who_works(folder: DataFolder, instance: dg.DagsterInstance) -> str:
+    """The run that works in the folder or is about to, as text for people; empty when there is none."""
+    if holder := folder.locks.holder():
+        return holder
+    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
+        nodes = [folder.freshness.graph.get(key.path[-1]) for key in run.asset_selection or ()]
+        if not nodes or any(node is not None and not node.on_demand for node in nodes):
+            return f"Dagster run {run.run_id}"
+    backfills = (each for each in instance.get_backfills(limit=10) if each.status.value == "REQUESTED")
+    return next((f"Dagster backfill {each.backfill_id}" for each in backfills), "")
