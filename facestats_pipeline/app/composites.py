@@ -8,7 +8,7 @@ from facestats_pipeline.app.data import Collection
 from facestats_pipeline.app.filter_widgets import choose_group
 from facestats_pipeline.app.state import ask, collection
 from facestats_pipeline.app.words import plain
-from facestats_pipeline.cli.console import ExpectedError
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.core.composites.composite_specs import METHODS, CompositeSpec
 from facestats_pipeline.core.ingest.identity import PhotosUnavailable
 
@@ -39,7 +39,7 @@ def show() -> None:
         try:
             with st.spinner("Averaging faces …"):
                 st.session_state["composite-made"] = ask(Collection.composite, spec)
-        except (ExpectedError, PhotosUnavailable) as problem:
+        except (FaceStatsError, PhotosUnavailable) as problem:
             st.error(plain(str(problem)))
             return
     if made := st.session_state.get("composite-made"):

@@ -195,8 +195,8 @@ class Collection:
     # --- composites -------------------------------------------------------------------------------------------------------------
 
     def composite(self, spec: CompositeSpec) -> tuple[bytes | None, dict[str, Any]]:
-        """A composite as PNG, None when it is refused, and its row of the composites table. Raises ExpectedError."""
-        from facestats_pipeline.cli.composite import composites_of
+        """A composite as PNG, None when it is refused, and its row of the composites table. Raises FaceStatsError."""
+        from facestats_pipeline.collection.composite import composites_of
 
         (made,) = composites_of(self.settings, [spec], most=self.settings.dashboard.composite_faces)
         return as_png(made.image) if made.image is not None else None, made.row

@@ -11,8 +11,8 @@ from facestats_pipeline.app.data import Collection
 from facestats_pipeline.app.gallery import gallery
 from facestats_pipeline.app.state import ask, collection, forget
 from facestats_pipeline.app.words import plain
-from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.dashboard import is_loopback
+from facestats_pipeline.collection.errors import FaceStatsError
 
 COLUMNS = ("artifact", "shard", "note", "path", "made_at", "code_version", "fingerprint", "run_id")
 ERASED = "lineage-erased"
@@ -34,13 +34,13 @@ def show() -> None:
     try:
         with st.spinner("Looking into every table and file …"):
             _found(image)
-    except ExpectedError as problem:
+    except FaceStatsError as problem:
         st.error(plain(str(problem)))
 
 
 def _found(image: str) -> None:
-    from facestats_pipeline.cli.lineage import look_up
-    from facestats_pipeline.cli.options import open_pipeline
+    from facestats_pipeline.collection.lineage import look_up
+    from facestats_pipeline.collection.opening import open_pipeline
 
     target, holdings = look_up(open_pipeline(collection().settings), image)
     left, right = st.columns([1, 4])

@@ -101,7 +101,7 @@ def _health() -> None:
 
 @st.cache_data(max_entries=4, ttl=300, show_spinner=False)
 def _states(folder: str, version: tuple[int, ...], _here: Collection) -> list[dict[str, Any]]:
-    from facestats_pipeline.cli.options import open_pipeline
-    from facestats_pipeline.cli.status import collect
+    from facestats_pipeline.collection.opening import open_pipeline
+    from facestats_pipeline.collection.status import collect
 
     return collect(open_pipeline(_here.settings))

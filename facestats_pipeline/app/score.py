@@ -10,7 +10,7 @@ from facestats_pipeline.app.pictures import as_png, with_face_drawn
 from facestats_pipeline.app.state import collection, models
 from facestats_pipeline.app.uploads import choose_photo
 from facestats_pipeline.app.words import number, plain, shown
-from facestats_pipeline.cli.console import ExpectedError
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.core.images.image_files import ImageProblem
 from facestats_pipeline.core.labels.vocabulary import UNKNOWN
 
@@ -46,7 +46,7 @@ def _score(photo: bytes) -> None:
                 found |= _neighbours(searcher, look.vector)
         if look.result["status"] in ("ok", "no_face"):
             found["picture"] = as_png(with_face_drawn(photo, look.row))
-    except (ExpectedError, ImageProblem) as problem:
+    except (FaceStatsError, ImageProblem) as problem:
         found["error"] = str(problem)
     st.session_state[SCORED] = found
 
@@ -55,7 +55,7 @@ def _neighbours(searcher: Any, vector: Any) -> dict[str, Any]:
     """The score is shown also where there is nothing to compare with; then it is said why."""
     try:
         return {"near": searcher.near(vector, NEIGHBOURS)}
-    except ExpectedError as problem:
+    except FaceStatsError as problem:
         return {"no_near": str(problem)}
 
 

@@ -6,7 +6,7 @@ from facestats_pipeline.app.gallery import hits
 from facestats_pipeline.app.state import collection, models
 from facestats_pipeline.app.uploads import choose_photo
 from facestats_pipeline.app.words import plain
-from facestats_pipeline.cli.console import ExpectedError
+from facestats_pipeline.collection.errors import FaceStatsError
 
 FOUND = "search-found"
 
@@ -36,7 +36,7 @@ def _find(query: str | bytes, k: int) -> None:
         with models() as (scorer, searcher), st.spinner("Searching …"):
             found = searcher.by_picture(query, k) if isinstance(query, bytes) else searcher.by_text(query, k)
             st.session_state[FOUND] = {"by": by, "hits": found, "error": "", "notes": scorer.notes}
-    except ExpectedError as problem:
+    except FaceStatsError as problem:
         st.session_state[FOUND] = {"by": by, "hits": [], "error": str(problem), "notes": []}
 
 

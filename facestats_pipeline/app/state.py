@@ -12,8 +12,8 @@ from facestats_pipeline.app.pictures import thumbnail
 from facestats_pipeline.config import Settings, load_settings
 
 if TYPE_CHECKING:
-    from facestats_pipeline.cli.scoring import Scorer
-    from facestats_pipeline.cli.searching import Searcher
+    from facestats_pipeline.collection.score import Scorer
+    from facestats_pipeline.collection.search import Searcher
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -76,8 +76,8 @@ def models() -> Iterator[tuple["Scorer", "Searcher"]]:
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the models …")
 def _models(settings: str, version: tuple[int, ...], _here: Collection) -> tuple["Scorer", "Searcher", threading.Lock]:
-    from facestats_pipeline.cli.scoring import Scorer
-    from facestats_pipeline.cli.searching import Searcher
+    from facestats_pipeline.collection.score import Scorer
+    from facestats_pipeline.collection.search import Searcher
 
     scorer = Scorer(_here.settings)
     return scorer, Searcher(scorer.folder), threading.Lock()

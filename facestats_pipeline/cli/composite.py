@@ -8,11 +8,12 @@ import typer
 from rich.markup import escape
 
 from facestats_pipeline.cli import completion
-from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
-from facestats_pipeline.cli.options import DataDir, Json, Where, require_run, settings_for, with_where
+from facestats_pipeline.cli.console import out, print_json, progress
+from facestats_pipeline.cli.options import DataDir, Json, Where, with_where
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.opening import require_run, settings_for
 
 if TYPE_CHECKING:
-    from facestats_pipeline.config import Settings
     from facestats_pipeline.core.composites.composite_specs import CompositeSpec
     from facestats_pipeline.core.composites.groups import GeneratedComposite
 
@@ -104,10 +105,11 @@ def composite(
     require_run(settings)
     chosen = [option for option in (gender, ethnicity, age, decile) if option is not None]
     if everyone and chosen:
-        raise ExpectedError("--all means no filter: leave out --all, or the filters")
+        raise FaceStatsError("--all means no filter: leave out --all, or the filters")
     if not chosen and not everyone and by is None:
-        raise ExpectedError("choose filters (--gender, --ethnicity, --age, --decile), --by, or --all for everyone")
+        raise FaceStatsError("choose filters (--gender, --ethnicity, --age, --decile), --by, or --all for everyone")
     _check_output(out_file, by, versus, difference)
+    from facestats_pipeline.collection.composite import composites_of
     from facestats_pipeline.core.composites.composite_specs import (
         CompositeRefused,
         CompositeSpec,
@@ -143,9 +145,9 @@ def composite(
             else:
                 _write_one(made[0], out_file)
     except (CompositeRefused, PhotosUnavailable, ValueError) as refusal:
-        raise ExpectedError(str(refusal)) from None
+        raise FaceStatsError(str(refusal)) from None
     except OSError as error:
-        raise ExpectedError(f"cannot write {out_file}: {error.strerror or error}") from None
+        raise FaceStatsError(f"cannot write {out_file}: {error.strerror or error}") from None
     if json_:
         rows = [one.row for one in made]
         written = {"out": str(out_file)}
@@ -166,18 +168,18 @@ def _word(attribute: str, text: str | None) -> str | None:
 def _check_output(out_file: Path, by: Grouping | None, versus: str | None, difference: bool) -> None:
     suffix = out_file.suffix.lower()
     if by is not None and versus is not None:
-        raise ExpectedError("--by makes one page of many groups, --versus compares two: choose one of them")
+        raise FaceStatsError("--by makes one page of many groups, --versus compares two: choose one of them")
     if difference and versus is None:
-        raise ExpectedError("--difference compares two groups: name the second, for example --versus gender=Male")
+        raise FaceStatsError("--difference compares two groups: name the second, for example --versus gender=Male")
     if suffix in FILMS and versus is None:
-        raise ExpectedError(
+        raise FaceStatsError(
             f"--out {out_file}: a film is a morph of two groups: name the second with --versus, or write .jpg"
         )
     if suffix in FILMS and difference:
-        raise ExpectedError(f"--out {out_file}: a difference is a picture: end it in .jpg or .png")
+        raise FaceStatsError(f"--out {out_file}: a difference is a picture: end it in .jpg or .png")
     if suffix not in PICTURES + FILMS:
         films = " (or .webp, .gif, .mp4 for a morph)" if versus is not None else ""
-        raise ExpectedError(f"--out {out_file}: end it in .jpg or .png{films}")
+        raise FaceStatsError(f"--out {out_file}: end it in .jpg or .png{films}")
 
 
 def _second(first: "CompositeSpec", versus: str) -> "CompositeSpec":
@@ -191,49 +193,12 @@ def _second(first: "CompositeSpec", versus: str) -> "CompositeSpec":
         filters: dict[str, Any] = dict.fromkeys(first.filters) | parse_filters(versus.strip())
         return replace(first, name=f"{first.name}_versus", caption=describe_filters(**filters), **filters)
     except ValueError as problem:
-        raise ExpectedError(f"--versus {versus!r}: {problem}; for example 'gender=Male age=20:29', or all") from None
-
-
-def composites_of(
-    settings: "Settings", specs: "list[CompositeSpec]", *, most: int | None = None
-) -> "list[GeneratedComposite]":
-    """Composites of the photos of a data folder, of at most `most` of them each. Raises ExpectedError where none can be made at all."""
-    from facestats_pipeline.core.composites.generate import generate_composites
-    from facestats_pipeline.defs.composites.assets import photo_loader, raw_loader
-    from facestats_pipeline.io.data_folder import DataFolder
-
-    folder = DataFolder(settings, load_graph=list)
-    photos = folder.store.scan("master")
-    if photos.head(1).collect().is_empty():
-        raise ExpectedError("there is no master table yet: `facestats run` makes it")
-    master = folder.usable_rows(photos)
-    places = master.select("image_id", "shard", "filename").collect()
-    if places.is_empty():
-        raise ExpectedError(f"no photo satisfies {', '.join(settings.use)} (the setting `use` and --where)")
-    size = settings.preproc.size
-    geometry = folder.store.scan("face_geometry")
-    landmarks = folder.store.scan("preproc").select("image_id", "landmarks")
-    if specs[0].method != "mean" and landmarks.drop_nulls().head(1).collect().is_empty():
-        raise ExpectedError(
-            f"--method {specs[0].method} needs the landmarks of a face model, and the photos were preprocessed without one:\n"
-            "use --method mean, or see what `facestats doctor` says of the face model and run again"
-        )
-    return generate_composites(
-        master,
-        photo_loader(folder, places),
-        specs,
-        landmarks=landmarks,
-        mesh=geometry.select("image_id", "landmarks") if "landmarks" in geometry.collect_schema() else None,
-        plain=raw_loader(folder, places),
-        size=size,
-        landmark_size=size,
-        max_images=most or settings.composites.max_images,
-    )
+        raise FaceStatsError(f"--versus {versus!r}: {problem}; for example 'gender=Male age=20:29', or all") from None
 
 
 def _write_one(made: "GeneratedComposite", out_file: Path) -> None:
     if made.image is None:
-        raise ExpectedError(f"{made.row['filter']}: {made.row['reason']}")
+        raise FaceStatsError(f"{made.row['filter']}: {made.row['reason']}")
     out_file.parent.mkdir(parents=True, exist_ok=True)
     made.image.save(out_file, quality=95)
 
@@ -242,7 +207,7 @@ def _write_groups(made: "list[GeneratedComposite]", out_file: Path) -> None:
     from facestats_pipeline.core.composites.composite_sheet import composite_sheet
 
     if all(one.image is None for one in made):
-        raise ExpectedError("every group was refused:\n" + "\n".join(f"  {one.row['reason']}" for one in made))
+        raise FaceStatsError("every group was refused:\n" + "\n".join(f"  {one.row['reason']}" for one in made))
     out_file.parent.mkdir(parents=True, exist_ok=True)
     composite_sheet(made, columns=5, thumb=320).save(out_file, quality=95)
 
@@ -279,7 +244,7 @@ def _range(option: str, text: str | None) -> tuple[float, float] | None:
     try:
         return float(low), float(high if colon else low)
     except ValueError:
-        raise ExpectedError(f"{option} {text}: give LO:HI, for example 20:29") from None
+        raise FaceStatsError(f"{option} {text}: give LO:HI, for example 20:29") from None
 
 
 def _whole(option: str, text: str | None) -> tuple[int, int] | None:

@@ -26,10 +26,6 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
-class ExpectedError(Exception):
-    """Something a user can put right: shown as one message with the next step, exit code 1."""
-
-
 def show_error(error: Exception) -> None:
     """The message in red on standard error."""
     err.print(Text.assemble(("error: ", "bold red"), str(error)))
@@ -38,6 +34,11 @@ def show_error(error: Exception) -> None:
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def say_waiting(holder: str) -> None:
+    """Who works in the data folder, while a command waits for it."""
+    err.print(f"Waiting for {holder}, which works in the same folder (Ctrl-C gives up).", markup=False, soft_wrap=True)
 
 
 Say = Callable[[str], None]

@@ -12,8 +12,10 @@ from typing import Annotated
 
 import typer
 
-from facestats_pipeline.cli.console import ExpectedError, err
-from facestats_pipeline.cli.options import DataDir, settings_for
+from facestats_pipeline.cli.console import err
+from facestats_pipeline.cli.options import DataDir
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.opening import settings_for
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.extras import install_command
 
@@ -38,9 +40,9 @@ def dashboard(
     """Look at a data folder: overview, explore, composites, search, score a photo, label, bias audit, lineage."""
     settings = settings_for(data_dir)
     if find_spec("streamlit") is None:
-        raise ExpectedError(f"the dashboard needs Streamlit: {install_command('app')}")
+        raise FaceStatsError(f"the dashboard needs Streamlit: {install_command('app')}")
     if _answers(host, port):
-        raise ExpectedError(f"port {port} is taken; choose another with --port")
+        raise FaceStatsError(f"port {port} is taken; choose another with --port")
     if not is_loopback(host):
         err.print(f"[yellow]Note[/] everyone who can reach {host} sees the faces and may label; there is no password.")
     os.environ["FACESTATS_DATA_DIR"] = str(settings.data_dir.resolve())

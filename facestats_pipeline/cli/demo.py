@@ -7,9 +7,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from facestats_pipeline.cli.console import ExpectedError, err, out, print_json, progress
-from facestats_pipeline.cli.options import Json, require_folder, settings_for
-from facestats_pipeline.cli.run import execute, prepare, show
+from facestats_pipeline.cli.console import err, out, print_json, progress
+from facestats_pipeline.cli.options import Json
+from facestats_pipeline.cli.run import execute, show
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.opening import require_folder, settings_for
 
 app = typer.Typer(add_completion=False)
 WHERE = {
@@ -34,6 +36,7 @@ def demo(
     json_: Json = False,
 ) -> None:
     """Make synthetic faces with known labels and ratings, then every artifact from them. Needs no internet and no photos."""
+    from facestats_pipeline.collection.run import prepare
     from facestats_pipeline.core.demo.faces import generate_demo
 
     require_folder(settings_for(data_dir), "facestats demo")
@@ -41,7 +44,7 @@ def demo(
         with progress(quiet=json_):
             generate_demo(images, data_dir / "raw", data_dir / "labels", seed=seed)
     except FileExistsError as error:
-        raise ExpectedError(str(error)) from None
+        raise FaceStatsError(str(error)) from None
     if not json_:
         err.print(
             f"{images} synthetic faces are in {data_dir / 'raw'}. Now everything that can be made from them:",
@@ -55,7 +58,7 @@ def demo(
         show(summary)
         _show_places(data_dir / "processed")
     if summary["error"]:
-        raise ExpectedError(summary["error"])
+        raise FaceStatsError(summary["error"])
 
 
 def _show_places(processed: Path) -> None:

@@ -12,8 +12,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from facestats_pipeline.cli.console import ExpectedError, out, print_json
+from facestats_pipeline.cli.console import out, print_json
 from facestats_pipeline.cli.options import DataDir, Json
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.config import Settings, SettingsError, leaves, load_settings, variable
 from facestats_pipeline.core.extras import install_command
 
@@ -68,7 +69,7 @@ def doctor(
         out.print(table)
     wrong = [finding.what for finding in findings if finding.state == "wrong"]
     if wrong:
-        raise ExpectedError(f"not as it should be: {', '.join(wrong)}")
+        raise FaceStatsError(f"not as it should be: {', '.join(wrong)}")
 
 
 def examine(data_dir: Path | None) -> list[Finding]:
@@ -133,7 +134,7 @@ def _show_settings(data_dir: Path | None, json_: bool) -> None:
     try:
         settings = load_settings(data_dir=data_dir)
     except SettingsError as error:
-        raise ExpectedError(str(error)) from None
+        raise FaceStatsError(str(error)) from None
     rows = []
     for path, field in leaves():
         value: Any = settings

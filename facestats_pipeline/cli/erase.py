@@ -1,5 +1,6 @@
 """`facestats erase`: an image leaves everything that was made of it, and its bytes are refused from then on."""
 
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli import completion
-from facestats_pipeline.cli.console import ExpectedError, err, out, print_json
-from facestats_pipeline.cli.erasing import (
+from facestats_pipeline.cli.console import err, out, print_json, progress
+from facestats_pipeline.cli.options import DataDir, Json
+from facestats_pipeline.collection.erase import (
     alone,
     carry_out,
     copies_outside,
@@ -18,11 +20,12 @@ from facestats_pipeline.cli.erasing import (
     retrain_marked,
     target_of,
 )
-from facestats_pipeline.cli.options import DataDir, Json, dagster_home, open_pipeline, require_run, settings_for
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.opening import dagster_home, open_pipeline, require_run, settings_for
 from facestats_pipeline.config import Settings
 
 if TYPE_CHECKING:
-    from facestats_pipeline.cli.pipeline import Pipeline
+    from facestats_pipeline.collection.pipeline import Pipeline
     from facestats_pipeline.io.erasure.ledger import Journal
     from facestats_pipeline.io.erasure.targets import Target
 
@@ -70,45 +73,46 @@ def erase(
     An erasure that was interrupted is completed first; without any image that is all that is done.
     """
     if json_ and not (yes or dry_run):
-        raise ExpectedError("--json asks nothing: add --yes to erase, or --dry-run to see where the images are")
+        raise FaceStatsError("--json asks nothing: add --yes to erase, or --dry-run to see where the images are")
     settings = settings_for(data_dir)
     require_run(settings)
     wanted = [*(images or []), *_listed(file)]
     from facestats_pipeline.io.erasure.erase import Eraser
 
     if raw and (settings.data_uri or settings.raw_uri):
-        raise ExpectedError(
+        raise FaceStatsError(
             "--raw removes photos of a folder; remove those under the address yourself, then erase without --raw"
         )
     pipeline = open_pipeline(settings)
+    watch = partial(progress, quiet=json_)
     eraser = Eraser(pipeline.freshness, settings.raw.absolute(), dagster_home(settings))
     if dry_run:
         if not wanted:
-            raise ExpectedError(NAME_ONE)
+            raise FaceStatsError(NAME_ONE)
         _show_places(pipeline, settings, wanted, json_)
         return
     with alone(settings):
         receipts = []
         if (journal := eraser.ledger.journal()) is not None:
             journal.resumed = True
-            receipts.append(carry_out(eraser, pipeline, journal, remake=remake, quiet=json_))
+            receipts.append(carry_out(eraser, pipeline, journal, remake=remake, watch=watch))
             wanted = [text for text in wanted if not _done_by(journal, text)]
         elif not wanted and not retrain:
-            raise ExpectedError(NAME_ONE)
+            raise FaceStatsError(NAME_ONE)
         if wanted and (target := target_of(pipeline, settings, wanted)).rows.height:
             refuse_unreadable(target, raw)
             if not yes:
                 _confirm(target, raw)
             journal = eraser.begin(target, raw=raw)
-            receipts.append(carry_out(eraser, pipeline, journal, remake=remake, quiet=json_))
-        trained = retrain_marked(pipeline, quiet=json_) if retrain else []
+            receipts.append(carry_out(eraser, pipeline, journal, remake=remake, watch=watch))
+        trained = retrain_marked(pipeline, watch=watch) if retrain else []
     result = {"erasures": receipts, "trained_again": trained}
     if json_:
         print_json(result)
     else:
         _show(result)
     if errors := [receipt["remake_error"] for receipt in receipts if receipt.get("remake_error")]:
-        raise ExpectedError(f"the images are erased, but not everything could be made again: {errors[0]}")
+        raise FaceStatsError(f"the images are erased, but not everything could be made again: {errors[0]}")
 
 
 def _listed(file: Path | None) -> list[str]:
@@ -117,7 +121,7 @@ def _listed(file: Path | None) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ExpectedError(f"--file {file}: cannot be read as text: {error}") from None
+        raise FaceStatsError(f"--file {file}: cannot be read as text: {error}") from None
     return [line.strip() for line in lines if line.strip()]
 
 

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from facestats_pipeline.cli import completion
-from facestats_pipeline.cli.console import err, out, print_json, progress
-from facestats_pipeline.cli.options import DataDir, Json, Where, require_run, settings_for, with_where
+from facestats_pipeline.cli.console import err, out, print_json, progress, say_waiting
+from facestats_pipeline.cli.options import DataDir, Json, Where, with_where
+from facestats_pipeline.collection.opening import require_run, settings_for
 
 app = typer.Typer(add_completion=False)
 EPILOG = """
@@ -59,12 +60,12 @@ def export(
     """
     settings = with_where(settings_for(data_dir), where)
     require_run(settings)
-    from facestats_pipeline.cli.exporting import Wanted, export_to
+    from facestats_pipeline.collection.export import Wanted, export_to
     from facestats_pipeline.core.export.layouts import LAYOUTS
 
     names = tuple(name.strip() for name in columns.split(",") if name.strip()) if columns else None
     with progress(quiet=json_):
-        done = export_to(settings, Wanted(layout.value, folder, names, limit, replace), on_wait=_say_waiting)
+        done = export_to(settings, Wanted(layout.value, folder, names, limit, replace), on_wait=say_waiting)
     if json_:
         print_json(done)
         return
@@ -88,7 +89,3 @@ def _tell_left_out(left_out: dict[str, int]) -> None:
     }
     if told := [f"{n} {words[why]}" for why, n in left_out.items() if n]:
         out.print(f"Left out: {', '.join(told)}.", markup=False)
-
-
-def _say_waiting(holder: str) -> None:
-    err.print(f"Waiting for {holder}, which works in the same folder (Ctrl-C gives up).", markup=False, soft_wrap=True)

@@ -10,9 +10,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
-from facestats_pipeline.cli.options import DataDir, Json, require_folder, settings_for
+from facestats_pipeline.cli.console import out, print_json, progress
+from facestats_pipeline.cli.options import DataDir, Json
 from facestats_pipeline.cli.run import execute, show
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.opening import require_folder, settings_for
 from facestats_pipeline.config import Settings, save_settings
 from facestats_pipeline.io.store import Store
 
@@ -93,7 +95,7 @@ def _bring_in(
         with progress(quiet=json_):
             found = read(folder)
     except LabelsError as error:
-        raise ExpectedError(str(error)) from None
+        raise FaceStatsError(str(error)) from None
     tables = {"labels.csv": found.labels.write_csv(), "sources.csv": _origin(found.source, found.licence)}
     if found.rejected.height:
         tables[REJECTED] = csv_bytes(found.rejected).decode()
@@ -124,19 +126,19 @@ def _bring_in(
     else:
         out.print(f"Next: facestats run --data-dir {settings.data_dir}", markup=False, soft_wrap=True)
     if summary is not None and summary["error"]:
-        raise ExpectedError(summary["error"])
+        raise FaceStatsError(summary["error"])
 
 
 def _take_in(settings: Settings, images: Path, tables: Mapping[str, str]) -> None:
     """Write label tables into a data folder and remember where its photos are; nothing that says something else is overwritten."""
     labels = settings.data_dir / "labels"
     if other := [name for name, text in tables.items() if name != REJECTED and _differs(labels / name, text)]:
-        raise ExpectedError(
+        raise FaceStatsError(
             f"{labels / other[0]} is there already and says something else; give a data folder of its own with --data-dir"
         )
     require_folder(settings, "facestats import")
     if settings.raw_dir is not None and settings.raw.resolve() != images.resolve():
-        raise ExpectedError(
+        raise FaceStatsError(
             f"{settings.data_dir} holds the photos of {settings.raw}; give another folder with --data-dir"
         )
     store = Store(settings.data_dir, settings.models)
@@ -174,7 +176,7 @@ def scut_fbp5500(
     try:
         found = read_scut(folder)
     except LabelsError as error:
-        raise ExpectedError(str(error)) from None
+        raise FaceStatsError(str(error)) from None
     _take_in(settings, found.images, _tables(found))
     imported: dict[str, Any] = {
         "photos": found.ratings.height,
@@ -202,9 +204,9 @@ def _measure(data_dir: Path, imported: dict[str, Any], notes: list[str], *, json
     else:
         show(summary)
     if summary["error"]:
-        raise ExpectedError(summary["error"])
+        raise FaceStatsError(summary["error"])
     if figures is None:
-        raise ExpectedError(f"no split was measured: {summary['skipped'].get('published_splits', 'see above')}")
+        raise FaceStatsError(f"no split was measured: {summary['skipped'].get('published_splits', 'see above')}")
     if not json_:
         _show_figures(figures)
 

@@ -7,13 +7,12 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from facestats_pipeline.cli import completion
-from facestats_pipeline.cli.console import ExpectedError, out, print_json
-from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, require_run, settings_for
+from facestats_pipeline.cli.console import out, print_json
+from facestats_pipeline.cli.options import DataDir, Json
+from facestats_pipeline.collection.opening import open_pipeline, require_run, settings_for
 
 if TYPE_CHECKING:
-    from facestats_pipeline.cli.pipeline import Pipeline
-    from facestats_pipeline.io.erasure.lineage import Holding
-    from facestats_pipeline.io.erasure.targets import Target
+    pass
 
 app = typer.Typer(add_completion=False)
 EPILOG = """
@@ -55,31 +54,14 @@ def lineage(
     """Show everything that holds an image: file, rows, preprocessed photo, index, models, composites; with versions and runs."""
     settings = settings_for(data_dir)
     require_run(settings)
+    from facestats_pipeline.collection.lineage import look_up
+
     target, holdings = look_up(open_pipeline(settings), image)
     if json_:
         files = [{"filename": row[0], "state": row[2], "shard": row[3]} for row in target.rows.iter_rows()]
         print_json({"image_ids": sorted(target.ids), "files": files, "held": [one.as_dict() for one in holdings]})
         return
     out.print(_tree(target, holdings))
-
-
-def look_up(pipeline: "Pipeline", image: str) -> tuple["Target", list["Holding"]]:
-    """What is meant by an id or a path, and everything that holds it. Raises ExpectedError where nothing is known of it."""
-    from facestats_pipeline.io.erasure.ledger import Ledger
-    from facestats_pipeline.io.erasure.lineage import lineage as holdings_of
-    from facestats_pipeline.io.erasure.targets import UnknownImage, find_target
-    from facestats_pipeline.io.freshness import ROOT
-
-    freshness, settings = pipeline.freshness, pipeline.settings
-    try:
-        target = find_target(
-            freshness.store.read_table(ROOT), settings.raw, [image], Ledger.of(freshness.store).erased()
-        )
-    except UnknownImage as unknown:
-        raise ExpectedError(str(unknown)) from None
-    if not target.ids and not target.filenames:
-        raise ExpectedError(f"{image} was erased: nothing is kept of it")
-    return target, holdings_of(freshness, settings.raw, target, pipeline.last_run)
 
 
 def _tree(target: Any, holdings: list[Any]) -> Tree:

@@ -80,11 +80,12 @@ def _root() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Entry point: exit code 0 only when what was asked is done; an expected error is one message, without a traceback."""
-    from facestats_pipeline.cli.console import ExpectedError, show_error
+    from facestats_pipeline.cli.console import show_error
+    from facestats_pipeline.collection.errors import FaceStatsError
 
     try:
         app(args)
-    except ExpectedError as error:
+    except FaceStatsError as error:
         show_error(error)
         sys.exit(1)
     except ValueError as error:

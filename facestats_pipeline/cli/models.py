@@ -9,8 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli import completion
-from facestats_pipeline.cli.console import ExpectedError, out, print_json
-from facestats_pipeline.cli.options import DataDir, Json, settings_for
+from facestats_pipeline.cli.console import out, print_json
+from facestats_pipeline.cli.options import DataDir, Json
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.opening import settings_for
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Model weights: what is there, checksums, licences.")
 
@@ -51,5 +53,5 @@ def pull(
     try:
         encoder = load_model(name, models_dir=encoder_folder(settings))
     except EncoderUnavailable as error:
-        raise ExpectedError(str(error)) from None
+        raise FaceStatsError(str(error)) from None
     out.print(f"{encoder.model_id} is here: {encoder.dim} dimensions, {encoder.image_size} px.")

@@ -7,8 +7,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from facestats_pipeline.cli.console import ExpectedError, err, out, print_json, progress
-from facestats_pipeline.cli.options import DataDir, Json, require_run, settings_for
+from facestats_pipeline.cli.console import err, out, print_json, progress
+from facestats_pipeline.cli.options import DataDir, Json
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.opening import require_run, settings_for
 from facestats_pipeline.core.progress import track
 
 app = typer.Typer(add_completion=False)
@@ -25,8 +27,8 @@ def score(
     settings = settings_for(data_dir)
     require_run(settings)
     if not any(path.exists() for path in images):  # said before seconds of loading models
-        raise ExpectedError(f"there is no such photo: {', '.join(map(str, images))}")
-    from facestats_pipeline.cli.scoring import Scorer
+        raise FaceStatsError(f"there is no such photo: {', '.join(map(str, images))}")
+    from facestats_pipeline.collection.score import Scorer
 
     scorer = Scorer(settings)
     with progress(quiet=json_):
@@ -40,7 +42,7 @@ def score(
             err.print(f"[yellow]Note[/] {note}")
     unread = [result["image"] for result in results if result["status"] not in ("ok", "no_face")]
     if unread:
-        raise ExpectedError(f"could not be scored: {', '.join(unread)}")
+        raise FaceStatsError(f"could not be scored: {', '.join(unread)}")
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -8,8 +8,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from facestats_pipeline.cli.console import ExpectedError, err, out, print_json
-from facestats_pipeline.cli.options import DataDir, Json, Where, require_run, settings_for, with_where
+from facestats_pipeline.cli.console import err, out, print_json
+from facestats_pipeline.cli.options import DataDir, Json, Where, with_where
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.opening import require_run, settings_for
 from facestats_pipeline.config import Settings
 
 app = typer.Typer(add_completion=False)
@@ -42,7 +44,7 @@ def search(
     require_run(settings)
     by_picture = _is_picture(query)
     if sheet is not None and sheet.suffix.lower() not in (".jpg", ".jpeg", ".png"):
-        raise ExpectedError(f"--sheet {sheet}: end it in .jpg or .png")
+        raise FaceStatsError(f"--sheet {sheet}: end it in .jpg or .png")
     found, folder = _find(settings, query, k, by_picture=by_picture)
     if sheet is not None and found["results"]:
         _write_sheet(sheet, Path(query).name if by_picture else query, found["results"], folder)
@@ -67,12 +69,12 @@ def _is_picture(query: str) -> bool:
         if Path(query).is_file():
             return True
     if query.lower().endswith(PICTURES):
-        raise ExpectedError(f"there is no picture {query}; a text to search for does not end like a picture's name")
+        raise FaceStatsError(f"there is no picture {query}; a text to search for does not end like a picture's name")
     return False
 
 
 def _find(settings: Settings, query: str, k: int, *, by_picture: bool) -> tuple[dict[str, Any], Any]:
-    from facestats_pipeline.cli.searching import Searcher
+    from facestats_pipeline.collection.search import Searcher
     from facestats_pipeline.io.data_folder import DataFolder
 
     folder = DataFolder(settings, load_graph=list)

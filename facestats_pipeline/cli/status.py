@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli.console import err, out, print_json
-from facestats_pipeline.cli.options import DataDir, Json, open_pipeline, require_run, settings_for
-from facestats_pipeline.io.erasure.erase import marked_models
+from facestats_pipeline.cli.options import DataDir, Json
+from facestats_pipeline.collection.opening import open_pipeline, require_run, settings_for
 
 app = typer.Typer(add_completion=False)
 EPILOG = (
@@ -37,6 +37,8 @@ def status(
     if photos:
         _show_photos(pipeline, json_)
         return
+    from facestats_pipeline.collection.status import collect
+
     states = collect(pipeline, on_demand=on_demand)
     if json_:
         print_json({"data_dir": str(settings.data_dir), "shards": pipeline.shards, "artifacts": states})
@@ -72,33 +74,8 @@ def _table(states: list[dict[str, Any]], title: str) -> Table:
     return table
 
 
-def collect(pipeline: Any, *, on_demand: bool = False) -> list[dict[str, Any]]:
-    """One row per artifact, in order of the graph; those made on demand alone only when asked for."""
-    rows: dict[str, dict[str, Any]] = {}
-    marked = marked_models(pipeline.freshness)
-    for (name, shard), state in pipeline.states().items():
-        node = pipeline.freshness.graph[name]
-        if node.on_demand and not on_demand:
-            continue
-        counts = {"done": 0, "stale": 0, "missing": 0}
-        row = rows.setdefault(
-            name,
-            {"stage": node.group, "artifact": name, **counts, "why": "", "not_done": {}, "on_demand": node.on_demand},
-        )
-        row[state.status] += 1
-        if state.status != "done":
-            row["why"] = row["why"] or state.reason
-            row["not_done"][shard or "-"] = state.reason
-        elif not node.sharded and (recipe := pipeline.folder.store.recipe(name)) is not None and recipe.skipped:
-            row["why"] = f"skipped: {recipe.skipped}"
-        if name in marked:
-            learned = f"has learned from {marked[name]} erased since (`erase --retrain`)"
-            row["why"] = "; ".join(filter(None, (row["why"], learned)))
-    return list(rows.values())
-
-
 def _show_photos(pipeline: Any, json_: bool) -> None:
-    from facestats_pipeline.cli.run import rejected_photos
+    from facestats_pipeline.collection.status import rejected_photos
 
     rejected = rejected_photos(pipeline.folder.store)
     if json_:

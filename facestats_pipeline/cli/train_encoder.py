@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
-from facestats_pipeline.cli.options import DataDir, Json, require_folder, settings_for
+from facestats_pipeline.cli.console import out, print_json, progress
+from facestats_pipeline.cli.options import DataDir, Json
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.opening import require_folder, settings_for
 from facestats_pipeline.config import Settings
 from facestats_pipeline.io.weights import MINI
 
@@ -59,7 +61,7 @@ def train_encoder(
         with progress(quiet=json_):
             written = _probes(settings, folder) if probes_only else _whole(settings, folder, resume=resume)
     except (EncoderTrainingRefused, EncoderUnavailable, TrainingRefused) as refusal:
-        raise ExpectedError(str(refusal)) from None
+        raise FaceStatsError(str(refusal)) from None
     if json_:
         print_json({"out": str(folder), "files": {str(path): path.stat().st_size for path in written}})
         return
@@ -69,14 +71,14 @@ def train_encoder(
 
 def _check(settings: Settings, folder: Path, *, replace: bool, probes_only: bool) -> None:
     if settings.encoder_training.data is None:
-        raise ExpectedError("give the training photos: --data FOLDER of Parquet files (jpeg, gender, race, age)")
+        raise FaceStatsError("give the training photos: --data FOLDER of Parquet files (jpeg, gender, race, age)")
     if folder.name != MINI:
-        raise ExpectedError(f"--out {folder}: end it in {MINI}, the name by which the encoder is then loaded")
+        raise FaceStatsError(f"--out {folder}: end it in {MINI}, the name by which the encoder is then loaded")
     there = (folder / "open_clip_model.safetensors").is_file()
     if probes_only and not there:
-        raise ExpectedError(f"there is no encoder in {folder}; train one first, without --probes-only")
+        raise FaceStatsError(f"there is no encoder in {folder}; train one first, without --probes-only")
     if there and not (probes_only or replace):
-        raise ExpectedError(f"there is an encoder in {folder}; choose another --out, or --replace it")
+        raise FaceStatsError(f"there is an encoder in {folder}; choose another --out, or --replace it")
 
 
 def _whole(settings: Settings, folder: Path, *, resume: bool) -> list[Path]:
@@ -96,9 +98,9 @@ def _whole(settings: Settings, folder: Path, *, resume: bool) -> list[Path]:
     work = settings.data_dir / "processed" / "encoder_training"
     begun = recorded_settings(work / "run")
     if begun is not None and not resume:
-        raise ExpectedError(f"a training run lies in {work / 'run'}; go on with --resume, or remove that folder")
+        raise FaceStatsError(f"a training run lies in {work / 'run'}; go on with --resume, or remove that folder")
     if begun is None and resume:
-        raise ExpectedError(f"there is nothing to resume in {work / 'run'}; begin without --resume")
+        raise FaceStatsError(f"there is nothing to resume in {work / 'run'}; begin without --resume")
     given: dict[str, Any] = wanted.model_dump(include={"epochs", "photos", "processes", "held_out"})
     run_settings = chosen_settings(begun, **given, **({} if begun else {"seed": settings.seed}))
     device = choose_device(settings.encoder.device)

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from facestats_pipeline.cli.console import ExpectedError, err
-from facestats_pipeline.cli.options import DataDir, dagster_home, settings_for
+from facestats_pipeline.cli.console import err
+from facestats_pipeline.cli.options import DataDir
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.opening import dagster_home, settings_for
 
 app = typer.Typer(add_completion=False)
 
@@ -30,7 +32,7 @@ def ui(
     ] = "127.0.0.1",
 ) -> None:
     """Open the project in Dagster: lineage, runs, sensors. Photos that arrive in the raw folder are picked up while it runs."""
-    from facestats_pipeline.cli.pipeline import open_instance
+    from facestats_pipeline.collection.pipeline import open_instance
 
     settings = settings_for(data_dir)
     home = dagster_home(settings)
@@ -44,7 +46,7 @@ def ui(
     }
     with socket.socket() as probe:
         if probe.connect_ex((host, port)) == 0:
-            raise ExpectedError(f"port {port} is taken; choose another with --port")
+            raise FaceStatsError(f"port {port} is taken; choose another with --port")
     where = ["--host", host, "--port", str(port)]
     err.print(f"Dagster on http://{host}:{port} for {settings.data_dir} (Ctrl-C ends it)", markup=False)
     # Replaced, not started as a child: whoever ends this process ends Dagster's servers with it.

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from facestats_pipeline.config import Settings
+from facestats_pipeline.core.ingest.identity import PhotoChanged
 from facestats_pipeline.core.ingest.usage import usable
 from facestats_pipeline.io.freshness import Freshness, Node
 from facestats_pipeline.io.locations import bring_weights, open_locks, open_photos, open_store
@@ -65,6 +67,26 @@ class DataFolder:
     def usable_rows(self, table: pl.LazyFrame) -> pl.LazyFrame:
         """The rows of master that the setting `use` lets through."""
         return table.filter(usable(self.settings.use))
+
+    def preprocessed(self, rows: pl.DataFrame) -> Callable[[str], Path]:
+        """image id → path of the preprocessed photo, for rows with image_id and shard."""
+        place = {
+            image_id: self.store.jpeg_path(shard, image_id)
+            for image_id, shard in rows.select("image_id", "shard").iter_rows()
+        }
+        return place.__getitem__
+
+    def as_taken(self, rows: pl.DataFrame) -> Callable[[str], bytes]:
+        """image id → bytes of the photo as it was taken, for rows with image_id and filename; OSError where it is gone or has changed."""
+        names: dict[str, str] = dict(rows.select("image_id", "filename").iter_rows())
+
+        def load(image_id: str) -> bytes:
+            try:
+                return self.photos.read(names[image_id], image_id)
+            except PhotoChanged as change:
+                raise OSError(str(change)) from None
+
+        return load
 
     @cached_property
     def detector(self) -> "FaceDetector | None":

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from facestats_pipeline.cli.pipeline import Pipeline, open_instance
+from facestats_pipeline.collection.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.metadata.manual_labels import read_manual_labels

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from facestats_pipeline.cli.pipeline import Pipeline, open_instance
+from facestats_pipeline.collection.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline_tests.counted import PER_PHOTO, counting, files_of_shards, write_faces, write_small_photos
 

@@ -19,7 +19,7 @@ import dagster as dg
 import numpy as np
 from _pytest.outcomes import Skipped
 
-from facestats_pipeline.cli.pipeline import Pipeline, open_instance
+from facestats_pipeline.collection.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings
 from facestats_pipeline.io.freshness import ROOT
 from facestats_pipeline.io.plan import Step, phases, plan

@@ -26,7 +26,7 @@ def peak() -> float:
 
 def measured(encoder: str, images: int) -> list[tuple[str, float]]:
     """(after which stage, the peak until then) of one run."""
-    from facestats_pipeline.cli.pipeline import Pipeline, Step, open_instance
+    from facestats_pipeline.collection.pipeline import Pipeline, Step, open_instance
     from facestats_pipeline.config import load_settings
 
     warnings.simplefilter("ignore")

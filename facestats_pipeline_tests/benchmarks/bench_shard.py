@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.cli.pipeline import Pipeline, Step, open_instance
+from facestats_pipeline.collection.pipeline import Pipeline, Step, open_instance
 from facestats_pipeline.config import PROJECT_ROOT, load_settings
 from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.embeddings.embedding_table import embedding_table

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from facestats_pipeline.cli.pipeline import Pipeline, open_instance
+from facestats_pipeline.collection.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline.io.freshness import ROOT, Snapshot
 from facestats_pipeline.io.plan import Step, phases, plan

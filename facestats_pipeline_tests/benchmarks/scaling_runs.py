@@ -130,7 +130,7 @@ def _fill(folder: Path, shards: int) -> list[str]:
 
 
 def _pipeline(folder: Path, machine: str) -> Any:
-    from facestats_pipeline.cli.pipeline import Pipeline, open_instance
+    from facestats_pipeline.collection.pipeline import Pipeline, open_instance
     from facestats_pipeline.config import load_settings
 
     settings = load_settings(environ={}, data_uri=URI, data_dir=folder / machine, **SETTINGS)

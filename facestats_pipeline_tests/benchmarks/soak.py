@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from facestats_pipeline.cli.pipeline import Pipeline, Step, open_instance
+from facestats_pipeline.collection.pipeline import Pipeline, Step, open_instance
 from facestats_pipeline.config import load_settings
 
 ENCODER = "facestats-test-tiny/untrained"

@@ -14,7 +14,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
-from facestats_pipeline.cli.pipeline import Pipeline, open_instance
+from facestats_pipeline.collection.pipeline import Pipeline, open_instance
 from facestats_pipeline.config import load_settings
 from facestats_pipeline.core.attributes.inference import AttributeModels, infer_attributes
 from facestats_pipeline.core.ingest.inventory import update_inventory

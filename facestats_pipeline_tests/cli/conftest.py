@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facestats_pipeline.cli.pipeline import Pipeline, Report, open_instance
+from facestats_pipeline.collection.pipeline import Pipeline, Report, open_instance
 from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline.core.demo.faces import generate_demo
 

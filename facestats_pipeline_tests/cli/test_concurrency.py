@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from facestats_pipeline.cli.pipeline import INSTANCE, Pipeline, Step, open_instance
+from facestats_pipeline.collection.pipeline import INSTANCE, Pipeline, Step, open_instance
 from facestats_pipeline.config import PROJECT_ROOT, save_settings
 from facestats_pipeline.defs.pools import ENCODER_POOL
 from facestats_pipeline.io.layout import SHARD_TABLES
@@ -26,7 +26,7 @@ RUNS = 8
 ONE_PROCESS = """
 import sys, time
 from pathlib import Path
-from facestats_pipeline.cli.pipeline import Step
+from facestats_pipeline.collection.pipeline import Step
 from facestats_pipeline_tests.cli.test_concurrency import IMAGES, in_home
 data, home, own, signs = sys.argv[1:]
 pipeline = in_home(Path(data), Path(home))

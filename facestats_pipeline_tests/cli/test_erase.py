@@ -15,7 +15,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from facestats_pipeline.cli.main import main
-from facestats_pipeline.cli.pipeline import Step
+from facestats_pipeline.collection.pipeline import Step
 from facestats_pipeline.core.embeddings.index import load_index
 from facestats_pipeline.core.erasure.tombstones import PREFIX
 from facestats_pipeline.io.erasure.erase import Eraser, marked_models

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save
 
 from facestats_pipeline.cli.main import COMMANDS, main
-from facestats_pipeline.cli.run import prepare
+from facestats_pipeline.collection.run import prepare
 from facestats_pipeline.config import leaves, variable
 
 Call = Callable[..., tuple[int, str, str]]

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from facestats_pipeline.cli.console import ExpectedError
-from facestats_pipeline.cli.erasing import copies_outside
 from facestats_pipeline.cli.main import app
+from facestats_pipeline.collection.erase import copies_outside
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline.io.erasure.ledger import Journal, Ledger
 from facestats_pipeline.io.exports import exports_of
@@ -143,15 +143,15 @@ def test_limits_and_refusals(data: Path, tmp_path: Path) -> None:
         ("csv", data / "inside"): "inside the data folder",
         ("csv", other, "--where", "licence=MIT"): f"no photo to export: {N} are withheld",
     }.items():
-        with pytest.raises(ExpectedError, match=said):
+        with pytest.raises(FaceStatsError, match=said):
             invoke("export", *arguments, "-d", data)
     next((data / "processed" / "preproc").rglob("*.jpg")).unlink()
     for path in (data / "processed" / "preproc" / "shard-00000").glob("*.jpg"):
         path.unlink()
-    with pytest.raises(ExpectedError, match=r"\.jpg is gone, so nothing was exported: `facestats run`"):
+    with pytest.raises(FaceStatsError, match=r"\.jpg is gone, so nothing was exported: `facestats run`"):
         invoke("export", "fiftyone", other, "-d", data)
     Ledger(data).save(Journal([], [], [], [], False))
-    with pytest.raises(ExpectedError, match="an erasure was interrupted"):
+    with pytest.raises(FaceStatsError, match="an erasure was interrupted"):
         invoke("export", "fiftyone", other, "-d", data)
     assert not other.exists() and not list(tmp_path.glob(".*.partial"))
     assert [one.out for one in exports_of(data)] == [str(out)]

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.main import app
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline.core.demo.faces import draw_face, generate_demo, sample_latents
 from facestats_pipeline.core.images.decoding import encode_jpeg
@@ -51,10 +51,10 @@ def test_tables_are_written_and_nothing_is_overwritten(archive: Path, tmp_path: 
     before = (data / "labels" / "ratings.csv").read_bytes()
     invoke("import", "scut-fbp5500", archive, "-d", data, "--only-import")  # again is the same
     (data / "labels" / "labels.csv").write_text("file,gender\na.jpg,Male\n")
-    with pytest.raises(ExpectedError, match=r"labels\.csv is there already"):
+    with pytest.raises(FaceStatsError, match=r"labels\.csv is there already"):
         invoke("import", "scut-fbp5500", archive, "-d", data, "--only-import")
     assert (data / "labels" / "ratings.csv").read_bytes() == before
-    with pytest.raises(ExpectedError, match="no folders called Images"):
+    with pytest.raises(FaceStatsError, match="no folders called Images"):
         invoke("import", "scut-fbp5500", tmp_path / "data", "-d", tmp_path / "other", "--only-import")
     assert not (tmp_path / "other").exists()
 
@@ -107,7 +107,7 @@ def test_published_sets_become_label_tables(name: str, faces: list[bytes], tmp_p
     assert load_settings(environ={}, data_dir=data).raw == root
     shown = invoke("import", name, root, "-d", data, "--only-import")
     assert "Rejected" in shown and f"facestats run --data-dir {data}" in shown.replace("\n", "")
-    with pytest.raises(ExpectedError, match="holds the photos of"):
+    with pytest.raises(FaceStatsError, match="holds the photos of"):
         (tmp_path / "elsewhere").mkdir()
         invoke("import", name, root.rename(tmp_path / "elsewhere" / "moved"), "-d", data, "--only-import")
 

@@ -12,7 +12,7 @@ from dagster._core.loader import LoadingContextForTest
 from typer.testing import CliRunner
 
 from facestats_pipeline.cli.main import app
-from facestats_pipeline.cli.pipeline import Pipeline
+from facestats_pipeline.collection.pipeline import Pipeline
 from facestats_pipeline.config import save_settings
 from facestats_pipeline.core.composites import groups
 from facestats_pipeline.core.demo.faces import generate_demo

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from facestats_pipeline.cli.main import app
-from facestats_pipeline.cli.pipeline import Pipeline, Report, open_instance
+from facestats_pipeline.collection.pipeline import Pipeline, Report, open_instance
 from facestats_pipeline.config import load_settings
 from facestats_pipeline.io.layout import SHARD_TABLES, TABLES
 from facestats_pipeline.io.remote import Remote

@@ -18,7 +18,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
-from facestats_pipeline.cli.pipeline import Pipeline, Step
+from facestats_pipeline.collection.pipeline import Pipeline, Step
 from facestats_pipeline.config import PROJECT_ROOT, load_settings, save_settings
 from facestats_pipeline.defs.dead_runs import PROCESS
 from facestats_pipeline.io.remote import Remote

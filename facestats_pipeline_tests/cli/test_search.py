@@ -10,8 +10,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.search import app
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.embeddings.index import build_index
@@ -76,7 +76,7 @@ def found(*args: object) -> dict:
 
 
 def refused(*args: object) -> str:
-    with pytest.raises(ExpectedError) as refusal:
+    with pytest.raises(FaceStatsError) as refusal:
         CliRunner().invoke(app, [*map(str, args)], catch_exceptions=False)
     return str(refusal.value)
 

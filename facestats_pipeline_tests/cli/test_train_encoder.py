@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from facestats_pipeline import config
-from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.train_encoder import app
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.config import save_settings
 from facestats_pipeline.core.encoders.checksums import verify_folder
 from facestats_pipeline.core.encoders.encoder import load_model
@@ -29,7 +29,7 @@ def run(*args: object) -> dict:
 
 
 def refused(*args: object) -> str:
-    with pytest.raises(ExpectedError) as refusal:
+    with pytest.raises(FaceStatsError) as refusal:
         CliRunner().invoke(app, [*map(str, args)], catch_exceptions=False)
     return str(refusal.value)
 

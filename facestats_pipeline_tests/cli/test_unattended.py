@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from facestats_pipeline.cli.pipeline import Pipeline, open_instance
+from facestats_pipeline.collection.pipeline import Pipeline, open_instance
 from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.images.decoding import ImageProblem, decode_image
 from facestats_pipeline.core.ingest.identity import image_id

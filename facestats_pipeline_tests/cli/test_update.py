@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from facestats_pipeline.cli.pipeline import QUIET, Report, Step, UpdateFailed
-from facestats_pipeline.cli.run import execute, photo_counts, skipped_assets
+from facestats_pipeline.cli.run import execute
+from facestats_pipeline.collection.pipeline import QUIET, Report, Step, UpdateFailed
+from facestats_pipeline.collection.run import photo_counts, skipped_assets
 from facestats_pipeline.config import PROJECT_ROOT, load_settings, save_settings
 from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.ingest.identity import encode_filename

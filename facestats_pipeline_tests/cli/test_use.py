@@ -7,8 +7,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.main import app
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline_tests.cli.conftest import opened
 
 
@@ -63,13 +63,13 @@ def test_what_is_refused_is_withheld_everywhere(refused: tuple[Path, list[str]],
     assert found.exit_code == 0, found.output
     shown = "".join(found.stdout.split())
     assert shown and not [name for name in names if f"{name}" in shown]
-    with pytest.raises(ExpectedError, match="no photo satisfies"):
+    with pytest.raises(FaceStatsError, match="no photo satisfies"):
         CliRunner().invoke(
             app,
             ["composite", "--all", "-o", str(tmp_path / "x.jpg"), "--where", "consent=no", "-d", str(data)],
             catch_exceptions=False,
         )
-    with pytest.raises(ExpectedError, match="--where: 'consent' is no condition"):
+    with pytest.raises(FaceStatsError, match="--where: 'consent' is no condition"):
         CliRunner().invoke(
             app,
             ["composite", "--all", "-o", str(tmp_path / "x.jpg"), "--where", "consent", "-d", str(data)],

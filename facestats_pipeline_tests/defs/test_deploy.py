@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
-from facestats_pipeline.cli.pipeline import INSTANCE
 from facestats_pipeline.cli.ui import WORKSPACE
+from facestats_pipeline.collection.pipeline import INSTANCE
 from facestats_pipeline.config import PROJECT_ROOT
 
 

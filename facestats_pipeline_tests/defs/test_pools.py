@@ -11,7 +11,7 @@ from dagster._core.instance.config import PoolGranularity, dagster_instance_conf
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from facestats_pipeline.cli.pipeline import Step
+from facestats_pipeline.collection.pipeline import Step
 from facestats_pipeline.config import PROJECT_ROOT
 from facestats_pipeline.defs.dead_runs import PROCESS, close_dead_runs, this_process
 from facestats_pipeline.defs.graph import nodes_of

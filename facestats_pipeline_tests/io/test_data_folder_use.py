@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.options import with_where
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.config import SettingsError, load_settings
 from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.recipes import Recipe
@@ -45,7 +45,7 @@ def test_where_adds_to_the_setting(tmp_path: Path) -> None:
     narrow = with_where(settings, ["licence=MIT"])
     assert narrow.use == ("consent!=no", "source=x", "licence=MIT")
     assert with_where(settings, None).use == settings.use
-    with pytest.raises(ExpectedError, match="--where: 'colour=red' is no condition"):
+    with pytest.raises(FaceStatsError, match="--where: 'colour=red' is no condition"):
         with_where(settings, ["colour=red"])
     with pytest.raises(SettingsError, match=r"`use`.*is no condition on photos"):
         load_settings(environ={"FACESTATS_USE": "who cares"}, data_dir=tmp_path)

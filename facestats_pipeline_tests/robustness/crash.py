@@ -50,7 +50,12 @@ SETTINGS = {
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
-        *("facestats_pipeline.cli.pipeline", "facestats_pipeline.cli.run", "matplotlib.pyplot", "pyarrow.parquet"),
+        *(
+            "facestats_pipeline.collection.pipeline",
+            "facestats_pipeline.cli.run",
+            "matplotlib.pyplot",
+            "pyarrow.parquet",
+        ),
         *(
             module.name
             for module in pkgutil.walk_packages(core.__path__, f"{core.__name__}.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from facestats_pipeline.cli.pipeline import Pipeline, Step, UpdateFailed, open_instance
+from facestats_pipeline.collection.pipeline import Pipeline, Step, UpdateFailed, open_instance
 from facestats_pipeline.config import load_settings
 from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.io.store import Store

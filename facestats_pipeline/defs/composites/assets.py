@@ -62,11 +62,11 @@ def composites(
     earlier = earlier_file(context, folder, SUMS, read_sums) or {}
     made = generate_composites(
         rows,
-        photo_loader(folder, rows),
+        folder.preprocessed(rows),
         specs,
         landmarks=landmarks,
         mesh=face_geometry.select("image_id", "landmarks"),
-        plain=raw_loader(folder, rows),
+        plain=folder.as_taken(rows),
         size=size,
         landmark_size=size,
         max_images=wanted.max_images,
@@ -111,7 +111,7 @@ def eigenfaces(context: dg.AssetExecutionContext, master: pl.LazyFrame, folder: 
         return Skipped(f"{usable.height} usable faces are fewer than {FEWEST_FOR_EIGENFACES}")
     version = folder.freshness.code_digest("preproc")
     earlier = earlier_file(context, folder, SMALL_PHOTOS, read_small) or SmallPhotos.none(version)
-    photos = add_small(earlier, usable["image_id"].to_list(), photo_loader(folder, usable), version)
+    photos = add_small(earlier, usable["image_id"].to_list(), folder.preprocessed(usable), version)
     fitted = fit_rows(photos.parts())
     small = folder.store.temporary_path(folder.store.processed / SMALL_PHOTOS)
     write_small(photos, small)
@@ -146,27 +146,3 @@ def earlier_file(
     except (OSError, ValueError) as damage:
         context.log.warning(f"all photos are read again: {damage}")
         return None
-
-
-def photo_loader(folder: DataFolder, rows: pl.DataFrame) -> Any:
-    """image id → path of the preprocessed photo, for rows with image_id and shard."""
-    place: dict[str, Path] = {
-        image_id: folder.store.jpeg_path(shard, image_id)
-        for image_id, shard in rows.select("image_id", "shard").iter_rows()
-    }
-    return place.__getitem__
-
-
-def raw_loader(folder: DataFolder, rows: pl.DataFrame) -> Any:
-    """image id → bytes of the photo as it was taken, for rows with image_id and filename; OSError where it is gone or has changed."""
-    from facestats_pipeline.core.ingest.identity import PhotoChanged
-
-    names: dict[str, str] = dict(rows.select("image_id", "filename").iter_rows())
-
-    def load(image_id: str) -> bytes:
-        try:
-            return folder.photos.read(names[image_id], image_id)
-        except PhotoChanged as change:
-            raise OSError(str(change)) from None
-
-    return load

@@ -12,7 +12,7 @@ import polars as pl
 
 from facestats_pipeline.core.preproc.preproc_table import PICTURED
 from facestats_pipeline.core.reports.bias_table import bias_table
-from facestats_pipeline.defs.composites.assets import parquet_bytes, photo_loader
+from facestats_pipeline.defs.composites.assets import parquet_bytes
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, folder_asset
 from facestats_pipeline.io.data_folder import DataFolder
@@ -164,7 +164,7 @@ def plots(
     files = drawn("distributions", plot_distributions(rows)) | drawn("measures", plot_measures(rows))
     files |= drawn("correlations", plot_correlations(rows))
     files |= drawn("clusters", plot_clusters(rows, seed=folder.settings.seed))
-    files |= drawn("cluster_faces", plot_cluster_faces(faces, photo_loader(folder, faces)))
+    files |= drawn("cluster_faces", plot_cluster_faces(faces, folder.preprocessed(faces)))
     if rows["attractiveness_raw"].null_count() < rows.height:
         audit = pl.read_parquet(bias_audit[BIAS_TABLE]) if bias_audit else None
         gaps = audit.filter(pl.col("metric") == "mean_score") if audit is not None else None
@@ -198,7 +198,7 @@ def contact_sheet(master: pl.LazyFrame, folder: dg.ResourceParam[DataFolder]) ->
     rows = shown_rows(folder.usable_rows(master))
     if rows.is_empty():
         return Skipped("there is no preprocessed photo")
-    load, made_by = photo_loader(folder, rows), folder.freshness.code_digest("contact_sheet")
+    load, made_by = folder.preprocessed(rows), folder.freshness.code_digest("contact_sheet")
     n = rows.select("shard", "of").unique()["of"].sum()
     everyone = rows.sort("image_id").head(SHOWN)
     title = f"{everyone.height} of {n:,} photos"

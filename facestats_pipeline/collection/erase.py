@@ -1,24 +1,26 @@
 """An erasure from the lock of the data folder to the receipt: what `facestats erase` and the dashboard have in common."""
 
 import time
-from collections.abc import Collection
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from facestats_pipeline.cli.console import ExpectedError, progress
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.config import Settings
 
 if TYPE_CHECKING:
-    from facestats_pipeline.cli.pipeline import Pipeline
+    from facestats_pipeline.collection.pipeline import Pipeline
     from facestats_pipeline.io.erasure.erase import Eraser
     from facestats_pipeline.io.erasure.ledger import Journal
     from facestats_pipeline.io.erasure.targets import Target
     from facestats_pipeline.io.exports import Export
 
+Watch = Callable[[], AbstractContextManager[object]]
+"""Shows the progress of what is done inside it."""
 DAGSTER_NOT_SQLITE = (
     "Dagster's event log is not SQLite: it was not searched (the project writes no id or file name there)"
 )
@@ -29,7 +31,7 @@ def alone(settings: Settings) -> AbstractContextManager[None]:
     from facestats_pipeline.io.locations import open_locks
 
     def refuse(holder: str) -> None:
-        raise ExpectedError(
+        raise FaceStatsError(
             f"{settings.data_dir} is in use by {holder}; nothing was erased. Try again when it has ended"
         )
 
@@ -46,30 +48,30 @@ def target_of(pipeline: "Pipeline", settings: Settings, wanted: list[str]) -> "T
     try:
         return find_target(inventory, settings.raw, wanted, Ledger.of(pipeline.freshness.store).erased())
     except UnknownImage as unknown:
-        raise ExpectedError(f"{unknown}. Nothing was erased") from None
+        raise FaceStatsError(f"{unknown}. Nothing was erased") from None
 
 
 def refuse_unreadable(target: "Target", raw: bool) -> None:
     """An error for files that have no id, unless they are removed themselves: they could not be recognised later."""
     unread = target.rows["image_id"].null_count()
     if unread and not raw:
-        raise ExpectedError(
+        raise FaceStatsError(
             f"{unread} of the files could not be read, so that they cannot be recognised later: give --raw to remove them as well"
         )
 
 
 def carry_out(
-    eraser: "Eraser", pipeline: "Pipeline", journal: "Journal", *, remake: bool, quiet: bool
+    eraser: "Eraser", pipeline: "Pipeline", journal: "Journal", *, remake: bool, watch: Watch = nullcontext
 ) -> dict[str, Any]:
     """One erasure from its journal to its receipt. Killed anywhere, the journal is still there and the next call completes it."""
-    from facestats_pipeline.cli.pipeline import UpdateFailed
+    from facestats_pipeline.collection.pipeline import UpdateFailed
     from facestats_pipeline.core.erasure.log_text import scrubber
     from facestats_pipeline.io.erasure.dagster_logs import LogsBusy
     from facestats_pipeline.io.plan import Step
 
     started, problem = time.monotonic(), ""
     copies = copies_outside(pipeline, journal.ids)
-    with progress(quiet=quiet):
+    with watch():
         eraser.carry_out(journal)
         if remake and journal.remake:
             try:
@@ -79,7 +81,7 @@ def carry_out(
         try:
             eraser.clean_logs(journal)
         except LogsBusy as busy:
-            raise ExpectedError(f"{busy}; then `facestats erase` without arguments completes this erasure") from None
+            raise FaceStatsError(f"{busy}; then `facestats erase` without arguments completes this erasure") from None
     made = [name for name in journal.remake if pipeline.freshness.store.recipe(name) is not None]
     sqlite = "sqlite" in type(pipeline.instance.event_log_storage).__name__.lower()
     receipt = {
@@ -122,17 +124,17 @@ def _copy(export: "Export") -> str:
     return what + "the folder is not there now; if it was moved or passed on, delete it there"
 
 
-def retrain_marked(pipeline: "Pipeline", *, quiet: bool) -> list[str]:
+def retrain_marked(pipeline: "Pipeline", *, watch: Watch = nullcontext) -> list[str]:
     """Train again every model that learned from an erased photo, and whatever follows from them; their names."""
-    from facestats_pipeline.cli.pipeline import UpdateFailed
+    from facestats_pipeline.collection.pipeline import UpdateFailed
     from facestats_pipeline.io.erasure.erase import marked_models
 
     marked = list(marked_models(pipeline.freshness))
     for name in marked:
         pipeline.freshness.store.forget(name)
     try:
-        with progress(quiet=quiet):
+        with watch():
             pipeline.update()
     except UpdateFailed as failure:
-        raise ExpectedError(f"training again failed; `facestats run` tries again: {failure}") from None
+        raise FaceStatsError(f"training again failed; `facestats run` tries again: {failure}") from None
     return marked

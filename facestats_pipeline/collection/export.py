@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.cli.console import ExpectedError
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.export.card import export_card
 from facestats_pipeline.core.export.given_labels import given_labels
@@ -44,7 +44,7 @@ def export_to(
 ) -> dict[str, Any]:
     """Export the usable photos of a data folder; what was written, as a JSON-able dictionary.
 
-    Nothing else works in the data folder meanwhile, so that an image that is erased cannot slip into the copies. Raises ExpectedError
+    Nothing else works in the data folder meanwhile, so that an image that is erased cannot slip into the copies. Raises FaceStatsError
     with the next step: a folder that is taken, nothing to export, a picture that is gone, a full disk.
     """
     folder = DataFolder(settings, load_graph=list)
@@ -54,13 +54,13 @@ def export_to(
         with open_locks(settings).hold(what="facestats export", on_wait=on_wait):
             done = _export(folder, wanted)
     except (ExportFolderTaken, ExportRefused, LabelsError) as refusal:
-        raise ExpectedError(str(refusal)) from None
+        raise FaceStatsError(str(refusal)) from None
     except FileNotFoundError as gone:
-        raise ExpectedError(
+        raise FaceStatsError(
             f"{gone.filename} is gone, so nothing was exported: `facestats run` makes it again"
         ) from None
     except OSError as error:
-        raise ExpectedError(
+        raise FaceStatsError(
             f"cannot write to {wanted.folder}: {error.strerror or error}; nothing was exported"
         ) from None
     return done | {"seconds": round(time.monotonic() - started, 1)}
@@ -69,15 +69,15 @@ def export_to(
 def _export(folder: DataFolder, wanted: Wanted) -> dict[str, Any]:
     store, settings = folder.store, folder.settings
     if Ledger(settings.data_dir).journal() is not None:
-        raise ExpectedError("an erasure was interrupted: `facestats erase` completes it, then export")
+        raise FaceStatsError("an erasure was interrupted: `facestats erase` completes it, then export")
     master = store.scan("master")
     if not store.shards("master"):
-        raise ExpectedError("there is no master table yet: `facestats run` makes it")
+        raise FaceStatsError("there is no master table yet: `facestats run` makes it")
     given = _given(folder)
     schema = export_schema(pl.Schema({**master.collect_schema(), **given.drop("filename").schema}), wanted.columns)
     chosen, left_out = _chosen(folder, master, wanted.limit)
     if chosen.is_empty():
-        raise ExpectedError(
+        raise FaceStatsError(
             f"no photo to export: {left_out['withheld']} are withheld by {', '.join(settings.use) or 'nothing'}"
         )
     made_at = datetime.now(UTC).strftime("%Y-%m-%d")

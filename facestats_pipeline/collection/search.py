@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.cli.console import ExpectedError
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.core.embeddings.index import EmbeddingIndex, IndexUnreadable, load_index
 from facestats_pipeline.core.embeddings.search import SearchRefused, nearest, photo_vector, text_vector
 from facestats_pipeline.core.encoders.errors import EncoderUnavailable
@@ -18,7 +18,7 @@ from facestats_pipeline.io.layout import INDEX
 
 
 class Searcher:
-    """Finds the nearest faces of a collection. Every method raises ExpectedError with the next step when it cannot."""
+    """Finds the nearest faces of a collection. Every method raises FaceStatsError with the next step when it cannot."""
 
     def __init__(self, folder: DataFolder) -> None:
         self.folder = folder
@@ -29,7 +29,7 @@ class Searcher:
         try:
             return self.near(text_vector(text, self.folder.encoder), k)
         except SearchRefused as refusal:
-            raise ExpectedError(str(refusal)) from None
+            raise FaceStatsError(str(refusal)) from None
 
     def by_picture(self, photo: bytes | Path, k: int) -> list[dict[str, Any]]:
         """The `k` faces nearest to the largest face of a photo."""
@@ -38,7 +38,7 @@ class Searcher:
         try:
             vector = photo_vector(photo, folder.encoder, folder.detector, folder.preproc_settings)
         except SearchRefused as refusal:
-            raise ExpectedError(f"{photo}: {refusal}" if isinstance(photo, Path) else str(refusal)) from None
+            raise FaceStatsError(f"{photo}: {refusal}" if isinstance(photo, Path) else str(refusal)) from None
         return self.near(vector, k)
 
     def near(self, vector: npt.NDArray[np.float32], k: int) -> list[dict[str, Any]]:
@@ -53,20 +53,20 @@ class Searcher:
         store = self.folder.store
         record = store.record("embedding_index")
         if record is None or INDEX not in record.files or not store.shards("master"):
-            raise ExpectedError("there are no embeddings to search in yet: `facestats run` makes them")
+            raise FaceStatsError("there are no embeddings to search in yet: `facestats run` makes them")
         try:
             return load_index(store.file("embedding_index", INDEX), view=True)
         except IndexUnreadable as problem:
-            raise ExpectedError(str(problem)) from None
+            raise FaceStatsError(str(problem)) from None
 
     def _check(self) -> None:
         index = self.index
         try:
             encoder = self.folder.encoder
         except EncoderUnavailable as problem:
-            raise ExpectedError(str(problem)) from None
+            raise FaceStatsError(str(problem)) from None
         if index.model_id != encoder.model_id:
-            raise ExpectedError(
+            raise FaceStatsError(
                 f"the collection was embedded by {index.model_id}, the encoder in the settings is {encoder.model_id}: "
                 "`facestats run` brings the embeddings up to date"
             )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facestats_pipeline.cli.console import ExpectedError
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.attractiveness.score_photo import judge
 from facestats_pipeline.core.attributes.inference import Answer, AttributeModels, class_probabilities
@@ -20,7 +20,7 @@ from facestats_pipeline.io.io_managers import ProbeIOManager, load_checkpoint
 
 
 @dataclass(frozen=True)
-class Look:
+class ScoredPhoto:
     """A photo that was scored: `judge`'s result, its row of the preproc table, its embedding (d,), and every class's probability."""
 
     result: dict[str, Any]
@@ -46,21 +46,21 @@ class Scorer:
         return notes
 
     def score(self, photo: Path) -> dict[str, Any]:
-        """`score_image` with everything this data folder has. Raises ExpectedError when its models need another encoder."""
+        """`score_image` with everything this data folder has. Raises FaceStatsError when its models need another encoder."""
         return self.look(photo).result
 
-    def look(self, photo: bytes | Path) -> "Look":
-        """`score` with what it is based on. Nothing is kept. Raises ExpectedError as `score` does."""
+    def look(self, photo: bytes | Path) -> ScoredPhoto:
+        """`score` with what it is based on. Nothing is kept. Raises FaceStatsError as `score` does."""
         folder = self.folder
         try:
             row, vector = embed_new_photo(photo, folder.encoder, folder.detector, folder.preproc_settings)
             result = judge(row, vector, folder.encoder, self.models, self.checkpoint, self.reference)
             answers = class_probabilities(vector[0], self.models) if row["status"] == "ok" else {}
-            return Look(result, row, vector[0], answers)
+            return ScoredPhoto(result, row, vector[0], answers)
         except ProbeError as problem:
-            raise ExpectedError(str(problem)) from None
+            raise FaceStatsError(str(problem)) from None
         except (EncoderUnavailable, EncoderMismatch) as problem:
-            raise ExpectedError(f"{problem}\n`facestats run` brings the models up to date") from None
+            raise FaceStatsError(f"{problem}\n`facestats run` brings the models up to date") from None
 
     @cached_property
     def models(self) -> AttributeModels:

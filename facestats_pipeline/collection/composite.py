@@ -1,0 +1,43 @@
+"""Composites of the photos of a data folder, of groups that somebody chooses."""
+
+from collections.abc import Sequence
+
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.config import Settings
+from facestats_pipeline.core.composites.composite_specs import CompositeSpec
+from facestats_pipeline.core.composites.generate import generate_composites
+from facestats_pipeline.core.composites.groups import GeneratedComposite
+from facestats_pipeline.io.data_folder import DataFolder
+
+
+def composites_of(
+    settings: Settings, specs: Sequence[CompositeSpec], *, most: int | None = None
+) -> list[GeneratedComposite]:
+    """Composites of the photos of a data folder, of at most `most` of them each. Raises FaceStatsError where none can be made at all."""
+    folder = DataFolder(settings, load_graph=list)
+    photos = folder.store.scan("master")
+    if photos.head(1).collect().is_empty():
+        raise FaceStatsError("there is no master table yet: `facestats run` makes it")
+    master = folder.usable_rows(photos)
+    places = master.select("image_id", "shard", "filename").collect()
+    if places.is_empty():
+        raise FaceStatsError(f"no photo satisfies {', '.join(settings.use)} (the setting `use` and --where)")
+    size = settings.preproc.size
+    geometry = folder.store.scan("face_geometry")
+    landmarks = folder.store.scan("preproc").select("image_id", "landmarks")
+    if specs[0].method != "mean" and landmarks.drop_nulls().head(1).collect().is_empty():
+        raise FaceStatsError(
+            f"--method {specs[0].method} needs the landmarks of a face model, and the photos were preprocessed without one:\n"
+            "use --method mean, or see what `facestats doctor` says of the face model and run again"
+        )
+    return generate_composites(
+        master,
+        folder.preprocessed(places),
+        specs,
+        landmarks=landmarks,
+        mesh=geometry.select("image_id", "landmarks") if "landmarks" in geometry.collect_schema() else None,
+        plain=folder.as_taken(places),
+        size=size,
+        landmark_size=size,
+        max_images=most or settings.composites.max_images,
+    )

@@ -1,0 +1,55 @@
+"""From the name of a data folder to its settings and its pipeline, with errors that a person can read."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.config import Settings, SettingsError, load_settings
+from facestats_pipeline.core.uris import shown
+from facestats_pipeline.io.freshness import ROOT
+
+if TYPE_CHECKING:
+    from facestats_pipeline.collection.pipeline import Pipeline
+
+
+def settings_for(data_dir: Path | None, **overrides: Any) -> Settings:
+    """Settings of a data folder: `facestats.yaml` there, FACESTATS_* variables, `overrides`. Raises FaceStatsError for a wrong one."""
+    try:
+        return load_settings(data_dir=data_dir, **overrides)
+    except SettingsError as error:
+        raise FaceStatsError(str(error)) from None
+
+
+def dagster_home(settings: Settings) -> Path:
+    """$DAGSTER_HOME, else `.dagster` in the data folder."""
+    return Path(os.environ.get("DAGSTER_HOME") or settings.data_dir / ".dagster").resolve()
+
+
+def open_pipeline(settings: Settings) -> "Pipeline":
+    """The pipeline of a data folder, with its Dagster instance."""
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    from facestats_pipeline.collection.pipeline import Pipeline, open_instance
+
+    return Pipeline(settings, open_instance(dagster_home(settings)))
+
+
+def require_folder(settings: Settings, command: str) -> None:
+    """Refuse what writes into the data folder beside the store, where that folder only holds copies. Raises FaceStatsError."""
+    if settings.data_uri is not None:
+        raise FaceStatsError(
+            f"{command} works in a folder of this machine, and FACESTATS_DATA_URI names {shown(settings.data_uri)}; "
+            "put photos into raw/ and label files into labels/ there, or unset it"
+        )
+
+
+def require_run(settings: Settings) -> None:
+    """Say what to do first in a folder where nothing has been made. Raises FaceStatsError."""
+    from facestats_pipeline.io.locations import open_store
+
+    if not open_store(settings).path(ROOT).is_file():
+        raise FaceStatsError(
+            f"nothing has been made in {shown(settings.data_uri) if settings.data_uri else settings.data_dir} yet. Begin with\n"
+            f"  facestats run --raw YOUR_PHOTOS --data-dir {settings.data_dir}\n"
+            "or, to see what it does, with\n  facestats demo"
+        )
