@@ -111,7 +111,7 @@ def _contents(rng: np.random.Generator) -> dict[str, tuple[bytes, frozenset[str]
         "page.jpg": (b"<!DOCTYPE html><html><body>404 Not Found</body></html>", UNSUPPORTED),
         "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', UNSUPPORTED),
         "document.png": (b"%PDF-1.7\n%....", UNSUPPORTED),
-        "phone.jpg": (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", UNSUPPORTED),
+        "phone.jpg": (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", BROKEN),
         "random.png": (rng.bytes(4000), UNSUPPORTED),
         "magic_only.jpg": (b"\xff\xd8\xff\xe0" + rng.bytes(600), CORRUPT),
         "magic_only.png": (b"\x89PNG\r\n\x1a\n" + rng.bytes(600), CORRUPT),

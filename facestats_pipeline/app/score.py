@@ -11,7 +11,7 @@ from facestats_pipeline.app.state import collection, models
 from facestats_pipeline.app.uploads import choose_photo
 from facestats_pipeline.app.words import number, plain, shown
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.core.images.image_files import ImageProblem
+from facestats_pipeline.core.images.problems import ImageProblem
 from facestats_pipeline.core.labels.vocabulary import UNKNOWN
 
 SCORED = "score-result"

@@ -22,7 +22,7 @@ Examples:
 
   facestats search face.jpg -k 20 --sheet nearest.jpg -d ~/faces
 """
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif")
 
 
 @app.command(epilog=EPILOG)

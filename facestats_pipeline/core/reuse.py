@@ -4,9 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from facestats_pipeline.core.tables import KEYS
-
-KEY = list(KEYS)
+KEY = ["image_id", "filename"]
 
 
 def with_reuse(

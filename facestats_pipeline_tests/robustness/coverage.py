@@ -27,27 +27,31 @@ PARSERS = [
 
 
 def _tiff(data: bytes) -> None:
-    from facestats_pipeline.core.images.tiff_tags import BrokenTags, count_pages, exif_orientation, pixels_only
+    from facestats_pipeline.core.images.problems import BrokenTags, ImageProblem
+    from facestats_pipeline.core.images.tiff_tags import exif_orientation, main_picture
 
-    assert 1 <= exif_orientation(data) <= 8
+    assert exif_orientation(data) in (None, *range(1, 9))
     try:
-        assert count_pages(data) >= 1
-        tidy, _ = pixels_only(data)
-        assert len(tidy) >= len(data)
-    except BrokenTags:
+        main = main_picture(data)
+        assert main.pages >= 1 and len(main.data) >= len(data)
+    except (BrokenTags, ImageProblem):
         pass
 
 
 def _headers(data: bytes) -> None:
-    from facestats_pipeline.core.images.image_headers import gif_frames, png_without_animation, webp_size
+    from facestats_pipeline.core.images.image_headers import bmp_profile, gif_frames, png_facts, webp_size
+    from facestats_pipeline.core.images.jpeg_segments import read_scans
 
-    assert len(png_without_animation(data)[0]) <= len(data)
+    assert len(png_facts(data).data) <= len(data)
     assert gif_frames(data)[0] >= 0
     webp_size(data)
+    assert len(bmp_profile(data)) <= len(data)
+    assert read_scans(data).count >= 0
 
 
 def _open(data: bytes) -> None:
-    from facestats_pipeline.core.images.image_files import ImageProblem, open_image
+    from facestats_pipeline.core.images.image_files import open_image
+    from facestats_pipeline.core.images.problems import ImageProblem
 
     try:
         open_image(data)

@@ -21,6 +21,7 @@ PERMISSIVE = re.compile(
 )
 NAMED: dict[str, str] = {
     "certifi": "MPL-2.0: a list of certificates, used as it is",
+    "pi-heif": "BSD-3-Clause; its wheels hold libheif and libde265, LGPL-3.0: linked and not changed",
     "psycopg2-binary": "LGPL with exceptions: an extra, imported and not changed",
     "skops": "MIT by its LICENSE file; its metadata names none",
     "tqdm": "MPL-2.0 and MIT: used as it is",

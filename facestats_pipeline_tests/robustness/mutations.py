@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from facestats_pipeline_tests.heic_samples import PLAIN, TURNED
 from facestats_pipeline_tests.hostile import encoded, picture, srgb_profile, with_orientation
 
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -52,6 +53,7 @@ def good_images(seed: int) -> dict[str, bytes]:
         "pages.tif": encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:]),
         "turned.tif": with_orientation(picture(rng, 50, 40), 5, "TIFF"),
     }
+    files |= {"plain.heic": PLAIN, "turned.heic": TURNED}
     deep = Image.fromarray(rng.integers(0, 65536, (20, 30), dtype=np.uint16))
     for ending, format in (("png", "PNG"), ("tif", "TIFF")):
         buffer = io.BytesIO()

@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.images.decoding import decode
-from facestats_pipeline.core.images.image_files import ImageProblem, open_image, sniff_format
-from facestats_pipeline.core.images.image_headers import gif_frames, png_without_animation, webp_size
-from facestats_pipeline.core.images.tiff_tags import BrokenTags, count_pages, exif_orientation, pixels_only
+from facestats_pipeline.core.images.formats import sniff_format
+from facestats_pipeline.core.images.image_files import open_image
+from facestats_pipeline.core.images.image_headers import bmp_profile, check_bmp, gif_frames, png_facts, webp_size
+from facestats_pipeline.core.images.jpeg_segments import read_scans
+from facestats_pipeline.core.images.problems import BrokenTags, ImageProblem
+from facestats_pipeline.core.images.tiff_tags import exif_orientation, main_picture
 from facestats_pipeline_tests.hostile import png_bomb
 from facestats_pipeline_tests.robustness.mutations import good_images, mutated_images
 
@@ -58,14 +61,16 @@ def test_header_parsers_raise_nothing_but_their_own_error(data: bytes, insert: b
     at = draw.draw(st.integers(0, min(len(data), 400)))
     data = data[:at] + insert + data[at + len(insert) :]
     for head in (b"", b"II*\x00", b"MM\x00+\x00\x08\x00\x00"):
-        for parse in (pixels_only, count_pages):
-            with contextlib.suppress(BrokenTags):
-                parse(head + data)
-        assert 1 <= exif_orientation(head + data) <= 8
-    kept, frames = png_without_animation(data)
-    assert len(kept) <= len(data) and frames >= 0
+        with contextlib.suppress(BrokenTags, ImageProblem):
+            main_picture(head + data)
+        assert exif_orientation(head + data) in (None, *range(1, 9))
+    facts = png_facts(data)
+    assert len(facts.data) <= len(data) and facts.frames >= 0
     assert gif_frames(data)[0] >= 0
     webp_size(data)
+    check_bmp(data)
+    assert len(bmp_profile(data)) <= len(data)
+    assert read_scans(data).count >= 0
     try:
         sniff_format(data)
         open_image(data)
@@ -77,12 +82,12 @@ def test_header_parsers_raise_nothing_but_their_own_error(data: bytes, insert: b
 def test_a_tidy_tiff_has_one_page_and_no_other_length(body: bytes) -> None:
     data = b"II*\x00\x08\x00\x00\x00" + body
     try:
-        tidy, orientation = pixels_only(data)
-    except BrokenTags:
+        main = main_picture(data)
+    except (BrokenTags, ImageProblem):
         return
-    assert count_pages(tidy) == 1
-    assert 1 <= orientation <= 8
-    assert len(tidy) >= len(data)
+    assert main_picture(main.data).pages == 1
+    assert main.orientation in (None, *range(1, 9))
+    assert len(main.data) >= len(data)
 
 
 @pytest.mark.parametrize("name", ["../secret.jpg", "/etc/passwd", "a/../../b.jpg", "\\x2e\\x2e/secret.jpg"])

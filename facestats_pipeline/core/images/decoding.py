@@ -4,7 +4,8 @@ Coordinates here and in every module that takes a transform are continuous: pixe
 0 to w whatever its scale. A transform is a 2×3 float64 matrix: [x', y'] = M @ [x, y, 1].
 """
 
-from dataclasses import dataclass
+import io
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,17 +14,18 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
-from facestats_pipeline.core.images.colour import to_srgb
+from facestats_pipeline.core.images.colour import to_rgb
+from facestats_pipeline.core.images.formats import FORMATS
 from facestats_pipeline.core.images.image_files import (
-    FORMATS,
     MAX_PIXELS,
     ImageInfo,
-    ImageProblem,
     OpenedImage,
-    decoder_errors,
+    QuietJpeg,
     open_image,
     stored_orientation,
 )
+from facestats_pipeline.core.images.jpeg_segments import mended
+from facestats_pipeline.core.images.problems import ImageProblem, decoder_errors
 from facestats_pipeline.core.images.resampling import Pixels, resize
 
 __all__ = [
@@ -110,39 +112,6 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey pictures of 16 or 32 bits a pixel, or floating point, brought to 0–255; `convert` would cut them off at 255."""
-    pixels = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((pixels >> 8).astype(np.uint8))
-    values = np.nan_to_num(pixels.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    top = float(values.max(initial=0.0))
-    if image.mode == "F" and top <= 1.0:
-        values *= 255.0
-    elif top > 255.0:
-        values *= 255.0 / max(top, 65535.0)
-    return Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow picture as RGB of 8 bits: colours by its profile if it has a usable one, transparent parts over white; no metadata.
-
-    CMYK without a profile goes by Pillow's own inversion.
-    """
-    image = to_srgb(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _eight_bits(image)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        if image.mode == "La":
-            image = image.convert("LA")
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    image = image.convert("RGB")
-    image.info = {}  # EXIF, GPS and comments of a photo never reach what the pipeline writes
-    return image
-
-
 def _load(opened: OpenedImage, shrink_to: int | None) -> tuple[Image.Image, float]:
     """Decode with Pillow; a JPEG at the smallest of 1, 1/2, 1/4, 1/8 that keeps the short side at least `shrink_to`. Also that scale."""
     image, scale = opened.image, 1.0
@@ -153,6 +122,17 @@ def _load(opened: OpenedImage, shrink_to: int | None) -> tuple[Image.Image, floa
             scale = drafted[1][2] / width
     image.load()
     return image, scale
+
+
+def _load_mended(data: bytes, opened: OpenedImage, shrink_to: int | None) -> tuple[Image.Image, float, str]:
+    """`_load`, and a note: a JPEG that lacks its end mark or its last blocks is decoded with an end mark of ours."""
+    try:
+        return *_load(opened, shrink_to), ""
+    except OSError as error:
+        if opened.format != "JPEG" or "truncated" not in str(error):
+            raise
+    whole, note = mended(data, lambda file: _load(replace(opened, image=QuietJpeg(file)), None)[0])
+    return *_load(replace(opened, image=QuietJpeg(io.BytesIO(whole))), shrink_to), note
 
 
 def _eighths(short: int, shrink_to: int | None) -> int:
@@ -178,7 +158,7 @@ def _load_turbo(data: bytes, opened: OpenedImage, shrink_to: int | None) -> tupl
     if pixels.shape != (*wanted, 3):
         return None
     if opened.image.info.get("icc_profile"):
-        image = Image.fromarray(pixels)
+        image = Image.fromarray(pixels if opened.image.mode == "RGB" else np.ascontiguousarray(pixels[..., 0]))
         image.info = {"icc_profile": opened.image.info["icc_profile"]}
         pixels = np.array(to_rgb(image))
     return pixels, n / 8
@@ -195,8 +175,9 @@ def decode(data: bytes, *, min_side: int | None = None, max_pixels: int = MAX_PI
         stored_size = opened.image.size
         loaded = _load_turbo(data, opened, min_side)
         if loaded is None:
-            image, scale = _load(opened, min_side)
+            image, scale, note = _load_mended(data, opened, min_side)
             loaded = np.array(to_rgb(image)), scale
+            info = info.noted(note)
         stored, scale = loaded
         pixels = _upright(stored, opened.orientation)
     shrink = np.array([[scale, 0, 0], [0, scale, 0]], dtype=np.float64)
@@ -220,8 +201,8 @@ def inspect_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     opened = open_image(data, max_pixels=max_pixels)
     info = opened.info
     with decoder_errors():
-        _load(opened, 1)
-    return info
+        _, _, note = _load_mended(data, opened, 1)
+    return info.noted(note)
 
 
 def fit_square(pixels: Pixels, size: int = 512, fit: str = "crop") -> tuple[Pixels, Transform]:

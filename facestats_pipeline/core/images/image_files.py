@@ -2,15 +2,13 @@
 
 Each Pillow plugin is called directly and not through `Image.open`: that call asks every plugin in turn, warns on large pictures
 through the process-wide warning filters and compares with the process-wide `Image.MAX_IMAGE_PIXELS`. Here the format comes from
-the first bytes (never from the file name), the bound is the caller's, and no setting of Pillow's is read or changed. So any number
-of threads may call this at once.
+the first bytes (never from the file name), the bounds are the caller's and this package's, and no setting of Pillow's is read or
+changed. So any number of threads may call this at once.
 """
 
 import io
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
@@ -21,36 +19,16 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from facestats_pipeline.core.images.colour import profile_note
-from facestats_pipeline.core.images.image_headers import gif_frames, png_without_animation, webp_size
-from facestats_pipeline.core.images.tiff_tags import BrokenTags, count_pages, exif_orientation, pixels_only
+from facestats_pipeline.core.images.formats import sniff_format
+from facestats_pipeline.core.images.image_headers import bmp_profile, check_bmp, gif_frames, png_facts, webp_size
+from facestats_pipeline.core.images.jpeg_segments import read_scans
+from facestats_pipeline.core.images.problems import ImageProblem, decoder_errors
+from facestats_pipeline.core.images.tiff_tags import exif_orientation, main_picture
 
 MAX_PIXELS = 178_956_970
 """Largest photo that is decoded, in pixels: Pillow's own bound, 0.5 GB as RGB."""
-
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-
-_KNOWN_BUT_REFUSED = (
-    (re.compile(rb"....ftyp(heic|heix|hevc|mif1|msf1)", re.S), "a HEIC photo"),
-    (re.compile(rb"....ftypavi[fs]", re.S), "an AVIF picture"),
-    (re.compile(rb"....ftyp", re.S), "a video"),
-    (re.compile(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51"), "a JPEG 2000 picture"),
-    (re.compile(rb"%PDF"), "a PDF document"),
-    (re.compile(rb"8BPS"), "a Photoshop document"),
-    (re.compile(rb"\x00\x00\x01\x00"), "an icon"),
-    (re.compile(rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf"), "an archive"),
-    (re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<svg", re.S | re.I), "an SVG drawing"),
-    (re.compile(rb"\s*<(!doctype|html|head|body|\?xml)", re.I), "a web page"),
-)
+CODE_POINTS = "its colours are described by numbers (cICP, nclx) that were not used"
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])")
-
-
-class ImageProblem(Exception):
-    """A photo that cannot be used: `status` is corrupt, too_large or unsupported; `reason` is one sentence without any path."""
-
-    def __init__(self, status: str, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -61,6 +39,10 @@ class ImageInfo:
     height: int
     format: str
     note: str = ""
+
+    def noted(self, note: str) -> "ImageInfo":
+        """The same with one more note, which may be empty."""
+        return replace(self, note="; ".join(filter(None, [self.note, note])))
 
 
 @dataclass(frozen=True)
@@ -78,58 +60,11 @@ class OpenedImage:
         return ImageInfo(*((height, width) if self.orientation >= 5 else (width, height)), self.format, self.note)
 
 
-class _QuietJpeg(JpegImageFile):
+class QuietJpeg(JpegImageFile):
     """Pillow parses EXIF while opening, only to learn the dots per inch, and warns on a damaged block: it gets an empty one."""
 
     def getexif(self) -> Image.Exif:
         return Image.Exif()
-
-
-def sniff_format(data: bytes) -> str:
-    """The format that the first bytes show, one of FORMATS; raises ImageProblem for everything else, naming it where known."""
-    if not data:
-        raise ImageProblem("corrupt", "the file is empty")
-    head = data[:64]
-    for name, found in (
-        ("JPEG", head.startswith(b"\xff\xd8\xff")),
-        ("PNG", head.startswith(b"\x89PNG\r\n\x1a\n")),
-        ("WEBP", head.startswith(b"RIFF") and head[8:12] == b"WEBP"),
-        ("TIFF", head.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"))),
-        ("GIF", head.startswith((b"GIF87a", b"GIF89a"))),
-        ("BMP", head.startswith(b"BM") and len(data) >= 26),
-    ):
-        if found:
-            return name
-    if not data.strip(b"\x00"):
-        raise ImageProblem("corrupt", "the file holds nothing but zero bytes")
-    for pattern, what in _KNOWN_BUT_REFUSED:
-        if pattern.match(data[:1024]):
-            raise ImageProblem("unsupported", f"the file is {what}; convert it to JPEG, PNG, WebP, BMP, TIFF or GIF")
-    raise ImageProblem("unsupported", "the file is not a JPEG, PNG, WebP, BMP, TIFF or GIF picture")
-
-
-@contextmanager
-def decoder_errors() -> Iterator[None]:
-    """Turn whatever a decoder raises on hostile bytes into ImageProblem."""
-    try:
-        yield
-    except ImageProblem:
-        raise
-    except (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageProblem("too_large", "the picture is too large to decode") from None
-    except BrokenTags as error:
-        raise ImageProblem("corrupt", f"the TIFF file is damaged: {error}") from None
-    except (
-        Exception
-    ) as error:  # decoders raise a dozen types on damaged bytes: OSError, SyntaxError, struct.error, KeyError …
-        text = " ".join(str(error).split())[:120] or type(error).__name__
-        if isinstance(error, NotImplementedError) or re.search(
-            r"unsupported|unknown|not available|no decoder", text, re.I
-        ):
-            raise ImageProblem("unsupported", f"a kind of picture that cannot be decoded: {text}") from None
-        if re.search(r"truncated|EOF|end of file|incomplete", text, re.I):
-            raise ImageProblem("corrupt", f"the file is cut short: {text}") from None
-        raise ImageProblem("corrupt", f"the file is damaged: {text}") from None
 
 
 def _check_bound(size: tuple[int, int], max_pixels: int) -> None:
@@ -154,42 +89,102 @@ def _check_header_is_honest(image: ImageFile.ImageFile, format: str, data: bytes
 def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> OpenedImage:
     """Read the header only. Raises ImageProblem (corrupt, too_large, unsupported) and nothing else."""
     format = sniff_format(data)
-    orientation, frames, note = 1, 1, ""
     with decoder_errors():
-        image: ImageFile.ImageFile
-        if format == "JPEG":
-            image = _QuietJpeg(io.BytesIO(data))
-        elif format == "PNG":
-            data, frames = png_without_animation(data)
-            image = PngImageFile(io.BytesIO(data))
-        elif format == "WEBP":
-            _check_bound(webp_size(data) or (0, 0), max_pixels)
-            image = WebPImageFile(io.BytesIO(data))
-            frames = int(getattr(image, "n_frames", 1))
-        elif format == "GIF":
-            frames, size = gif_frames(data)
-            _check_bound(size, max_pixels)
-            image = GifImageFile(io.BytesIO(data))
-        elif format == "TIFF":
-            pages = count_pages(data)
-            note = f"several pages: first of {pages} used" if pages > 1 else ""
-            data, orientation = pixels_only(data)
-            image = TiffImageFile(io.BytesIO(data))
-        else:
-            image = BmpImageFile(io.BytesIO(data))
+        image, orientation, notes = _OPENERS[format](data, max_pixels)
         _check_bound(image.size, max_pixels)
         _check_header_is_honest(image, format, data)
-        if format in ("JPEG", "PNG", "WEBP"):
+        if orientation is None:
             orientation = stored_orientation(image)
-        notes = [note, f"animated: first of {frames} frames used" if frames > 1 else "", profile_note(image)]
-    return OpenedImage(image, format, orientation, "; ".join(filter(None, notes)))
+        return OpenedImage(image, format, orientation, "; ".join(filter(None, [*notes, profile_note(image)])))
+
+
+_Opened = tuple[ImageFile.ImageFile, int | None, list[str]]
+"""The picture, its orientation where it is not to be looked for in `image.info`, and notes."""
+
+
+def _jpeg(data: bytes, max_pixels: int) -> _Opened:
+    read_scans(data)
+    return QuietJpeg(io.BytesIO(data)), None, []
+
+
+def _png(data: bytes, max_pixels: int) -> _Opened:
+    facts = png_facts(data)
+    image = PngImageFile(io.BytesIO(facts.data))
+    unused = facts.has_code_points and not image.info.get("icc_profile")
+    return image, None, [_animated(facts.frames), CODE_POINTS if unused else ""]
+
+
+def _webp(data: bytes, max_pixels: int) -> _Opened:
+    _check_bound(webp_size(data) or (0, 0), max_pixels)
+    image = WebPImageFile(io.BytesIO(data))
+    return image, None, [_animated(int(getattr(image, "n_frames", 1)))]
+
+
+def _gif(data: bytes, max_pixels: int) -> _Opened:
+    frames, size = gif_frames(data)
+    _check_bound(size, max_pixels)
+    unused = b"ICCRGBG1012" in data[:4096]  # the application extension that some programs put a profile in
+    return GifImageFile(io.BytesIO(data)), 1, [_animated(frames), "its colour profile was not used" if unused else ""]
+
+
+def _tiff(data: bytes, max_pixels: int) -> _Opened:
+    main = main_picture(data)
+    image = TiffImageFile(io.BytesIO(main.data))
+    if main.profile:
+        image.info["icc_profile"] = main.profile
+    if main.preview_first:
+        note = "its first picture is a preview: the main one was used"
+    else:
+        note = f"several pages: first of {main.pages} used" if main.pages > 1 else ""
+    return image, main.orientation or _xmp_orientation(main.xmp), [note]
+
+
+def _bmp(data: bytes, max_pixels: int) -> _Opened:
+    check_bmp(data)
+    image = BmpImageFile(io.BytesIO(data))
+    if profile := bmp_profile(data):
+        image.info["icc_profile"] = profile
+    return image, 1, []
+
+
+def _heic(data: bytes, max_pixels: int) -> _Opened:
+    try:
+        from facestats_pipeline.core.images.heic import HeicImageFile
+    except ImportError:
+        raise ImageProblem(
+            "unsupported", "the file is a HEIC photo, and the package that decodes it is missing: pip install pi-heif"
+        ) from None
+    image = HeicImageFile(io.BytesIO(data))
+    several = f"several pictures: the main one of {image.pictures} used" if image.pictures > 1 else ""
+    return image, 1, [several, CODE_POINTS if image.has_code_points else ""]  # libheif turns it upright
+
+
+_OPENERS = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp, "GIF": _gif, "TIFF": _tiff, "BMP": _bmp, "HEIC": _heic}
+
+
+def _animated(frames: int) -> str:
+    return f"animated: first of {frames} frames used" if frames > 1 else ""
 
 
 def stored_orientation(image: Image.Image) -> int:
-    """EXIF orientation (1–8) that a picture was stored with, else XMP's, else 1; damaged blocks count as none."""
+    """EXIF orientation (1–8) that a picture was stored with; where EXIF says none, XMP's; else 1. Damaged blocks say none."""
     exif = image.info.get("exif")
-    if isinstance(exif, bytes) and (orientation := exif_orientation(exif)) != 1:
-        return orientation
+    if not isinstance(exif, bytes):
+        exif = _exif_as_text(image)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    found = _XMP_ORIENTATION.search(xmp if isinstance(xmp, bytes) else str(xmp).encode("utf-8", "replace"))
-    return int(found[1]) if found and not isinstance(exif, bytes) else 1
+    xmp = xmp if isinstance(xmp, bytes) else str(xmp).encode("utf-8", "replace")
+    return exif_orientation(exif) or _xmp_orientation(xmp)
+
+
+def _exif_as_text(image: Image.Image) -> bytes:
+    """The EXIF block that ImageMagick writes into a PNG's text, as hexadecimal digits after three lines; empty where there is none."""
+    text = image.info.get("Raw profile type exif") or image.info.get("Raw profile type APP1") or ""
+    try:
+        return bytes.fromhex("".join(str(text).split("\n")[3:]))
+    except ValueError:
+        return b""
+
+
+def _xmp_orientation(xmp: bytes) -> int:
+    found = _XMP_ORIENTATION.search(xmp)
+    return int(found[1]) if found else 1

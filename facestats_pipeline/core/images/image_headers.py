@@ -1,6 +1,28 @@
-"""Header facts that have to be known before Pillow opens a file: WebP's canvas, an APNG's frames, a GIF's frames and extents."""
+"""Header facts that have to be known before Pillow opens a file: sizes, frames, what is in an animation, and how much work is announced."""
 
 import struct
+from dataclasses import dataclass
+
+from facestats_pipeline.core.images.problems import too_costly
+
+MAX_CHUNKS = 100_000
+"""Chunks of a PNG: half a gigabyte in the 8 kB that libpng writes has 65,000."""
+MAX_EXTENSION_BLOCKS = 20_000
+"""Blocks before the first frame of a GIF: Pillow joins those of a comment by copying. 20,000 hold 5 MB."""
+MAX_GIF_BLOCKS = 2_000_000
+"""Blocks of a GIF that are counted; half a gigabyte of full ones."""
+MAX_RUNS_BYTES = 2 * 2**20
+"""Bytes of a BMP with run lengths, which Pillow decodes in Python at 1 µs a pair."""
+
+
+@dataclass(frozen=True)
+class PngFacts:
+    """`data`: the PNG without animation; `frames` that were announced; `has_code_points`: colours described by numbers (cICP) that are not
+    those of sRGB."""
+
+    data: bytes
+    frames: int = 1
+    has_code_points: bool = False
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
@@ -17,35 +39,45 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def png_without_animation(data: bytes) -> tuple[bytes, int]:
-    """A PNG without its acTL chunks (their presence makes it an animation), and the number of frames that they announced.
+def png_facts(data: bytes) -> PngFacts:
+    """Facts of a PNG's chunks; raises ImageProblem (too_large) when there are more than MAX_CHUNKS.
 
-    The default picture of an animated PNG is what viewers without animation show; a damaged acTL makes Pillow warn.
+    The acTL chunks, whose presence makes it an animation, are left out: the default picture is what viewers without animation show, and a
+    damaged one makes Pillow warn.
     """
-    keep, frames, start, at = [], 1, 0, 8
+    keep, frames, points, start, at, chunks, before_pixels = [], 1, False, 0, 8, 0, True
     while at + 12 <= len(data):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        chunks += 1
+        if chunks > MAX_CHUNKS:
+            raise too_costly(f"more than {MAX_CHUNKS:,} chunks")
         if kind == b"IDAT":  # acTL counts only before the pixels
-            break
-        if kind == b"acTL":
+            before_pixels = False
+        elif kind == b"acTL" and before_pixels:
             frames = max(frames, int.from_bytes(data[at + 8 : at + 12], "big"))
             keep.append(data[start:at])
             start = at + 12 + size
+        elif kind == b"cICP" and before_pixels:
+            points = data[at + 8 : at + 10] not in (
+                b"\x01\x0d",
+                b"\x01\x01",
+            )  # BT.709 primaries; sRGB's or BT.709's curve
         at += 12 + size
-    return (b"".join([*keep, data[start:]]), frames) if keep else (data, 1)
+    return PngFacts(b"".join([*keep, data[start:]]) if keep else data, frames, points)
 
 
 def gif_frames(data: bytes) -> tuple[int, tuple[int, int]]:
     """Number of frames in a GIF file, and the size that its first frame needs (the screen, or more where the frame sticks out).
 
-    A walk over the block lengths; nothing is unpacked. A file that is cut short has the frames found until there.
+    A walk over the block lengths; nothing is unpacked. A file that is cut short, or has more than MAX_GIF_BLOCKS, has the frames found
+    until there. Raises ImageProblem (too_large) when more than MAX_EXTENSION_BLOCKS come before the first.
     """
     if len(data) < 13:
         return 0, (0, 0)
     width, height, packed = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (packed & 7) + 1 if packed & 0x80 else 0)
-    frames = 0
-    while at < len(data):
+    frames = blocks = 0
+    while at < len(data) and blocks < MAX_GIF_BLOCKS:
         if data[at] == 0x2C and at + 10 <= len(data):
             left, top, w, h, packed = struct.unpack_from("<HHHHB", data, at + 1)
             if not frames:
@@ -56,7 +88,26 @@ def gif_frames(data: bytes) -> tuple[int, tuple[int, int]]:
             at += 2
         else:
             break
-        while at < len(data) and data[at]:
+        blocks += 1
+        most = MAX_GIF_BLOCKS if frames else MAX_EXTENSION_BLOCKS + 1
+        while at < len(data) and data[at] and blocks < most:
             at += 1 + data[at]
+            blocks += 1
         at += 1
+        if not frames and blocks > MAX_EXTENSION_BLOCKS:
+            raise too_costly(f"more than {MAX_EXTENSION_BLOCKS:,} blocks before its picture")
     return frames, (width, height)
+
+
+def check_bmp(data: bytes) -> None:
+    """Raises ImageProblem (too_large) for a large BMP with run lengths."""
+    if data[30:34] in (b"\x01\0\0\0", b"\x02\0\0\0") and len(data) > MAX_RUNS_BYTES:
+        raise too_costly(f"more than {MAX_RUNS_BYTES:,} bytes of run lengths")
+
+
+def bmp_profile(data: bytes) -> bytes:
+    """The ICC profile inside a BMP of version 5 (BITMAPV5HEADER), which Pillow does not read; empty where there is none."""
+    if data[14:18] != b"\x7c\0\0\0" or data[70:74] != b"DEBM":  # the colour space "MBED", as a little-endian number
+        return b""
+    offset, size = struct.unpack_from("<II", data, 126) if len(data) >= 134 else (0, 0)
+    return data[14 + offset : 14 + offset + size]

@@ -23,7 +23,9 @@ MANIFEST = Table(
         *RAW_PHOTOS.taken("bytes"),
         Column("width", pl.Int32(), f"width in pixels after EXIF orientation; {_UNREAD}"),
         Column("height", pl.Int32(), f"height in pixels after EXIF orientation; {_UNREAD}"),
-        Column("format", pl.String(), f"JPEG, PNG, WEBP, BMP, TIFF or GIF, by content and not by name; {_UNREAD}"),
+        Column(
+            "format", pl.String(), f"JPEG, PNG, WEBP, BMP, TIFF, GIF or HEIC, by content and not by name; {_UNREAD}"
+        ),
         Column(
             "status",
             pl.String(),

@@ -10,7 +10,7 @@ from typing import Protocol
 from facestats_pipeline.core.ingest.identity import decode_filename, encode_filename, read_photo
 
 _IGNORED = {"thumbs.db", "desktop.ini"}
-_PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+_PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
 
 
 @dataclass(frozen=True)

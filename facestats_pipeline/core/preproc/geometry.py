@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from facestats_pipeline.core.images.decoding import decode
-from facestats_pipeline.core.images.image_files import ImageProblem
+from facestats_pipeline.core.images.problems import ImageProblem
 from facestats_pipeline.core.phases import current
 from facestats_pipeline.core.preproc import face_mesh as mesh
 from facestats_pipeline.core.preproc.face_landmarks import FaceLandmarks

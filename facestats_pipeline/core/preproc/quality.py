@@ -16,7 +16,7 @@ import polars as pl
 from PIL import Image
 
 from facestats_pipeline.core.images.decoding import Transform, invert
-from facestats_pipeline.core.images.image_files import ImageProblem, decoder_errors
+from facestats_pipeline.core.images.problems import ImageProblem, decoder_errors
 from facestats_pipeline.core.phases import Phases, current
 from facestats_pipeline.core.preproc.quality_table import IMAGE_QUALITY
 from facestats_pipeline.core.progress import track

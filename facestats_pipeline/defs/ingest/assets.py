@@ -65,7 +65,7 @@ def raw_photos(context: dg.AssetExecutionContext, folder: dg.ResourceParam[DataF
 
 @shard_table(
     group_name="ingest",
-    code_version="2",
+    code_version="3",
     metadata=depends_on("ingest"),
     deps=["sources_csv"],
 )

@@ -15,7 +15,7 @@ from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
 @shard_table(
     group_name="preproc",
     io_manager_key="jpeg_shards",
-    code_version="3",
+    code_version="4",
     kinds={"opencv", "jpeg", "parquet"},
     metadata=depends_on("preproc", "weights:detector"),
 )

@@ -14,7 +14,7 @@ import pytest
 import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, PngImagePlugin
 
 from facestats_pipeline.core.images.decoding import (
     ImageInfo,
@@ -118,6 +118,44 @@ def test_every_orientation_comes_out_upright(format: str, orientation: int) -> N
     assert inspect_image(data) == ImageInfo(120, 80, format)
     difference = np.abs(np.asarray(decode_image(data), dtype=float) - np.asarray(image, dtype=float)).mean()
     assert difference < 6, difference  # another turn of this picture differs by 40 and more
+
+
+def xmp(orientation: int) -> bytes:
+    return (
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="{orientation}"/></x:xmpmeta>'.encode()
+    )
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_xmp_says_the_orientation_where_exif_says_none_and_only_there(format: str) -> None:
+    def stored(said: int | None) -> bytes:
+        exif = Image.Exif()
+        exif[271] = "a maker"
+        if said is not None:
+            exif[274] = said
+        if format == "TIFF":
+            tags = {271: "a maker", 700: xmp(6)} | ({274: said} if said is not None else {})
+            return hostile.encoded(turned, format, tiffinfo=tags)
+        if format == "PNG":
+            info = PngImagePlugin.PngInfo()
+            info.add_itxt("XML:com.adobe.xmp", xmp(6).decode())
+            return hostile.encoded(turned, format, exif=exif.tobytes(), pnginfo=info)
+        return hostile.encoded(turned, format, exif=exif.tobytes(), xmp=xmp(6))
+
+    turned = hostile.picture(np.random.default_rng(2), 80, 120)
+    assert inspect_image(stored(None)) == ImageInfo(120, 80, format)
+    assert inspect_image(stored(1)) == ImageInfo(80, 120, format), "EXIF says that it is upright"
+    assert inspect_image(stored(3)) == ImageInfo(80, 120, format)
+
+
+def test_the_orientation_in_exif_that_a_png_has_as_text_is_used() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    block = b"Exif\x00\x00" + exif.tobytes().removeprefix(b"Exif\x00\x00")
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n", zip=True)
+    data = hostile.encoded(hostile.picture(np.random.default_rng(2), 80, 120), "PNG", pnginfo=info)
+    assert inspect_image(data) == ImageInfo(120, 80, "PNG")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
