@@ -7,6 +7,7 @@ Known vulnerabilities are another question, which only an advisory service can a
 
 import importlib.metadata as metadata
 import re
+import tomllib
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
@@ -53,12 +54,18 @@ def dependencies(project: str = PROJECT, extras: frozenset[str] = EXTRAS) -> lis
         if name in asked and wanted <= asked[name]:
             continue
         asked.setdefault(name, set()).update(wanted)
-        for line in metadata.requires(name) or []:
-            needed = Requirement(line)
+        for needed in _own(wanted) if name == PROJECT else map(Requirement, metadata.requires(name) or []):
             if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in {*wanted, ""}):
                 waiting.append((canonicalize_name(needed.name), set(needed.extras)))
     names = sorted(asked.keys() - {canonicalize_name(project)})
     return [Dependency(name, metadata.version(name), _licence(name)) for name in names]
+
+
+def _own(extras: set[str]) -> list[Requirement]:
+    """What pyproject.toml asks for with these extras: what is installed may be of before the last change."""
+    project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in sorted(extras))]
+    return [Requirement(line) for lines in groups for line in lines]
 
 
 def pins() -> dict[str, str]:
