@@ -220,9 +220,7 @@ class Storage(Section):
     )
     attempts: int = Field(8, ge=1, le=50, description="times that a request is made before a run gives up")
     timeout: float = Field(60, gt=0, description="seconds that one request may take")
-    lease_seconds: float = Field(
-        180, ge=6, description="without a sign of life for so long, a machine's turn at its shards is void"
-    )
+    lease_seconds: float = Field(180, ge=6, description="without a heartbeat for so long, a machine's leases expire")
 
 
 class Settings(Section):

@@ -1,8 +1,8 @@
-"""What is current, stale or missing, decided from recipes alone, before anything runs.
+"""Freshness: which artifacts are current, stale or missing, decided by comparing recipes, before anything runs.
 
-The asset graph comes in as plain nodes, so that nothing here depends on Dagster. Models fitted on the collection (`refits`) do not
-follow every new photo: they are stale when what people provide or a setting changes, or when the number of live images has moved
-by more than `refit_growth` since the fit.
+An artifact is current when the recipe in its file equals the recipe that would be used now. The asset graph comes in as plain nodes, so
+nothing here depends on Dagster. Models fitted on the collection (`refits`) do not follow every new photo. They are stale when a user file
+or a setting changes, or when the number of live images has moved by more than `refit_growth` since the fit.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -50,7 +50,7 @@ DONE = State("done")
 
 
 class Snapshot:
-    """What a store holds at one moment: whatever is asked for is read once, however many artifacts are made from it."""
+    """The recipes of a store at one moment. Each is read once, however many artifacts depend on it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -60,13 +60,13 @@ class Snapshot:
         self.live_images = cache(self._live_images)
 
     def recipe(self, asset: str, shard: str | None = None) -> Recipe | None:
-        """How an artifact was made; None when it does not exist."""
+        """The recipe of an artifact; None when it does not exist."""
         if (asset, shard) not in self._recipes:
             self._recipes[asset, shard] = self._store.recipe(asset, shard)
         return self._recipes[asset, shard]
 
     def recipes(self, asset: str, shards: Iterable[str]) -> dict[str, Recipe | None]:
-        """How these shards were made, those that were not looked at yet several at a time where a store takes its time."""
+        """The recipes of these shards. Those that are not known yet are read together, in a bucket several at a time."""
         named = list(shards)
         unread = [shard for shard in named if (asset, shard) not in self._recipes]
         self._recipes |= {(asset, shard): found for shard, found in self._store.recipes(asset, unread).items()}
@@ -84,7 +84,7 @@ class Snapshot:
 
 @dataclass
 class Freshness:
-    """The recipes of a graph of assets over one store."""
+    """Recipes and states of a graph of assets over one store."""
 
     store: Store
     load_graph: Callable[[], Iterable[Node]]
@@ -108,7 +108,7 @@ class Freshness:
         return ordered
 
     def code_digest(self, asset: str) -> str:
-        """Digest over the code and settings of an asset and of all that it descends from."""
+        """Digest over the code and settings of an asset and of all its ancestors."""
         if asset not in self._code_digests:
             node = self.graph.get(asset)
             parents = {} if node is None else {parent: self.code_digest(parent) for parent in node.parents}
@@ -118,7 +118,7 @@ class Freshness:
     def recipe(
         self, asset: str, shard: str | None = None, *, skipped: str = "", snapshot: Snapshot | None = None
     ) -> Recipe:
-        """The recipe of what is being made now from its inputs as they lie in the store, or as a `snapshot` holds them."""
+        """The recipe that an artifact made now would have, by the inputs in the store or in a `snapshot` of it."""
         node, snapshot = self.graph[asset], snapshot or Snapshot(self.store)
         inputs = self._inputs(node, shard, snapshot)
         fitted_on = self.fitted_on(snapshot) if node.refits else {}
@@ -132,7 +132,7 @@ class Freshness:
         }
 
     def fitted_on(self, snapshot: Snapshot | None = None) -> dict[str, str | int]:
-        """The collection as models are fitted on it: live images (status `ok`), and a digest over which."""
+        """The collection that a model fitted now would learn from: number of live images (status `ok`), and a digest over which."""
         snapshot = snapshot or Snapshot(self.store)
         return {"images": snapshot.live_images(), "collection": snapshot.collection_fingerprint("manifest")}
 
@@ -144,10 +144,10 @@ class Freshness:
             if node.sharded:
                 snapshot.recipes(node.name, shards)
             if node.name == PREPROC:
-                self.store.look_ahead_at_pictures(shards)
+                self.store.prefetch_picture_recipes(shards)
             for shard in shards if node.sharded else [None]:
                 states[node.name, shard] = self._state(node, shard, shards, states, snapshot)
-        self.store.note_pictures()
+        self.store.save_picture_notes()
         return states
 
     def _state(

@@ -1,7 +1,7 @@
-"""IO managers: how what an asset returns is written with its recipe, and how another asset gets it back.
+"""IO managers: they write what an asset returns, with its recipe, and read it back for the assets that depend on it.
 
-Each takes a single shard, a range of shards (a mapping from shard to content) or an asset without shards. A model that could not be made is
-passed as `Skipped(reason)` and read back as None, so that one run does everything that is possible and says what was not.
+An asset with shards returns a mapping from shard to content, for one shard or a range of them. An asset that cannot be made returns
+`Skipped(reason)`, and its readers get None: one run makes everything that can be made, and says what cannot.
 """
 
 import base64
@@ -33,7 +33,7 @@ PREVIEW = "![{}](" + PREVIEW_START + "{})"
 
 @dataclass(frozen=True)
 class Skipped:
-    """Returned by an asset that cannot be made from what there is; never an error, never an invention."""
+    """Returned by an asset that cannot be made, for example without labels: neither an error nor an invented result."""
 
     reason: str
 
@@ -59,12 +59,12 @@ class RecordedIOManager(dg.IOManager):
         return self.freshness.recipe(_name(context.asset_key), shard, skipped=skipped)
 
     def report(self, context: dg.OutputContext, recipe: Recipe, facts: Mapping[str, Any]) -> None:
-        """Tell Dagster what was written: version and facts."""
+        """Tell Dagster the data version and the facts of what was written."""
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(recipe.fingerprint))
         context.add_output_metadata({**facts, **({"skipped": recipe.skipped} if recipe.skipped else {})})
 
     def write_skipped(self, context: dg.OutputContext, reason: str) -> None:
-        """Record that there is nothing, and why; what an earlier run made of other inputs is removed."""
+        """Write a record that says why there is nothing; files of an earlier run are removed."""
         recipe = self.recipe(context, skipped=reason)
         self.store.write_files(_name(context.asset_key), {}, recipe)
         context.log.warning(f"skipped: {reason}")
@@ -113,7 +113,7 @@ class ShardTableIOManager(SpecifiedIOManager):
         asset = _name(context.asset_key)
         written: pl.DataFrame | None = None
         for shard in obj:
-            # As the inputs are before they are read: should somebody replace one meanwhile, the result is stale and not wrongly current.
+            # Before the inputs are read: if one is replaced meanwhile, the result is stale, not wrongly current.
             recipe = self.recipe(context, shard)
             started = time.perf_counter()
             with measuring() as phases:
@@ -205,9 +205,8 @@ class JpegShardIOManager(ShardTableIOManager):
             result = obj[shard]
             before = self.store.recipe(asset, shard)
             if before is not None and before.code_digest != self.freshness.code_digest(asset):
-                self.store.forget_table(
-                    asset, shard
-                )  # else, after a crash, it would vouch for some JPEGs of other settings
+                # Else, after a crash, the table would list JPEGs that other settings made.
+                self.store.forget_table(asset, shard)
             for image_id, jpeg in result.jpegs:
                 with current().timing("write"):
                     self.store.write_jpeg(shard, image_id, jpeg)

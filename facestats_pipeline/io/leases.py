@@ -1,11 +1,12 @@
-"""Turns between machines that share a bucket, by objects that only one of them can create.
+"""Leases between machines that share a bucket: objects that only one machine can create.
 
-Whoever wants shards creates an object for each, then looks whether somebody has the whole folder; whoever wants the folder creates its
-object, then waits until no shard is held. Stores answer a put and a list in one order for everybody, so of two that meet at least one sees
-the other. A holder renews a sign of life; after `stale` seconds without one its objects are removed by whoever waits.
+A run over shards creates an object for each shard, then lists whether another run leases the whole folder. A run over the whole folder
+creates one object, then waits until no shard is leased. A store orders puts and lists alike for every client, so of two runs that meet at
+least one sees the other. A holder writes a heartbeat. Without one for `expires_after` seconds its leases expire, and whoever waits removes
+them.
 
-Leases save double work; they are not what keeps data right. Every artifact is put whole with its recipe, so that two runs over the same
-shard, which a long pause of one of them can bring about, leave one of two equal results, or one that the next plan sees is stale.
+Leases save double work. They are not needed for correct data: every artifact is put whole with its recipe. When one machine pauses for so
+long that two runs work on the same shard, either result is right, or the next plan sees that it is stale.
 """
 
 import json
@@ -20,45 +21,49 @@ from datetime import UTC, datetime
 from facestats_pipeline.io.remote import Remote
 
 WHOLE_FOLDER = "folder"
-LIVES = "alive"
+"""Name of the lease on the whole folder; a lease on a shard is named like the shard."""
+HEARTBEATS = "alive"
+"""Prefix of the objects that holders write again and again."""
 POLL_SECONDS = 2.0
-SIGNS_OF_LIFE = 6
-"""Within the time after which leases are void: some may be lost on the way."""
+HEARTBEATS_BEFORE_EXPIRY = 6
+"""More than one, because a heartbeat may be lost on the way."""
 
 
 class Leases:
-    """The leases below one URI, void after `stale` seconds without a sign of life."""
+    """The leases below one URI. They expire `expires_after` seconds after the last heartbeat of their holder."""
 
-    def __init__(self, remote: Remote, *, stale: float, poll: float = POLL_SECONDS, renew: float | None = None) -> None:
+    def __init__(
+        self, remote: Remote, *, expires_after: float, poll: float = POLL_SECONDS, heartbeat: float | None = None
+    ) -> None:
         self.remote = remote
-        self.stale, self.poll = stale, poll
-        self.renew = renew if renew is not None else stale / SIGNS_OF_LIFE
+        self.expires_after, self.poll = expires_after, poll
+        self.heartbeat = heartbeat if heartbeat is not None else expires_after / HEARTBEATS_BEFORE_EXPIRY
 
     @contextmanager
     def hold(self, shards: Sequence[str] | None, what: str, on_wait: Callable[[str], None]) -> Iterator[None]:
-        """Have `shards` (None: the whole folder) until the block ends. `on_wait` is told once who has them now."""
+        """Lease `shards` (None: the whole folder) until the block ends. `on_wait` is told once who holds them now."""
         holder = uuid.uuid4().hex
         since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         text = json.dumps({"holder": holder, "what": f"{what} (on {socket.gethostname()}, since {since})"}).encode()
         done = threading.Event()
-        self.remote.write(f"{LIVES}/{holder}", b"alive")
-        living = threading.Thread(target=self._live, args=(holder, done), daemon=True)
-        living.start()
+        self.remote.write(f"{HEARTBEATS}/{holder}", b"alive")
+        beating = threading.Thread(target=self._beat, args=(holder, done), daemon=True)
+        beating.start()
         try:
             self._acquire([WHOLE_FOLDER] if shards is None else sorted(shards), text, holder, on_wait)
             yield
         finally:
             done.set()
-            living.join()
+            beating.join()
             names = [WHOLE_FOLDER] if shards is None else list(shards)
             self.remote.remove([name for name in names if self._read(name)[0] == holder])
-            self.remote.remove([f"{LIVES}/{holder}"])
+            self.remote.remove([f"{HEARTBEATS}/{holder}"])
 
     def holder(self) -> str | None:
         """Who holds anything, as text for people; None when nobody does."""
         for name in self.remote.listing(""):
             who, what = self._read(name)
-            if who and not self._is_dead(who):
+            if who and not self._has_expired(who):
                 return what
         return None
 
@@ -66,7 +71,7 @@ class Leases:
         said = False
         while (other := self._try(names, text, holder)) is not None:
             who, what = self._read(other)
-            if who and self._is_dead(who):
+            if who and self._has_expired(who):
                 self.remote.remove([other])
                 continue
             if not said and who:
@@ -75,10 +80,11 @@ class Leases:
             time.sleep(self.poll)
 
     def _try(self, names: Sequence[str], text: bytes, holder: str) -> str | None:
-        """Name of an object that is in the way; None when all of `names` are held."""
+        """Name of a lease that is in the way; None when all of `names` are held."""
         for name in names:
             if not self.remote.create(name, text) and self._read(name)[0] != holder:
-                if names != [WHOLE_FOLDER]:  # keeps what it has got of shards from nobody while it waits
+                # While it waits, it must not keep other runs from the shards that it could lease.
+                if names != [WHOLE_FOLDER]:
                     self.remote.remove([got for got in names if self._read(got)[0] == holder])
                 return name
         others = [
@@ -97,21 +103,21 @@ class Leases:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return "", ""
 
-    def _is_dead(self, holder: str) -> bool:
-        """Both times are the store's: clocks of machines differ."""
-        mine = f"{LIVES}/look-{uuid.uuid4().hex}"
+    def _has_expired(self, holder: str) -> bool:
+        """Whether the heartbeat is too old. Both times are the store's, because clocks of machines differ."""
+        mine = f"{HEARTBEATS}/look-{uuid.uuid4().hex}"
         self.remote.write(mine, b"now")
-        now, theirs = self.remote.entry(mine), self.remote.entry(f"{LIVES}/{holder}")
+        now, theirs = self.remote.entry(mine), self.remote.entry(f"{HEARTBEATS}/{holder}")
         self.remote.remove([mine])
         if theirs is None:
             return True
         if now is None or now.modified is None or theirs.modified is None:
             return False
-        return (now.modified - theirs.modified).total_seconds() > self.stale
+        return (now.modified - theirs.modified).total_seconds() > self.expires_after
 
-    def _live(self, holder: str, done: threading.Event) -> None:
-        while not done.wait(self.renew):
+    def _beat(self, holder: str, done: threading.Event) -> None:
+        while not done.wait(self.heartbeat):
             try:
-                self.remote.write(f"{LIVES}/{holder}", b"alive")
-            except OSError:  # the store does not answer: the run will notice by itself
+                self.remote.write(f"{HEARTBEATS}/{holder}", b"alive")
+            except OSError:  # the store does not answer; the run notices that by itself
                 continue

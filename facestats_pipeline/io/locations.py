@@ -51,10 +51,10 @@ def open_photos(settings: Settings) -> PhotoSource:
 
 
 def open_locks(settings: Settings) -> FolderLocks:
-    """The locks of the data folder; under a URI, leases besides, that other machines see."""
+    """The locks of the data folder. Under a URI they come with leases, which other machines see."""
     if settings.data_uri is None:
         return FolderLocks(settings.data_dir)
-    leases = Leases(_remote(settings, f"{settings.data_uri}/.locks"), stale=settings.storage.lease_seconds)
+    leases = Leases(_remote(settings, f"{settings.data_uri}/.locks"), expires_after=settings.storage.lease_seconds)
     return FolderLocks(settings.data_dir, leases)
 
 

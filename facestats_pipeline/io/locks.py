@@ -1,8 +1,8 @@
-"""Who may work in a data folder: runs over different shards side by side, everything else one after another.
+"""Locks of a data folder: runs over different shards work side by side, everything else one after another.
 
-A run over some shards shares the folder and has those shards to itself; a run that reads or writes across shards (discovery, models,
-reports, a whole update) has the folder to itself. The locks are the operating system's (flock): they end with the process that holds
-them, however it ends, so that nothing has to be cleaned up after a crash. What a lock file says is for people alone.
+A run over some shards shares the folder and locks those shards. A run that reads or writes across shards (discovery, models, reports, a
+whole update) locks the folder. The locks are the operating system's (flock): they end with the process that holds them, however it ends,
+so nothing has to be cleaned up after a crash. The text in a lock file is for people alone.
 """
 
 import fcntl
@@ -15,12 +15,11 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from facestats_pipeline.io.leases import Leases
+from facestats_pipeline.io.leases import WHOLE_FOLDER, Leases
 
 POLL_SECONDS = 0.2
-WHOLE_FOLDER = "folder"
 _held: dict[tuple[Path, int], frozenset[str] | None] = {}
-"""(lock folder, thread) → shards held, None for the whole folder: what a run inside an update need not wait for."""
+"""(lock folder, thread) → shards held, None for the whole folder: a run inside an update does not wait for the update."""
 
 
 class FolderLocks:
@@ -38,10 +37,10 @@ class FolderLocks:
         what: str = "a run",
         on_wait: Callable[[str], None] = lambda holder: None,
     ) -> Iterator[None]:
-        """Have `shards` (None: the whole folder) to oneself until the block ends; waits for whoever has them now.
+        """Lock `shards` (None: the whole folder) until the block ends; waits for their holder.
 
         `on_wait` is told once who that is. A block inside a block of the same thread that holds as much does not wait.
-        Raises RuntimeError when the block around it holds less, which would wait for itself.
+        Raises RuntimeError when the block around it holds less: it would wait for itself.
         """
         key = (self.folder, threading.get_ident())
         wanted = None if shards is None else frozenset(shards)
@@ -66,7 +65,7 @@ class FolderLocks:
                 del _held[key]
 
     def holder(self) -> str | None:
-        """Who works in the folder now, as text for people; None when nobody does."""
+        """The run that works in the folder now, as text for people; None when there is none."""
         path = self.folder / WHOLE_FOLDER
         if path.exists():
             with path.open("rb") as file:
@@ -81,7 +80,7 @@ class FolderLocks:
             refused = 0
             while not _try(descriptor, mode):
                 refused += 1
-                if refused == 2:  # once may be somebody who only looks whether the folder is free
+                if refused == 2:  # the first time it may be `holder`, which locks for a moment
                     on_wait(_read(descriptor))
                 time.sleep(POLL_SECONDS)
             os.ftruncate(descriptor, 0)

@@ -1,7 +1,7 @@
-"""The storage module: every byte the pipeline keeps goes through here.
+"""The store of a data folder: every byte that the pipeline keeps goes through it.
 
-What it keeps are tables with their recipe in the Parquet footer, other files with a record, and preprocessed photos. How a file comes to
-its place is in `folders.py`.
+It keeps three kinds of things: tables, which carry their recipe in the Parquet footer; other files, which have a record beside them; and
+preprocessed photos. `folders.py` writes the files whole or not at all, and copies them to and from a bucket.
 """
 
 import hashlib
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from facestats_pipeline.io.picture_shards import PictureShards
 
 RECORDS = ".receipts"
+"""Folder of the records: `<asset>.json`."""
 ABSENT = "absent"
+"""Fingerprint of a user file that is not there."""
 T = TypeVar("T")
 
 
@@ -40,7 +42,7 @@ def fingerprint_of(recipes: Mapping[str, Recipe | None]) -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """What an artifact that is not a table consists of."""
+    """How an artifact that is no table was made, and which files belong to it."""
 
     recipe: Recipe
     files: Mapping[str, int]  # path below the base folder → bytes
@@ -57,7 +59,8 @@ class Store(Folders):
         home = self._mirror(self.processed)
         self.packs = self._packs_of(home) if home and pack_pictures else None
         self._notes = PictureNotes(data_dir / NOTES_FILE)
-        self._of_tables: dict[str, tuple[tuple[int, int | None], Recipe | None]] = {}  # the root's names every shard
+        # Asset → (stamp and size of its file, recipe): the recipe of the root names every shard, and parsing it takes long.
+        self._table_recipes: dict[str, tuple[tuple[int, int | None], Recipe | None]] = {}
 
     def _packs_of(self, home: Mirror) -> "PictureShards":
         from facestats_pipeline.io.picture_shards import PictureShards
@@ -67,7 +70,7 @@ class Store(Folders):
     # --- tables -----------------------------------------------------------------------------------------------------------------
 
     def path(self, asset: str, shard: str | None = None) -> Path:
-        """File of a table, or of one shard of it; the directory when `shard` is None and the table has shards."""
+        """File of a table, or of one shard of it, fetched where the data lie in a bucket; the folder when a table with shards is meant."""
         place = self._place(asset, shard)
         return place if shard is None and asset in SHARD_TABLES else self.current(place)
 
@@ -123,39 +126,39 @@ class Store(Folders):
         return sorted(name.removesuffix(".parquet") for name in listed if fnmatchcase(name, "shard-*.parquet"))
 
     def previous(self, asset: str, shard: str, code_digest: str) -> pl.DataFrame | None:
-        """What an earlier run wrote for this shard, if it was made by the same code and settings: its rows may be reused."""
+        """Rows that an earlier run wrote for this shard with the same code and settings, so that they may be reused; else None."""
         recipe = self.recipe(asset, shard)
         return self.read_table(asset, shard) if recipe is not None and recipe.code_digest == code_digest else None
 
     # --- recipes ----------------------------------------------------------------------------------------------------------------
 
     def recipe(self, asset: str, shard: str | None = None) -> Recipe | None:
-        """How an artifact was made; None when it does not exist or is not ours."""
+        """The recipe of an artifact; None when it does not exist or has none."""
         if asset in SHARD_TABLES:
             return self._table_recipe(self._place(asset, shard))
         if asset in TABLES:
             place = self._place(asset, None)
             stamp = (self.stamp(place), self.size(place))
-            if self._of_tables.get(asset, (None, None))[0] != stamp:
-                self._of_tables[asset] = stamp, self._table_recipe(place)
-            return self._of_tables[asset][1]
+            if self._table_recipes.get(asset, (None, None))[0] != stamp:
+                self._table_recipes[asset] = stamp, self._table_recipe(place)
+            return self._table_recipes[asset][1]
         record = self.record(asset)
         return record.recipe if record is not None else None
 
     def recipes(self, asset: str, shards: Sequence[str]) -> dict[str, Recipe | None]:
-        """Shard → how it was made."""
+        """Shard → the recipe of its table."""
         if self._mirror(self.processed) is not None:
             return dict(zip(shards, self._each(lambda shard: self.recipe(asset, shard), asset, shards), strict=True))
         folder = str(self._place(asset, None))
         return {shard: self._recipe_by(lambda: local_recipe(f"{folder}/{shard}.parquet")) for shard in shards}  # noqa: B023  called at once
 
-    def _each(self, look: Callable[[str], T], asset: str, shards: Sequence[str]) -> list[T]:
-        """`look` at each shard; several at a time where each answer takes a store tens of milliseconds."""
+    def _each(self, read: Callable[[str], T], asset: str, shards: Sequence[str]) -> list[T]:
+        """`read` of each shard; several at a time in a bucket, where each answer takes tens of milliseconds."""
         if not shards or self._mirror(self.processed) is None:
-            return [look(shard) for shard in shards]
+            return [read(shard) for shard in shards]
         self.shards(asset)  # lists the folder once
         with ThreadPoolExecutor(AT_A_TIME) as pool:
-            return list(pool.map(look, shards))
+            return list(pool.map(read, shards))
 
     def _table_recipe(self, place: Path) -> Recipe | None:
         return self._recipe_by(lambda: self._read_recipe(place))
@@ -164,20 +167,20 @@ class Store(Folders):
     def _recipe_by(read: Callable[[], str]) -> Recipe | None:
         try:
             return Recipe.from_json(read())
-        except StorageUnavailable:  # that nobody answers says nothing of what there is
+        except StorageUnavailable:  # not to be taken for a table without a recipe
             raise
         except (OSError, KeyError, ValueError, TypeError):
             return None
 
     def input_fingerprint(self, asset: str) -> str:
-        """Digest over the bytes of a file that people provide; `absent` when there is none."""
+        """Digest over the bytes of a user file; ABSENT when there is none."""
         try:
             return hashlib.sha256(self.input_path(asset).read_bytes()).hexdigest()[:16]
         except FileNotFoundError:
             return ABSENT
 
     def input_path(self, asset: str) -> Path:
-        """Path of a file that people provide."""
+        """Path of a user file."""
         return self.label_file(INPUTS[asset])
 
     def label_file(self, name: str) -> Path:
@@ -217,7 +220,7 @@ class Store(Folders):
         return self.current(self.base(asset) / name)
 
     def last_record(self, asset: str) -> Record | None:
-        """What was written last, whether or not it is still whole."""
+        """The record that was written last, even if files that it names are gone or have another size."""
         try:
             values = json.loads(self.current(self._record_path(asset)).read_text(encoding="utf-8"))
             return Record(Recipe.from_values(values["recipe"]), values["files"], values["facts"])
@@ -225,7 +228,7 @@ class Store(Folders):
             return None
 
     def records(self) -> list[str]:
-        """Artifacts that are no tables and have a record."""
+        """Names of the artifacts that have a record."""
         listed = self.names(self.processed / RECORDS)
         return sorted(name.removesuffix(".json") for name in listed if name.endswith(".json"))
 
@@ -234,7 +237,7 @@ class Store(Folders):
     ) -> Record:
         """Write an artifact's files (bytes, or a temporary file to move), then its record; files it no longer has are removed."""
         base = self.base(asset)
-        before = self.last_record(asset)  # also of an artifact that has lost a file: the others must not stay behind
+        before = self.last_record(asset)  # also when a file is lost: the others are removed below
         self.remove(self._record_path(asset))  # after a crash no record vouches for a mixture of old and new
         for name, content in files.items():
             with self.replacing(base / name) as temporary:
@@ -254,7 +257,7 @@ class Store(Folders):
             temporary.write_text(json.dumps(values, default=str), encoding="utf-8")
 
     def amend(self, asset: str, facts: Mapping[str, object]) -> None:
-        """Add facts to an artifact's record, and vouch for its files as they are now: whoever calls changed them and knows them whole."""
+        """Add facts to an artifact's record and note the sizes of its files anew: the caller has changed them."""
         record = self.last_record(asset)
         if record is not None:
             sizes = {name: self.file(asset, name).stat().st_size for name in record.files}
@@ -309,7 +312,7 @@ class Store(Folders):
         return len(gone)
 
     def forget_table(self, asset: str, shard: str) -> None:
-        """Remove one shard of a table, because what it speaks of is about to be replaced."""
+        """Remove one shard of a table, before the JPEGs that it lists are replaced."""
         self.remove(self._place(asset, shard))
 
     def pictures_are_there(self, shard: str) -> bool:
@@ -328,7 +331,7 @@ class Store(Folders):
             return True
         return self._notes.agree(shard, table, folder, lambda: self._names_agree(shard))
 
-    def note_pictures(self) -> None:
+    def save_picture_notes(self) -> None:
         """Keep for the next process what `pictures_are_there` found."""
         if self._notes.changed:
             notes = self.data_dir / NOTES_FILE
@@ -336,16 +339,16 @@ class Store(Folders):
             with suppress(OSError), self.replacing(notes, publish=False) as temporary:
                 self._notes.write(temporary)
 
-    def look_ahead_at_pictures(self, shards: Sequence[str]) -> None:
-        """Of JPEGs in one file a shard, read the recipes that are not known yet, several at a time."""
+    def prefetch_picture_recipes(self, shards: Sequence[str]) -> None:
+        """Read the recipes of packed JPEGs several at a time, before `pictures_are_there` asks for each."""
         if self.packs is not None:
             self._each(self.packs.recipe, "preproc", shards)
 
     def check_packed(self, shard: str) -> None:
-        """Raises RuntimeError when the shard's JPEGs in one file are of another run than its table, so that nothing is made from both."""
+        """Raises RuntimeError when the packed JPEGs of a shard and its table come from different runs: nothing may be made from both."""
         if self.packs is not None and not self.pictures_are_there(shard):
             raise RuntimeError(
-                f"the preprocessed photos of {shard} are not those that its table speaks of: another run is replacing "
+                f"the preprocessed photos of {shard} are not those that its table lists: another run is replacing "
                 "them, or ended half way; `facestats run` makes them again"
             )
 
@@ -362,7 +365,7 @@ class Store(Folders):
         return named == {name.removesuffix(".jpg") for name in there if name.endswith(".jpg")}
 
     def drop_pictures(self, shards: Iterable[str]) -> None:
-        """Remove the unpacked copies of these shards' JPEGs from this machine, if copies is what they are."""
+        """Remove the unpacked copies of these shards' JPEGs from this machine; nothing where the JPEGs are not packed."""
         if self.packs is not None:
             for shard in shards:
                 self.packs.drop(shard)

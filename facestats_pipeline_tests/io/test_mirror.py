@@ -195,7 +195,9 @@ def test_a_recipe_that_is_none_is_no_recipe(tmp_path: Path) -> None:
 
 
 def leases(tmp_path: Path, **options: float) -> Leases:
-    return Leases(Remote(f"file://{tmp_path}/bucket/.locks"), **{"poll": 0.01, "renew": 30, "stale": 180} | options)
+    return Leases(
+        Remote(f"file://{tmp_path}/bucket/.locks"), **{"poll": 0.01, "heartbeat": 30, "expires_after": 180} | options
+    )
 
 
 def test_machines_take_turns(tmp_path: Path) -> None:

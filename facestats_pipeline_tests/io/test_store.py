@@ -230,7 +230,7 @@ def test_pictures_that_were_compared_are_not_compared_again_by_the_next_process(
     store.write_jpeg(shard, table(1)["image_id"].item(), b"jpeg")
     store.write_table("preproc", shard, table(1).with_columns(status=pl.lit("ok")), recipe(asset="preproc"))
     assert store.pictures_are_there(shard)
-    store.note_pictures()
+    store.save_picture_notes()
     compared: list[str] = []
     agree = Store._names_agree
     monkeypatch.setattr(Store, "_names_agree", lambda self, name: compared.append(name) or agree(self, name))
@@ -248,7 +248,7 @@ def test_a_folder_that_may_only_be_read_is_compared_each_time(tmp_path: Path, mo
         raise PermissionError("read-only")
 
     monkeypatch.setattr(store, "replacing", refused)
-    store.note_pictures()
+    store.save_picture_notes()
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
 
 
