@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import polars as pl
 
-KEY = ["image_id", "filename"]
+from facestats_pipeline.core.tables import KEYS
+
+KEY = list(KEYS)
 
 
 def with_reuse(

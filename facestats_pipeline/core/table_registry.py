@@ -41,6 +41,11 @@ def tables_of(catalogue: Catalogue = BUILT_IN) -> Mapping[str, Table]:
     return MappingProxyType({name: found[name] for name in sorted(found, key=lambda name: (rank(name), name))})
 
 
+def fixed_columns() -> frozenset[str]:
+    """Every column that a table has whatever the attributes are: an attribute may not be called so."""
+    return frozenset(name for table in tables_of(Catalogue(())).values() for name in table.schema)
+
+
 def _specified(catalogue: Catalogue) -> Iterator[Table]:
     here = Path(__file__).parent
     for path in sorted(here.glob(f"*/*{SUFFIX}.py")):

@@ -103,16 +103,19 @@ class Table:
     def taken(self, *names: str, **renamed: str) -> tuple[Column, ...]:
         """Columns as another table takes them over: dtype, description and lineage come along.
 
-        `renamed`: new name → name here. Without any name, all columns but those that identify the row.
+        `renamed`: new name → name here.
         """
-        if not names and not renamed:
-            names = tuple(name for name in self.schema if name not in KEYS)
         same = [replace(self.column(name), sources=self.sources(name)) for name in names]
         others = [
             Column(new, self.column(old).dtype, f"{self.column(old).description} ({old} of {self.name})", self.sources(old))
             for new, old in renamed.items()
         ]  # fmt: skip
         return (*same, *others)
+
+    @property
+    def content(self) -> tuple[Column, ...]:
+        """All columns but those that identify the row, as another table takes them over."""
+        return self.taken(*(name for name in self.schema if name not in KEYS))
 
     def taken_from(self, table: str) -> tuple[Column, ...]:
         """The columns that this table takes over from another one, without those that identify the row."""
@@ -128,10 +131,12 @@ class Table:
 
 IMAGE_ID = Column("image_id", pl.String(), "first 32 hexadecimal digits of the SHA-256 of the file's bytes")
 FILENAME = Column("filename", pl.String(), "path of the photo below the raw folder")
-KEYS: Schema = {"image_id": pl.String(), "filename": pl.String()}
-"""What every table of one row per image begins with."""
 
 
 def schema_of(columns: Iterable[Column]) -> Schema:
     """Column name → dtype."""
     return {column.name: column.dtype for column in columns}
+
+
+KEYS: Schema = schema_of((IMAGE_ID, FILENAME))
+"""What identifies a row of every table of one row per image."""

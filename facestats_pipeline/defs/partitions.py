@@ -27,7 +27,10 @@ shard_table = partial(
     kinds={"polars", "parquet"},
     code_version="1",
 )
-"""An asset that is a table of one Parquet file per shard. `definitions.py` says how many shards a run has."""
+"""An asset that is a table of one Parquet file per shard. `definitions.py` says how many shards a run has.
+
+Its columns and its path are specified in a module `core/<stage>/<something>_table.py`; nothing else has to know of it.
+"""
 
 folder_asset = partial(dg.asset, pool=FOLDER_POOL)
 """An asset that is made from all shards at once."""

@@ -4,10 +4,17 @@ import polars as pl
 import pytest
 
 from facestats_pipeline.core.attributes.attribute import Attribute
+from facestats_pipeline.core.attributes.attribute_table import attribute_table
 from facestats_pipeline.core.attributes.catalogue import BUILT_IN
+from facestats_pipeline.core.joins import conform
+from facestats_pipeline.core.metadata.final_table import attractiveness_with_attributes, attributes_final
+from facestats_pipeline.core.metadata.flag_table import attributes_clean, attributes_flags
+from facestats_pipeline.core.metadata.manual_table import attributes_with_manual
 from facestats_pipeline.core.metadata.master_table import master_table, run_merge
+from facestats_pipeline.core.metadata.meta_table import attributes_with_meta
+from facestats_pipeline.core.metadata.prediction_table import attributes_with_predictions
 from facestats_pipeline.core.preproc.geometry_table import FACE_GEOMETRY
-from facestats_pipeline.core.table_registry import tables_of
+from facestats_pipeline.core.table_registry import fixed_columns, tables_of
 from facestats_pipeline.core.tables import Table
 from facestats_pipeline_tests.core import small_shards as shard
 from facestats_pipeline_tests.core.metadata.merge_inputs import inputs
@@ -57,6 +64,45 @@ def test_an_attribute_of_the_catalogue_has_its_columns_in_every_table_and_moves_
     for name, table in before.items():
         assert [each for each in after[name].schema if each in table.schema] == list(table.schema)
     assert "glasses_unknown" in after["attributes_flags"].descriptions["reasons"]
+
+
+def test_every_table_is_made_with_an_attribute_more() -> None:
+    attributes = conform(shard.attributes(2), attribute_table(GLASSES).schema).with_columns(
+        glasses=pl.Series(["yes", "unknown"]), glasses_source=pl.lit("probe"), glasses_p=pl.lit(0.9, pl.Float32)
+    )
+    quality, preproc, scores = shard.quality(2), shard.preproc(2), shard.scores(2)
+    flags = attributes_flags(attributes, quality, preproc, catalogue=GLASSES)
+    manual = attributes_with_manual(attributes, None, catalogue=GLASSES)
+    predictions = attributes_with_predictions(attributes, None, catalogue=GLASSES)
+    final = attributes_final(manual, predictions, scores, catalogue=GLASSES)
+    made = {
+        "attributes_flags": flags,
+        "attributes_clean": attributes_clean(attributes, flags, catalogue=GLASSES),
+        "attributes_with_meta": attributes_with_meta(attributes, preproc, quality, None, catalogue=GLASSES),
+        "attributes_with_manual": manual,
+        "attributes_with_predictions": predictions,
+        "attributes_final": final,
+        "attractiveness_with_attributes": attractiveness_with_attributes(scores, final, catalogue=GLASSES),
+        "master": run_merge(
+            shard.manifest(2),
+            attributes=attributes,
+            flags=flags,
+            manual=manual,
+            predictions=predictions,
+            final=final,
+            catalogue=GLASSES,
+        ),
+    }
+    assert {name: dict(frame.schema) for name, frame in made.items()} == {
+        name: tables_of(GLASSES)[name].schema for name in made
+    }
+    master = made["master"].select("glasses_final", "glasses_final_source", "reasons").rows()
+    assert master == [("yes", "model", []), ("unknown", "none", ["glasses_unknown"])]
+
+
+def test_an_attribute_may_not_be_called_as_a_column_that_is_there_anyway() -> None:
+    assert {"image_id", "shard", "status", "flagged", "cluster", "attractiveness"} <= fixed_columns()
+    assert fixed_columns().isdisjoint(name for one in GLASSES for name in one.columns)
 
 
 def test_lineage_of_master_is_true() -> None:

@@ -34,7 +34,7 @@ def test_what_is_taken_over_brings_dtype_meaning_and_source() -> None:
 
 
 def test_without_names_all_is_taken_but_what_identifies_a_row() -> None:
-    assert [column.name for column in PHOTOS.taken()] == ["width", "status"]
+    assert [column.name for column in PHOTOS.content] == ["width", "status"]
 
 
 def test_a_table_knows_what_it_reads_of_each_other() -> None:

@@ -41,7 +41,7 @@ _PLACE = (
 def cluster_table(catalogue: Catalogue = BUILT_IN) -> Table:
     """attributes_with_clusters."""
     attributes = attribute_table(catalogue)
-    columns = (*attributes.keys, *attributes.taken(), *_PLACE)
+    columns = (*attributes.keys, *attributes.content, *_PLACE)
     return Table("attributes_with_clusters", "metadata/attributes_with_clusters.parquet", columns)
 
 

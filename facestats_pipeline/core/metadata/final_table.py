@@ -29,7 +29,7 @@ def scored_table(catalogue: Catalogue = BUILT_IN) -> Table:
     """attractiveness_with_attributes."""
     final = final_table(catalogue)
     believed = final.taken(*(column.name for column in _believed(catalogue)))
-    columns = (*final.keys, *SCORES.taken(), *believed)
+    columns = (*final.keys, *SCORES.content, *believed)
     return Table("attractiveness_with_attributes", "metadata/attractiveness_with_attributes.parquet", columns)
 
 
@@ -99,5 +99,5 @@ def attractiveness_with_attributes(
 ) -> pl.DataFrame:
     """Scores joined to the final attributes: `scored_table`, one row per row of `final`, null scores where there is none."""
     frame = conform(final, {**KEYS, **schema_of(_believed(catalogue))})
-    frame = join_taken(frame, scores, SCORES.taken())
+    frame = join_taken(frame, scores, SCORES.content)
     return conform(frame, scored_table(catalogue).schema)

@@ -86,7 +86,7 @@ def clean_table(catalogue: Catalogue = BUILT_IN) -> Table:
     return Table(
         "attributes_clean",
         "metadata/attributes_clean.parquet",
-        (*attributes.keys, *attributes.taken()),
+        (*attributes.keys, *attributes.content),
         rows_by=flag_table(catalogue).sources("flagged"),
     )
 

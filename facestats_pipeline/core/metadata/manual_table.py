@@ -15,7 +15,7 @@ from facestats_pipeline.core.tables import Column, Table, schema_of
 def manual_table(catalogue: Catalogue = BUILT_IN) -> Table:
     """attributes_with_manual."""
     attributes = attribute_table(catalogue)
-    columns = (*attributes.keys, *attributes.taken(), *_by_hand(catalogue))
+    columns = (*attributes.keys, *attributes.content, *_by_hand(catalogue))
     return Table("attributes_with_manual", "metadata/attributes_with_manual.parquet", columns)
 
 

@@ -20,7 +20,7 @@ def meta_table(catalogue: Catalogue = BUILT_IN) -> Table:
     return Table(
         "attributes_with_meta",
         "metadata/attributes_with_meta.parquet",
-        (*attributes.keys, *attributes.taken(), *DETECTION, *IMAGE_QUALITY.taken(), *GEOMETRY),
+        (*attributes.keys, *attributes.content, *DETECTION, *IMAGE_QUALITY.content, *GEOMETRY),
     )
 
 
@@ -39,5 +39,5 @@ def attributes_with_meta(
     `attributes`. An absent table (no landmark model) gives null columns. MergeError when a table lists an image twice."""
     frame = conform(attributes, attribute_table(catalogue).schema)
     frame = join_taken(frame, preproc, DETECTION)
-    frame = join_taken(frame, quality, IMAGE_QUALITY.taken())
+    frame = join_taken(frame, quality, IMAGE_QUALITY.content)
     return join_taken(frame, geometry, GEOMETRY)

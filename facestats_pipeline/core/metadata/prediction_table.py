@@ -19,7 +19,7 @@ _FOLD: Schema = {"_value": pl.String(), "_p": pl.Float32(), "_seen": pl.Boolean(
 def prediction_table(catalogue: Catalogue = BUILT_IN) -> Table:
     """attributes_with_predictions."""
     attributes = attribute_table(catalogue)
-    columns = (*attributes.keys, *attributes.taken(), *_predictions(catalogue))
+    columns = (*attributes.keys, *attributes.content, *_predictions(catalogue))
     return Table("attributes_with_predictions", "metadata/attributes_with_predictions.parquet", columns)
 
 
