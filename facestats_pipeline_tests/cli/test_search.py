@@ -120,7 +120,10 @@ def test_what_cannot_be_searched_for_is_said(small: Path, tmp_path: Path) -> Non
     assert "empty" in refused(" ", "-d", small)
 
 
-def test_a_picture_without_a_face_abstains(small: Path, tmp_path: Path, yunet_model: Path) -> None:
+def test_a_picture_without_a_face_abstains(
+    small: Path, tmp_path: Path, yunet_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACESTATS_WEIGHTS_DIR", str(yunet_model.parent))
     Image.new("RGB", (300, 300), (60, 120, 60)).save(tmp_path / "grass.png")
     assert "no_face" in refused(tmp_path / "grass.png", "-d", small)
 
