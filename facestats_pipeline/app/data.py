@@ -15,6 +15,7 @@ from facestats_pipeline.core.composites.composite_specs import CompositeSpec
 from facestats_pipeline.core.labels.vocabulary import CLASSES, UNKNOWN
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
 from facestats_pipeline.core.metadata.flag_table import reasons_of
+from facestats_pipeline.core.reports.bias_table import bias_table
 from facestats_pipeline.io.data_folder import DataFolder
 
 Stage = Literal["empty", "begun", "partial", "ready"]
@@ -215,7 +216,7 @@ class Collection:
             return None, "the audit has not been made yet: `facestats run` makes it"
         if record.recipe.skipped:
             return None, record.recipe.skipped
-        return pl.read_parquet(self.store.file("bias_audit", "reports/bias_audit.parquet")), ""
+        return pl.read_parquet(self.store.file("bias_audit", bias_table().path)), ""
 
 
 def _tally(column: pl.Expr) -> pl.Expr:

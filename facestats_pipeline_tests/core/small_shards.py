@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from facestats_pipeline.core.attractiveness.score_table import SCORES
-from facestats_pipeline.core.attributes.attribute_table import attribute_table
+from facestats_pipeline.core.attributes.attribute_table import OOF_SCHEMA, attribute_table
 from facestats_pipeline.core.joins import conform
 from facestats_pipeline.core.preproc.preproc_table import PREPROC
 from facestats_pipeline.core.preproc.quality_table import IMAGE_QUALITY
@@ -103,6 +103,11 @@ def scores(n: int, **columns: Any) -> pl.DataFrame:
         "attractiveness": 5,
     }
     return conform(_with(ids(n), values | columns), SCORES.schema)
+
+
+def oof(*rows: tuple[int, str, str | None, float | None]) -> pl.DataFrame:
+    """Out-of-fold predictions: number of the image, attribute, value, p."""
+    return pl.DataFrame([(image_id(n), *rest) for n, *rest in rows], schema=OOF_SCHEMA, orient="row")
 
 
 def _with(frame: pl.DataFrame, columns: dict[str, Any]) -> pl.DataFrame:

@@ -4,7 +4,8 @@ import polars as pl
 
 from facestats_pipeline.core.tables import FILENAME, IMAGE_ID, Column, Table
 
-STATES = ("ok", "duplicate", "removed", "corrupt", "too_large", "unsupported")
+STATUSES = ("ok", "corrupt", "too_large", "unsupported", "duplicate", "removed")
+"""What a file may be. The inventory tells as far as a listing and the bytes do; the manifest has decoded the photo as well."""
 
 RAW_PHOTOS = Table(
     "raw_photos",
@@ -14,7 +15,7 @@ RAW_PHOTOS = Table(
         Column("image_id", pl.String(), f"{IMAGE_ID.description}; null when they could not be read"),
         Column("bytes", pl.Int64(), "size of the file in bytes"),
         Column("mtime_ns", pl.Int64(), "time of the last change, ns; of an object in a bucket a number from its ETag"),
-        Column("state", pl.String(), f"{', '.join(STATES[:-1])} or {STATES[-1]}, as far as the file system tells"),
+        Column("state", pl.String(), f"{', '.join(STATUSES[:-1])} or {STATUSES[-1]}, before the photo is decoded"),
         Column("reason", pl.String(), "why the state is not ok; empty otherwise"),
         Column("added_at", pl.Datetime("us", "UTC"), "when the file was first seen, UTC"),
         Column("shard", pl.String(), "the shard the photo belongs to, for good"),

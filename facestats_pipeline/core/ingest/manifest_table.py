@@ -2,10 +2,9 @@
 
 import polars as pl
 
-from facestats_pipeline.core.ingest.inventory_table import RAW_PHOTOS
+from facestats_pipeline.core.ingest.inventory_table import RAW_PHOTOS, STATUSES
 from facestats_pipeline.core.tables import Column, Table
 
-STATUSES = ("ok", "corrupt", "too_large", "unsupported", "duplicate", "removed")
 _UNREAD = "null when the photo could not be read"
 
 MANIFEST = Table(

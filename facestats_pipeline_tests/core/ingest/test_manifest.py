@@ -8,9 +8,9 @@ import polars as pl
 from PIL import Image
 
 from facestats_pipeline.core.ingest.identity import PhotoChanged, image_id
-from facestats_pipeline.core.ingest.inventory_table import RAW_PHOTOS
+from facestats_pipeline.core.ingest.inventory_table import RAW_PHOTOS, STATUSES
 from facestats_pipeline.core.ingest.manifest import build_manifest, live
-from facestats_pipeline.core.ingest.manifest_table import MANIFEST, STATUSES
+from facestats_pipeline.core.ingest.manifest_table import MANIFEST
 from facestats_pipeline.core.ingest.sources import Sources
 from facestats_pipeline_tests.core.small_shards import ADDED
 
