@@ -29,11 +29,12 @@ discover_photos = dg.define_asset_job(
     selection=dg.AssetSelection.assets(ROOT),  # a string would load a parser of selections
     description="Look at the raw folder and register new shards. Run this first.",
 )
+updated = (
+    dg.AssetSelection.all() - dg.AssetSelection.assets(ROOT) - dg.AssetSelection.tag(*next(iter(ON_DEMAND.items())))
+)
 update_shards = dg.define_asset_job(
     "update_shards",
-    selection=dg.AssetSelection.all()
-    - dg.AssetSelection.assets(ROOT)
-    - dg.AssetSelection.tag(*next(iter(ON_DEMAND.items()))),
+    selection=updated,
     description="Everything else, for the shards that you choose: images, models, tables, reports.",
 )
 
@@ -116,7 +117,7 @@ def automation(
         return dg.SensorResult(asset_events=found) if found else dg.SkipReason("no labels and no ratings changed")
 
     @dg.sensor(
-        target=dg.AssetSelection.all(),
+        asset_selection=updated,
         description="Starts what is missing or stale, phase by phase, while nobody works in the folder; a run's tag says why.",
         minimum_interval_seconds=wanted.scan_seconds,
         default_status=status,

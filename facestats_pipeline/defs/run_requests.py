@@ -72,6 +72,10 @@ def run_requests(
     def fingerprint(key: Artifact) -> str:
         return freshness.recipe(*key, snapshot=snapshot).fingerprint
 
+    def why(made: Mapping[Artifact, str]) -> str:
+        first = [key for key in made if not any((parent, key[1]) in made for parent in freshness.graph[key[0]].parents)]
+        return "; ".join(sorted({states[key].reason for key in first} - {""}))[:200]
+
     night = next((run.run_id for run in instance.get_runs(dg.RunsFilter(tags=NIGHTLY), limit=1)), before.night)
     tried = {
         key: value
@@ -84,7 +88,7 @@ def run_requests(
         dg.RunRequest(
             run_key=f"{before.ticks + 1}:{digest([[*key, value] for key, value in made.items()])}",
             asset_selection=[dg.AssetKey(name) for name in step.assets],
-            tags=step.tags | {WHY: "; ".join(sorted({states[key].reason for key in made} - {""}))[:200]},
+            tags=step.tags | {WHY: why(made)},
         )
         for step, made in zip(steps, wanted, strict=True)
     ]

@@ -10,6 +10,7 @@ import pytest
 from facestats_pipeline.config import load_settings
 from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.io.data_folder import DataFolder
+from facestats_pipeline.io.freshness import ROOT
 from facestats_pipeline.io.layout import INPUTS
 from facestats_pipeline_tests.defs.conftest import settings_in
 
@@ -135,11 +136,13 @@ def test_one_sensor_alone_starts_what_is_not_discovery(definitions: dg.Definitio
     """Two that start the same work would do it twice."""
     sensors = {each.name: each for each in definitions.sensors or []}
     targets = {name: [target.job_name for target in each.targets] for name, each in sensors.items()}
-    (implicit,) = targets.pop("bring_up_to_date")
-    assert implicit.startswith("__"), "no job: whatever the plan says"
-    assert targets == {"raw_folder": ["discover_photos"], "provided_files": []}
-    assert [each.job.name for each in definitions.schedules or []] == ["discover_photos"]
+    assert targets == {"raw_folder": ["discover_photos"], "provided_files": [], "bring_up_to_date": []}
     graph = definitions.resolve_asset_graph()
+    started = {name: each.asset_selection for name, each in sensors.items() if each.asset_selection is not None}
+    assert {name: each.resolve(graph) for name, each in started.items()} == {
+        "bring_up_to_date": graph.materializable_asset_keys - {dg.AssetKey(ROOT), dg.AssetKey("mini_encoder")}
+    }
+    assert [each.job.name for each in definitions.schedules or []] == ["discover_photos"]
     assert not any(graph.get(key).automation_condition for key in graph.get_all_asset_keys())
 
 
