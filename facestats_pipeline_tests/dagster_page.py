@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+
+from facestats_pipeline_tests.processes import end, kill_session, start
 
 
 def free_port() -> int:
@@ -28,8 +29,7 @@ def served(data: Path, log: Path) -> Iterator[str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("FACESTATS_", "DAGSTER_"))}
     command = [Path(sys.executable).with_name("facestats"), "ui", "-d", data, "--port", str(port)]
     environment = kept | {"FACESTATS_AUTOMATION_SCAN_SECONDS": "5", "OMP_NUM_THREADS": "1"}
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+    server = start(command, log, env=environment)
     try:
         address = f"http://127.0.0.1:{port}"
         for _ in range(120):
@@ -43,11 +43,7 @@ def served(data: Path, log: Path) -> Iterator[str]:
             pytest.fail(f"no page after 120 s: {log.read_text(errors='replace')[-3000:]}")
         yield address
     finally:
-        server.send_signal(signal.SIGINT)
-        try:
-            server.wait(60)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        end(server, 60, signal.SIGINT)
         for _ in range(100):  # its session: the servers and runs that it started
             try:
                 os.killpg(server.pid, 0)
@@ -55,4 +51,4 @@ def served(data: Path, log: Path) -> Iterator[str]:
                 break
             time.sleep(0.2)
         else:
-            os.killpg(server.pid, signal.SIGKILL)
+            kill_session(server)

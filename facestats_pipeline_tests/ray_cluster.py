@@ -6,7 +6,6 @@ Each node is a `ray start` of its own, with the environment that its runs will h
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from facestats_pipeline_tests.dagster_page import free_port
+from facestats_pipeline_tests.processes import end, start
 
 STARTED = "Ray runtime started"
 
@@ -27,10 +27,7 @@ class Node:
         command += [f"--object-store-memory={80 * 2**20}", f"--dashboard-agent-listen-port={free_port()}", *arguments]
         self.log = log
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                command, env={**environment, **quiet}, stdout=output, stderr=output, start_new_session=True
-            )
+        self.process = start(command, log, env={**environment, **quiet})
 
     def wait(self, seconds: float = 150) -> None:
         """Until it has joined."""
@@ -53,12 +50,7 @@ class Node:
     def stop(self) -> None:
         """End it, and whatever of it is left."""
         left = self.children
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
+        end(self.process, 15)
         for process in left:
             _kill(process, signal.SIGKILL)
 

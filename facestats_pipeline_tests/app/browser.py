@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from facestats_pipeline_tests.dagster_page import free_port
+from facestats_pipeline_tests.processes import running
 
 CHROMIUM = "/usr/bin/chromium"
 ARGS = (
@@ -46,9 +46,7 @@ def dashboard(data: Path, log: Path, **environ: str) -> Iterator[str]:
         "-d",
         data,
     ]
-    with log.open("w") as output:
-        server = subprocess.Popen(command, env=kept | environ, cwd=log.parent, stdout=output, stderr=output)
-    try:
+    with running(command, log, env=kept | environ, cwd=log.parent) as server:
         url = f"http://127.0.0.1:{port}"
         for _ in range(300):
             assert server.poll() is None, log.read_text()
@@ -60,13 +58,6 @@ def dashboard(data: Path, log: Path, **environ: str) -> Iterator[str]:
         else:
             pytest.fail(f"the dashboard did not start: {log.read_text()}")
         yield url
-    finally:
-        server.terminate()
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 @contextmanager

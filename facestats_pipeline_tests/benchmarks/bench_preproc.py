@@ -20,7 +20,7 @@ from PIL import Image
 from facestats_pipeline.core.images.decoding import decode, encode_jpeg, fit_square
 from facestats_pipeline.core.preproc.preprocessing import PreprocSettings, run_preprocessing
 from facestats_pipeline_tests.benchmarks.side_by_side import compare, jpegs, machine, show_against
-from facestats_pipeline_tests.core.images.test_decoding import ssim
+from facestats_pipeline_tests.core.images.similarity import ssim
 
 LONDON = Path(__file__).resolve().parents[3] / "shared" / "data" / "london" / "images"
 SIZES = ((1350, 1350), (4000, 3000))

@@ -19,7 +19,7 @@ from PIL import Image
 from facestats_pipeline.core.images.resampling import resize
 from facestats_pipeline_tests.benchmarks.bench_preproc import photos
 from facestats_pipeline_tests.benchmarks.side_by_side import machine
-from facestats_pipeline_tests.core.images.test_decoding import ssim
+from facestats_pipeline_tests.core.images.similarity import ssim
 
 T = TypeVar("T")
 FILTERS = ("LANCZOS", "BICUBIC", "HAMMING", "BILINEAR", "BOX")

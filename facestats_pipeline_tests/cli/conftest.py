@@ -7,19 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from facestats_pipeline.collection.pipeline import Pipeline, Report, open_instance
-from facestats_pipeline.config import load_settings, save_settings
+from facestats_pipeline.collection.pipeline import Report
+from facestats_pipeline.config import save_settings
 from facestats_pipeline.core.demo.faces import generate_demo
-
-FACES = 60
-QUICK = {
-    "encoder.name": "facestats-test-tiny/untrained",
-    "shard_size": 24,
-    "preproc.size": 224,
-    "attributes.classifier": "logistic",
-    "attractiveness.epochs": 10,
-}
-"""Settings under which everything is made, and made quickly."""
+from facestats_pipeline_tests.demo_collection import FACES, QUICK, opened
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +20,6 @@ def no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("FACESTATS_", "DAGSTER_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("DAGSTER_DISABLE_TELEMETRY", "1")
-
-
-def opened(data_dir: Path, **overrides: object) -> Pipeline:
-    """The pipeline of a data folder, as `facestats run` opens it."""
-    settings = load_settings(environ={}, data_dir=data_dir, **overrides)
-    return Pipeline(settings, open_instance(data_dir / ".dagster"))
 
 
 @pytest.fixture(scope="session")

@@ -13,34 +13,15 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from facestats_pipeline.collection.pipeline import INSTANCE, Pipeline, Step, open_instance
+from facestats_pipeline.collection.pipeline import INSTANCE, Step
 from facestats_pipeline.config import PROJECT_ROOT, save_settings
 from facestats_pipeline.defs.pools import ENCODER_POOL
 from facestats_pipeline.io.layout import SHARD_TABLES
-from facestats_pipeline_tests.cli.conftest import QUICK, opened
+from facestats_pipeline_tests.cli.concurrent_runs import IMAGES, ONE_PROCESS, RUNS, in_home
 from facestats_pipeline_tests.counted import write_small_photos
+from facestats_pipeline_tests.demo_collection import QUICK, opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-IMAGES = ("manifest", "preproc", "image_quality")
-RUNS = 8
-ONE_PROCESS = """
-import sys, time
-from pathlib import Path
-from facestats_pipeline.collection.pipeline import Step
-from facestats_pipeline_tests.cli.test_concurrency import IMAGES, in_home
-data, home, own, signs = sys.argv[1:]
-pipeline = in_home(Path(data), Path(home))
-for name, shards in {"apart": (own,), "together": tuple(pipeline.shards)}.items():
-    Path(signs, f"{name} {own}").touch()
-    while not Path(signs, name).exists():
-        time.sleep(0.05)
-    pipeline.execute(Step(IMAGES, shards))
-"""
-
-
-def in_home(data: Path, home: Path) -> Pipeline:
-    """The pipeline of a data folder on the instance that `home` configures."""
-    return Pipeline(opened(data).settings, open_instance(home))
 
 
 def small_collection(data: Path) -> Path:

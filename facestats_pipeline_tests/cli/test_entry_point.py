@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from facestats_pipeline_tests.cli.conftest import FACES
+from facestats_pipeline_tests.demo_collection import FACES
 
 FACESTATS = Path(sys.executable).with_name("facestats")
 

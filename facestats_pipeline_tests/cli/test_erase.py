@@ -21,7 +21,7 @@ from facestats_pipeline.core.erasure.tombstones import PREFIX
 from facestats_pipeline.io.erasure.erase import Eraser, marked_models
 from facestats_pipeline.io.layout import INDEX, SHARD_TABLES
 from facestats_pipeline.io.locks import FolderLocks
-from facestats_pipeline_tests.cli.conftest import FACES, opened
+from facestats_pipeline_tests.demo_collection import FACES, opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

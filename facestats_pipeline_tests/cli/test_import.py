@@ -15,8 +15,8 @@ from facestats_pipeline.core.demo.faces import draw_face, generate_demo, sample_
 from facestats_pipeline.core.images.decoding import encode_jpeg
 from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.labels.ratings import read_ratings
-from facestats_pipeline_tests.cli.conftest import FACES, QUICK
 from facestats_pipeline_tests.core.labels.scut_layout import write_scut
+from facestats_pipeline_tests.demo_collection import FACES, QUICK
 
 
 def invoke(*args: object) -> str:

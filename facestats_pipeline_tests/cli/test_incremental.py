@@ -17,8 +17,8 @@ from facestats_pipeline.config import save_settings
 from facestats_pipeline.core.composites import groups
 from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.io.layout import SHARD_TABLES
-from facestats_pipeline_tests.cli.conftest import QUICK, opened
 from facestats_pipeline_tests.counted import PER_PHOTO, counting, files_of_shards, write_small_photos
+from facestats_pipeline_tests.demo_collection import QUICK, opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PHOTOS, SHARD, ADDED = 475, 50, 5

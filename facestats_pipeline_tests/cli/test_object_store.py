@@ -12,7 +12,7 @@ from facestats_pipeline.collection.pipeline import Pipeline, Report, open_instan
 from facestats_pipeline.config import load_settings
 from facestats_pipeline.io.layout import SHARD_TABLES, TABLES
 from facestats_pipeline.io.remote import Remote
-from facestats_pipeline_tests.cli.conftest import QUICK, opened
+from facestats_pipeline_tests.demo_collection import QUICK, opened
 from facestats_pipeline_tests.s3_server import BUCKET, FAULTS, KEYS, FaultyProxy, environment, s3_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(3000)]

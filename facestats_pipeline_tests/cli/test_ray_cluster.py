@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +21,10 @@ from facestats_pipeline.collection.pipeline import Pipeline, Step
 from facestats_pipeline.config import PROJECT_ROOT, load_settings, save_settings
 from facestats_pipeline.defs.dead_runs import PROCESS
 from facestats_pipeline.io.remote import Remote
-from facestats_pipeline_tests.cli.conftest import opened
 from facestats_pipeline_tests.counted import write_small_photos
+from facestats_pipeline_tests.demo_collection import opened
 from facestats_pipeline_tests.postgres import Server
+from facestats_pipeline_tests.processes import running
 from facestats_pipeline_tests.ray_cluster import Cluster, Node, cluster
 from facestats_pipeline_tests.s3_server import BUCKET, environment, s3_server
 
@@ -82,16 +82,8 @@ def as_deploy_ray_says(machines: Cluster, no_settings_of_the_caller: None, monke
 def daemon(log: Path, **variables: str) -> Iterator[None]:
     """`dagster-daemon` of the machine that plans."""
     command = [sys.executable, "-m", "dagster._daemon", "run", "-w", PROJECT_ROOT / "workspace.yaml"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=os.environ | variables, stdout=output, stderr=output)
-    try:
+    with running(command, log, env=os.environ | variables):
         yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
 
 
 def until(what: Callable[[], bool], why: str, *logs: Path) -> None:

@@ -18,8 +18,8 @@ from facestats_pipeline.defs.pools import ENCODER_POOL
 from facestats_pipeline.defs.run_requests import WHY
 from facestats_pipeline.io.freshness import ROOT
 from facestats_pipeline.io.plan import RANGE_START
-from facestats_pipeline_tests.cli.conftest import opened
 from facestats_pipeline_tests.dagster_page import served
+from facestats_pipeline_tests.demo_collection import opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(1200)]
 LIMIT = 600.0

@@ -18,7 +18,7 @@ from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.ingest.identity import encode_filename
 from facestats_pipeline.io.layout import SHARD_TABLES
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START
-from facestats_pipeline_tests.cli.conftest import FACES, QUICK, opened
+from facestats_pipeline_tests.demo_collection import FACES, QUICK, opened
 from facestats_pipeline_tests.hostile import write_hostile_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from facestats_pipeline.cli.main import app
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline_tests.cli.conftest import opened
+from facestats_pipeline_tests.demo_collection import opened
 
 
 @pytest.fixture

@@ -6,14 +6,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from facestats_pipeline.config import Settings, load_settings
+from facestats_pipeline.config import load_settings
 from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.io.data_folder import DataFolder
-
-
-def settings_in(folder: Path, **overrides: object) -> Settings:
-    """Settings without the caller's environment and without a facestats.yaml."""
-    return load_settings(environ={}, data_dir=folder, **{"encoder.name": "facestats-test-tiny/untrained"} | overrides)
+from facestats_pipeline_tests.defs.small_settings import settings_in
 
 
 @pytest.fixture(scope="session")

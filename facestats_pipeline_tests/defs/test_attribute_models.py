@@ -17,7 +17,7 @@ from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
-from facestats_pipeline_tests.defs.conftest import settings_in
+from facestats_pipeline_tests.defs.small_settings import settings_in
 
 Y = [GENDERS[i % 2] for i in range(100)]
 

@@ -12,7 +12,7 @@ from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.freshness import ROOT
 from facestats_pipeline.io.layout import INPUTS
-from facestats_pipeline_tests.defs.conftest import settings_in
+from facestats_pipeline_tests.defs.small_settings import settings_in
 
 
 class Ticks:

@@ -5,11 +5,9 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -21,6 +19,7 @@ from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_ite
 
 from facestats_pipeline.config import PROJECT_ROOT
 from facestats_pipeline_tests.dagster_page import free_port
+from facestats_pipeline_tests.processes import running
 
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(300)]
 pytest.importorskip("dagster_celery", reason="the extra celery is not installed")
@@ -52,20 +51,6 @@ def _make() -> dg.JobDefinition:
 
 def _die() -> dg.JobDefinition:
     return DEFINITIONS.resolve_job_def("die")
-
-
-@contextmanager
-def running(command: list[object], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output, start_new_session=True)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture

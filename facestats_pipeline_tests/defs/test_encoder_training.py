@@ -9,7 +9,7 @@ from facestats_pipeline import config
 from facestats_pipeline.core.attributes.shipped_probes import load_shipped
 from facestats_pipeline.core.encoders.encoder import load_model
 from facestats_pipeline.definitions import build_definitions
-from facestats_pipeline_tests.defs.conftest import settings_in
+from facestats_pipeline_tests.defs.small_settings import settings_in
 from facestats_pipeline_tests.training_photos import write_parts
 
 KEY = dg.AssetKey("mini_encoder")

@@ -16,7 +16,7 @@ from facestats_pipeline.config import PROJECT_ROOT
 from facestats_pipeline.defs.dead_runs import PROCESS, close_dead_runs, this_process
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.defs.pools import ENCODER_POOL, FOLDER_POOL, make_known
-from facestats_pipeline_tests.cli.conftest import opened
+from facestats_pipeline_tests.demo_collection import opened
 
 LOCATION = RegisteredCodeLocationOrigin("facestats")
 SHIPPED = sorted((PROJECT_ROOT / "deploy").glob("*/dagster.yaml"))

@@ -16,7 +16,7 @@ from facestats_pipeline.io.freshness import ROOT, Artifact, State
 from facestats_pipeline.io.layout import SHARD_TABLES
 from facestats_pipeline.io.locks import FolderLocks
 from facestats_pipeline.io.plan import RANGE_END, RANGE_START, next_steps
-from facestats_pipeline_tests.defs.conftest import settings_in
+from facestats_pipeline_tests.defs.small_settings import settings_in
 from facestats_pipeline_tests.io.small_store import discover, make, make_waiting
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter `include_sources`")

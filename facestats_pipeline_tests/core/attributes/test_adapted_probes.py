@@ -10,8 +10,7 @@ from facestats_pipeline.core.attributes.probe_store import load_probe, save_prob
 from facestats_pipeline.core.attributes.probes import TrainedProbe, train_classifier
 from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import ETHNICITIES
-from facestats_pipeline_tests.core.attributes.test_probes import labels
-from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
+from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, labels, mixture
 
 SHARES = dict.fromkeys(ETHNICITIES, 1 / 7)
 ENCODER = "facestats-mini@1"

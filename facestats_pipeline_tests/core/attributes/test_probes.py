@@ -15,14 +15,9 @@ from facestats_pipeline.core.attributes.probes import (
 )
 from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, ETHNICITIES, GENDERS, UNKNOWN, age_bin_of
-from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
+from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, labels, mixture
 
 HUMAN = Provenance("human", "labels.csv")
-
-
-def labels(n: int, shares: dict[str, float], seed: int = 0) -> list[str]:
-    rng = np.random.default_rng(seed)
-    return [str(v) for v in rng.choice(list(shares), size=n, p=list(shares.values()))]
 
 
 def train(x: np.ndarray, y: list[str] | list[str | None], **changes: object) -> TrainedProbe:

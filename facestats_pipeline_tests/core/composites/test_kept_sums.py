@@ -14,7 +14,7 @@ from PIL import Image
 from facestats_pipeline.core.composites.averaging import Average, Part
 from facestats_pipeline.core.composites.generate import CompositeSpec, GeneratedComposite, generate_composites
 from facestats_pipeline.core.composites.kept_sums import read_sums, write_sums
-from facestats_pipeline_tests.core.composites.test_generate import FIVE, drawn, landmark_table, make_master, scattered
+from facestats_pipeline_tests.core.composites.drawn_faces import FIVE, drawn, landmark_table, make_master, scattered
 
 SIZE = 64
 POINTS = FIVE + 0.2 * (scattered(240) - FIVE)  # as little apart as faces are that preprocessing has aligned

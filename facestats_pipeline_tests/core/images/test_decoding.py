@@ -31,7 +31,8 @@ from facestats_pipeline.core.images.decoding import (
 )
 from facestats_pipeline.core.images.resampling import resize
 from facestats_pipeline_tests import hostile
-from facestats_pipeline_tests.core.images.test_colour import swapped_profile
+from facestats_pipeline_tests.core.images.colour_profiles import swapped_profile
+from facestats_pipeline_tests.core.images.similarity import ssim
 
 
 def outcome(data: bytes) -> str:
@@ -207,18 +208,6 @@ def test_notes_say_what_was_left_out(hostile_folder: tuple[Path, hostile.Expecte
     assert inspect_image((folder / "pages.tif").read_bytes()).note == "several pages: first of 4 used"
     assert inspect_image((folder / "several.mpo").read_bytes()).format == "JPEG"
     assert inspect_image((folder / "cmyk.jpg").read_bytes()).note == ""
-
-
-def ssim(a: Image.Image, b: Image.Image) -> float:
-    """Structural similarity on the luma (Wang et al. 2004), Gaussian window of 11 px."""
-    x, y = (np.asarray(image.convert("L"), dtype=np.float64) for image in (a, b))
-
-    def blur(values: np.ndarray) -> np.ndarray:
-        return cv2.GaussianBlur(values, (11, 11), 1.5)
-
-    mx, my = blur(x), blur(y)
-    vx, vy, vxy = blur(x * x) - mx**2, blur(y * y) - my**2, blur(x * y) - mx * my
-    return float((((2 * mx * my + 6.5) * (2 * vxy + 58.5)) / ((mx**2 + my**2 + 6.5) * (vx + vy + 58.5))).mean())
 
 
 def detailed_photo(width: int, height: int) -> bytes:
