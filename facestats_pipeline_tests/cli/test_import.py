@@ -37,8 +37,8 @@ def archive(tmp_path: Path) -> Path:
     return write_scut(tmp_path, photos, rated["rating"].to_list(), raters=3)
 
 
-def test_tables_are_written_and_nothing_is_overwritten(archive: Path, tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def test_tables_are_written_and_nothing_is_overwritten(faces: list[bytes], tmp_path: Path) -> None:
+    archive, data = write_scut(tmp_path, faces * 5, [1 + i / 5 for i in range(20)], raters=3), tmp_path / "data"
     out = invoke("import", "scut-fbp5500", archive, "-d", data, "--only-import")
     assert "splits: 60_40, five_fold" in out
     assert {path.name for path in (data / "labels").iterdir()} == {
@@ -59,11 +59,11 @@ def test_tables_are_written_and_nothing_is_overwritten(archive: Path, tmp_path: 
     assert not (tmp_path / "other").exists()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def faces() -> list[bytes]:
     """Four drawn faces as JPEG."""
     rng = np.random.default_rng(3)
-    return [encode_jpeg(draw_face(sample_latents(rng)).resize((128, 128)), 85) for _ in range(4)]
+    return [encode_jpeg(draw_face(sample_latents(rng), (128, 128)), 85) for _ in range(4)]
 
 
 def put(root: Path, names: list[str], faces: list[bytes]) -> Path:

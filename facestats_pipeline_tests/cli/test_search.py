@@ -1,6 +1,7 @@
 """`facestats search` on a small collection that was put together by hand: by text, by picture, and everything that can be missing."""
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -26,9 +27,17 @@ RECIPE = Recipe("any", "1", "family")
 SHARD = "shard-00000"
 
 
-def collection_with(data: Path, encoder: str) -> Path:
-    """What `search` reads of a collection of eight drawn faces: index, master, preprocessed photos."""
-    generate_demo(8, data / "raw", data / "labels", seed=5)
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of eight drawn faces. Not to be changed."""
+    folder = tmp_path_factory.mktemp("faces")
+    generate_demo(8, folder / "raw", folder / "labels", seed=5)
+    return folder / "raw"
+
+
+def collection_with(data: Path, encoder: str, faces: Path) -> Path:
+    """What `search` reads of a collection of these faces: index, master, preprocessed photos."""
+    shutil.copytree(faces, data / "raw")
     save_settings(data, {"encoder.name": encoder, "preproc.size": 128})
     folder = DataFolder(load_settings(environ={}, data_dir=data), load_graph=list)
     rows, jpegs = [], []
@@ -65,8 +74,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
-    return collection_with(tmp_path_factory.mktemp("trained") / "data", f"facestats-test-tiny/{checkpoint}")
+def small(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, faces: Path) -> Path:
+    return collection_with(tmp_path_factory.mktemp("trained") / "data", f"facestats-test-tiny/{checkpoint}", faces)
 
 
 def found(*args: object) -> dict:
@@ -133,8 +142,8 @@ def test_another_encoder_than_the_collections_is_said(small: Path, monkeypatch: 
     assert "`facestats run` brings the embeddings up to date" in refused("a man", "-d", small)
 
 
-def test_untrained_searches_by_picture_with_a_note_and_not_by_text(tmp_path: Path) -> None:
-    data = collection_with(tmp_path / "data", "facestats-test-tiny/untrained")
+def test_untrained_searches_by_picture_with_a_note_and_not_by_text(tmp_path: Path, faces: Path) -> None:
+    data = collection_with(tmp_path / "data", "facestats-test-tiny/untrained", faces)
     assert "untrained and knows no words" in refused("a man", "-d", data)
     photo = next(path for path in sorted((data / "raw").rglob("*")) if path.is_file())
     result = CliRunner().invoke(app, [str(photo), "-d", str(data)], catch_exceptions=False)

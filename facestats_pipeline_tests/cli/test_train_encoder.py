@@ -34,6 +34,7 @@ def refused(*args: object) -> str:
     return str(refusal.value)
 
 
+@pytest.mark.slow
 def test_trained_resumed_replaced_and_given_probes(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """A few steps on random pictures: seeded, resumable, learning; and the folder that comes out is an encoder."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,17 +41,26 @@ def finished(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return out, train(TINY, cache, out)
 
 
-def test_a_resumed_run_ends_in_the_same_weights(cache: Path, tmp_path: Path, finished: tuple[Path, Trainer]) -> None:
-    stopped = train(TINY, cache, tmp_path, stop_at=2)
+@pytest.fixture
+def out(finished: tuple[Path, Trainer], tmp_path: Path) -> Path:
+    """The folder of a run that has its vocabulary: learning one takes as long as four steps."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    shutil.copy(finished[0] / exporting.MERGES_FILE, folder)
+    return folder
+
+
+def test_a_resumed_run_ends_in_the_same_weights(cache: Path, out: Path, finished: tuple[Path, Trainer]) -> None:
+    stopped = train(TINY, cache, out, stop_at=2)
     assert stopped.step == 2
-    resumed = train(TINY, cache, tmp_path)
+    resumed = train(TINY, cache, out)
     assert resumed.step == resumed.total == 4
     for name, value in finished[1].average.items():
         assert torch.equal(value, resumed.average[name]), name
 
 
-def test_another_seed_gives_other_weights(cache: Path, tmp_path: Path, finished: tuple[Path, Trainer]) -> None:
-    other = train(Settings(**{**vars(TINY), "seed": 1}), cache, tmp_path, stop_at=1)
+def test_another_seed_gives_other_weights(cache: Path, out: Path, finished: tuple[Path, Trainer]) -> None:
+    other = train(Settings(**{**vars(TINY), "seed": 1}), cache, out, stop_at=1)
     assert not torch.equal(
         other.average["clip.visual.head.proj.weight"], finished[1].average["clip.visual.head.proj.weight"]
     )
@@ -102,7 +112,7 @@ def test_the_log_has_a_line_per_epoch(finished: tuple[Path, Trainer]) -> None:
 
 
 def test_one_view_is_of_the_photo_the_other_of_its_aligned_form(
-    cache: Path, tmp_path: Path, finished: tuple[Path, Trainer]
+    cache: Path, tmp_path: Path, out: Path, finished: tuple[Path, Trainer]
 ) -> None:
     for name in ("photos.npy", "labels.npy"):
         (tmp_path / name).write_bytes((cache / name).read_bytes())
@@ -115,8 +125,8 @@ def test_one_view_is_of_the_photo_the_other_of_its_aligned_form(
     same, _, _ = Trainer(TINY, open_split(cache, held_out=4)[0], finished[1].tokenizer).batch()
     assert torch.equal(same[0], same[1])
     assert held_out.only_aligned() is not None
-    train(TINY, tmp_path, tmp_path / "out", stop_at=2)
-    (line,) = (tmp_path / "out" / "log.jsonl").read_text().splitlines()
+    train(TINY, tmp_path, out, stop_at=2)
+    (line,) = (out / "log.jsonl").read_text().splitlines()
     assert set(json.loads(line)["aligned"]) >= {"gender", "ethnicity", "age_bin", "gender_zs"}
 
 
