@@ -63,6 +63,7 @@ def test_a_real_gap_is_found_with_its_size_and_the_others_are_not() -> None:
         assert (sure["ci_lo"], sure["ci_hi"]) == pytest.approx((0.9 - right["ci_hi"], 0.9 - right["ci_lo"]), abs=0.01)
 
 
+@pytest.mark.slow
 def test_without_a_gap_few_false_alarms() -> None:
     alarms = sum(
         large_gaps(bias_audit(labelled(400, seed=s, weak=None), [GENDER]).filter(ACCURACY), 0.0, 0.0).height > 0

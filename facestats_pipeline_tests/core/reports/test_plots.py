@@ -14,6 +14,7 @@ from PIL import Image
 
 from facestats_pipeline.core.drawing.plot_style import render, save_figure
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
+from facestats_pipeline.core.reports import bias
 from facestats_pipeline.core.reports.bias import Audit, bias_audit
 from facestats_pipeline.core.reports.bias_plot import plot_bias, plot_bias_overview
 from facestats_pipeline.core.reports.bias_table import bias_table
@@ -82,7 +83,7 @@ def every_figure() -> dict[str, Figure]:
         "distributions": plot_distributions(frame),
         "associations": plot_score_associations(correlations(frame), audit.filter(pl.col("metric") == "mean_score")),
         "clusters": plot_clusters(frame),
-        "cluster_faces": plot_cluster_faces(frame, lambda image_id: FACE),
+        "cluster_faces": plot_cluster_faces(frame.head(200), lambda image_id: FACE),
         "measures": plot_measures(frame),
         "correlations": plot_correlations(frame),
         "curves": plot_learning_curves(curves(None), n=102),
@@ -110,7 +111,9 @@ def every_figure() -> dict[str, Figure]:
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, Figure]:
-    return every_figure()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bias, "RESAMPLES", 200)  # intervals of a drawing
+        return every_figure()
 
 
 def test_figures_are_1200_wide_and_no_text_leaves_the_page_or_covers_another(figures: dict[str, Figure]) -> None:
@@ -181,7 +184,7 @@ def test_titles_state_n_and_the_finding(figures: dict[str, Figure]) -> None:
     assert "age in years goes most with the score: ρ = −0." in title_of(figures["associations"])
     assert "n = 900" in title_of(figures["associations"])
     assert "900 photos in 12 clusters" in title_of(figures["clusters"])
-    assert "of 900 photos on the map of 12 clusters" in title_of(figures["cluster_faces"])
+    assert "of 200 photos on the map of 12 clusters" in title_of(figures["cluster_faces"])
     assert "900 photos; half of the ages lie between" in title_of(figures["measures"])
     assert "“Age in years” goes most with the score: ρ = −0." in title_of(figures["correlations"])
     assert "over 5 folds" in title_of(figures["curves_of_folds"])
