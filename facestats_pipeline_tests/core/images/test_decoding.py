@@ -32,6 +32,7 @@ from facestats_pipeline.core.images.decoding import (
 from facestats_pipeline.core.images.resampling import resize
 from facestats_pipeline_tests import hostile
 from facestats_pipeline_tests.core.images.colour_profiles import swapped_profile
+from facestats_pipeline_tests.core.images.detailed_photos import detailed_photo
 from facestats_pipeline_tests.core.images.similarity import ssim
 
 
@@ -208,17 +209,6 @@ def test_notes_say_what_was_left_out(hostile_folder: tuple[Path, hostile.Expecte
     assert inspect_image((folder / "pages.tif").read_bytes()).note == "several pages: first of 4 used"
     assert inspect_image((folder / "several.mpo").read_bytes()).format == "JPEG"
     assert inspect_image((folder / "cmyk.jpg").read_bytes()).note == ""
-
-
-def detailed_photo(width: int, height: int) -> bytes:
-    """Detail at every scale, like a sharp photo: noise whose strength falls with its frequency."""
-    rng = np.random.default_rng(3)
-    total = np.zeros((height, width, 3))
-    for octave in range(1, 9):
-        layer = rng.normal(0, 2.0 ** (octave / 1.5), (max(2, height >> octave), max(2, width >> octave), 3))
-        total += cv2.resize(layer, (width, height), interpolation=cv2.INTER_CUBIC)
-    pixels = np.clip(127 + total * 1.5, 0, 255).astype(np.uint8)
-    return hostile.encoded(Image.fromarray(pixels), "JPEG", quality=92)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1350, 1350), (2400, 1800)])

@@ -10,7 +10,7 @@ from PIL import Image
 from facestats_pipeline.core.images.decoding import ImageProblem, decode, inspect_image
 from facestats_pipeline.core.images.jpeg_segments import MANY_SCANS, MAX_SCAN_PIXELS, MAX_SEGMENTS, read_scans
 from facestats_pipeline_tests import costly
-from facestats_pipeline_tests.core.images.test_decoding import detailed_photo
+from facestats_pipeline_tests.core.images.detailed_photos import detailed_photo
 from facestats_pipeline_tests.hostile import encoded
 
 KINDS: dict[str, dict[str, object]] = {
