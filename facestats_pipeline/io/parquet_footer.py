@@ -3,7 +3,6 @@
 import io
 import os
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -18,24 +17,32 @@ _ENTRY = b"\x18" + bytes([len(FOOTER_KEY)]) + FOOTER_KEY.encode() + b"\x18"
 _TRAILER = 8  # bytes: length of the footer, and "PAR1"
 
 
-def footer_recipe(footer: Any) -> str:
-    """The recipe's JSON in pyarrow's file metadata. Raises KeyError where there is none."""
-    text: bytes = (footer.metadata or {})[FOOTER_KEY.encode()]
-    return text.decode()
-
-
 def local_recipe(path: Path | str) -> str:
-    """The recipe's JSON in a Parquet file. Raises KeyError where there is none, ValueError for what is no such file, OSError for no file.
-
-    Of 160,000 files each microsecond counts: the text is looked for in the footer's bytes, 16 µs a file where Polars takes 66 and pyarrow
-    472 for a table of 90 columns. Where it is not plainly there, Polars decides.
-    """
+    """The recipe's JSON in a Parquet file. Raises KeyError where there is none, ValueError for what is no such file, OSError for no file."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.lseek(file, max(0, os.fstat(file).st_size - _TAIL), os.SEEK_SET)
         tail = os.read(file, _TAIL)
     finally:
         os.close(file)
+    return _recipe(tail, path, path)
+
+
+def remote_recipe(remote: Remote, name: str, size: int) -> str:
+    """The same for an object of `size` bytes, of which the end alone is read."""
+    tail = remote.tail(name, _TAIL, size=size)
+    length = int.from_bytes(tail[-_TRAILER:-4], "little") + _TRAILER
+    if len(tail) < length <= size:
+        tail = remote.tail(name, length, size=size)
+    return _recipe(tail, name, io.BytesIO(tail))
+
+
+def _recipe(tail: bytes, name: Path | str, source: Path | str | io.BytesIO) -> str:
+    """The recipe in the last bytes of a file; where it is not plainly there, Polars reads `source` and decides.
+
+    A status, or a tick, over 10,000 shards reads 160,000 footers. Looking for the text in the bytes takes 14 to 20 µs of the processor for
+    tables of 8 to 90 columns, Polars 22 to 60 and pyarrow 80 to 550, which is 12 s a status, 16 to 18, and a minute or more.
+    """
     footer = tail[-_TRAILER - int.from_bytes(tail[-_TRAILER:-4], "little") : -_TRAILER]
     if tail[-4:] == b"PAR1" and footer.count(_ENTRY) == 1:
         start = footer.index(_ENTRY) + len(_ENTRY)
@@ -49,19 +56,6 @@ def local_recipe(path: Path | str) -> str:
         if text[:1] == b"{" and text[-1:] == b"}" and len(text) == length:
             return text.decode()
     try:
-        return pl.read_parquet_metadata(path)[FOOTER_KEY]
+        return pl.read_parquet_metadata(source)[FOOTER_KEY]
     except DAMAGED as error:
-        raise ValueError(f"{path} is no Parquet file: {error}") from None
-
-
-def remote_footer(remote: Remote, name: str, size: int) -> Any:
-    """pyarrow's metadata of an object of `size` bytes. Raises ValueError for what is no Parquet file."""
-    import pyarrow.parquet as pq
-
-    tail = remote.tail(name, _TAIL, size=size)
-    length = int.from_bytes(tail[-_TRAILER:-4], "little") + _TRAILER
-    if tail[-4:] != b"PAR1" or length > size:
-        raise ValueError(f"{name} is no Parquet file")
-    if length > len(tail):
-        tail = remote.tail(name, length, size=size)
-    return pq.read_metadata(io.BytesIO(tail))  # type: ignore[no-untyped-call]
+        raise ValueError(f"{name} is no Parquet file: {error}") from None

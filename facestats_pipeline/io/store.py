@@ -20,7 +20,7 @@ from facestats_pipeline.core.preproc.preproc_table import PICTURED
 from facestats_pipeline.io.folders import Folders
 from facestats_pipeline.io.layout import INPUTS, JPEG_SHARDS, SHARD_TABLES, TABLES, table_path
 from facestats_pipeline.io.mirror import AT_A_TIME, Mirror
-from facestats_pipeline.io.parquet_footer import DAMAGED, FOOTER_KEY, footer_recipe, local_recipe, remote_footer
+from facestats_pipeline.io.parquet_footer import DAMAGED, FOOTER_KEY, local_recipe, remote_recipe
 from facestats_pipeline.io.picture_notes import NOTES_FILE, PictureNotes
 from facestats_pipeline.io.recipes import Recipe, digest
 from facestats_pipeline.io.remote import StorageUnavailable
@@ -199,7 +199,7 @@ class Store(Folders):
         entry = mirror.entry(name)
         if entry is None:
             raise FileNotFoundError(name)
-        return mirror.noted(name, entry, lambda: footer_recipe(remote_footer(mirror.remote, name, entry.size)))
+        return mirror.noted(name, entry, lambda: remote_recipe(mirror.remote, name, entry.size))
 
     def collection_fingerprint(self, asset: str) -> str:
         """Digest over the fingerprints of all shards of a table."""
