@@ -18,7 +18,10 @@ _TRAILER = 8  # bytes: length of the footer, and "PAR1"
 
 
 def local_recipe(path: Path | str) -> str:
-    """The recipe's JSON in a Parquet file. Raises KeyError where there is none, ValueError for what is no such file, OSError for no file."""
+    """The recipe's JSON in a Parquet file.
+
+    Raises KeyError where there is none, ValueError for what is no Parquet file, OSError for what is no file.
+    """
     file = os.open(path, os.O_RDONLY)
     try:
         os.lseek(file, max(0, os.fstat(file).st_size - _TAIL), os.SEEK_SET)
@@ -40,8 +43,8 @@ def remote_recipe(remote: Remote, name: str, size: int) -> str:
 def _recipe(tail: bytes, name: Path | str, source: Path | str | io.BytesIO) -> str:
     """The recipe in the last bytes of a file; where it is not plainly there, Polars reads `source` and decides.
 
-    A status, or a tick, over 10,000 shards reads 160,000 footers. Looking for the text in the bytes takes 14 to 20 µs of the processor for
-    tables of 8 to 90 columns, Polars 22 to 60 and pyarrow 80 to 550, which is 12 s a status, 16 to 18, and a minute or more.
+    A status or a tick over 10,000 shards reads 160,000 footers. Looking for the text in the bytes takes 14 to 20 µs of the processor for
+    tables of 8 to 90 columns, Polars 22 to 60, pyarrow 80 to 550 (`bench_footers`): Polars alone would make a tick of 12 s 1 to 6 s longer.
     """
     footer = tail[-_TRAILER - int.from_bytes(tail[-_TRAILER:-4], "little") : -_TRAILER]
     if tail[-4:] == b"PAR1" and footer.count(_ENTRY) == 1:
