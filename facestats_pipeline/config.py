@@ -18,8 +18,17 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from facestats_pipeline.core.attributes.prompts import TEMPLATES, prompts_from
+from facestats_pipeline.core.embeddings.near_duplicate_table import MAX_HAMMING, MIN_COSINE, MOST_BITS
 from facestats_pipeline.core.ingest.usage import DEFAULT_USE, check_conditions
 from facestats_pipeline.core.metadata.flag_table import FlagThresholds
+from facestats_pipeline.core.preproc.preproc_table import (
+    HIGHEST_QUALITY,
+    LARGEST,
+    LOWEST_QUALITY,
+    QUALITY,
+    SIZE,
+    SMALLEST,
+)
 from facestats_pipeline.core.uris import check_uri
 
 PACKAGE = Path(__file__).resolve().parent
@@ -71,9 +80,9 @@ class Ingest(Section):
 
 
 class Preproc(Section):
-    size: int = Field(512, ge=32, le=4096, description="side of the square preprocessed JPEG, pixels")
+    size: int = Field(SIZE, ge=SMALLEST, le=LARGEST, description="side of the square preprocessed JPEG, pixels")
     fit: Literal["crop", "pad"] = Field("crop", description="how a photo without a detected face becomes square")
-    quality: int = Field(95, ge=1, le=100, description="JPEG quality")
+    quality: int = Field(QUALITY, ge=LOWEST_QUALITY, le=HIGHEST_QUALITY, description="JPEG quality")
     align: bool = Field(True, description="turn and scale the largest face to a fixed place (needs the face model)")
     min_face_score: float = Field(0.6, ge=0, le=1, description="detections with a lower score are no face")
     detector_model: Path | None = Field(None, description="YuNet ONNX file; by default looked for in the model folders")
@@ -167,10 +176,10 @@ class Metadata(Section):
     max_roll: float = Field(FLAGS.max_roll, ge=0, le=180, description="flag `extreme_pose` above, degrees from upright")
     clusters: int = Field(12, ge=2, le=1000, description="most clusters; small collections get fewer")
     duplicate_cosine: float = Field(
-        0.97, ge=0, le=1, description="near-duplicates: least cosine (trained encoders only)"
+        MIN_COSINE, ge=0, le=1, description="near-duplicates: least cosine (trained encoders only)"
     )
     duplicate_hamming: int = Field(
-        6, ge=0, le=64, description="near-duplicates: most differing bits of the perceptual hash"
+        MAX_HAMMING, ge=0, le=MOST_BITS, description="near-duplicates: most differing bits of the perceptual hash"
     )
     label_queue: int = Field(500, ge=1, description="rows of labels_template.csv")
 

@@ -1,7 +1,10 @@
 """Settings: precedence, and errors that name the key, the value and what is allowed."""
 
+import contextlib
+import inspect
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from facestats_pipeline.config import Settings, SettingsError, leaves, load_settings, save_settings, variable
@@ -85,3 +88,39 @@ def test_data_under_an_address_have_their_copies_in_the_cache_unless_a_folder_is
     assert named.data_dir == Path("/scratch")
     (tmp_path / "facestats.yaml").write_text("data_uri: s3://bucket/one\n")
     assert load_settings(environ={}).data_dir == one.data_dir
+
+
+def test_a_limit_is_the_same_in_the_settings_and_in_what_they_set() -> None:
+    from facestats_pipeline.core.attributes.duplicate_groups import duplicate_groups
+    from facestats_pipeline.core.embeddings.hash_pairs import hamming_pairs
+    from facestats_pipeline.core.embeddings.near_duplicates import near_duplicates
+    from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
+
+    settings = load_settings(environ={})
+    core = PreprocSettings()
+    assert (core.size, core.quality, core.fit) == (
+        settings.preproc.size,
+        settings.preproc.quality,
+        settings.preproc.fit,
+    )
+    assert (core.min_face_score, core.max_pixels, core.max_bytes) == (
+        settings.preproc.min_face_score,
+        settings.ingest.max_pixels,
+        settings.ingest.max_bytes,
+    )
+    for compare in (near_duplicates, duplicate_groups):
+        defaults = inspect.signature(compare).parameters
+        assert defaults["min_cosine"].default == settings.metadata.duplicate_cosine
+        assert defaults["max_hamming"].default == settings.metadata.duplicate_hamming
+    for name, values in {"preproc.size": (31, 32, 4096, 4097), "preproc.quality": (0, 1, 100, 101)}.items():
+        for value, allowed in zip(values, (False, True, True, False), strict=True):
+            for accept in (
+                lambda value=value, name=name: load_settings(environ={}, **{name: value}),
+                lambda value=value, name=name: PreprocSettings(**{name.partition(".")[2]: value}),
+            ):
+                with contextlib.nullcontext() if allowed else pytest.raises(ValueError):
+                    accept()
+    with pytest.raises(ValueError, match="15"):
+        load_settings(environ={}, **{"metadata.duplicate_hamming": 16})
+    with pytest.raises(ValueError, match="15"):
+        hamming_pairs(np.zeros(2, np.uint64), 16)

@@ -14,6 +14,7 @@ import polars as pl
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from facestats_pipeline.core.embeddings.near_duplicate_table import MAX_HAMMING, MIN_COSINE
 from facestats_pipeline.core.embeddings.near_duplicates import near_duplicates
 from facestats_pipeline.core.labels.training_rows import TrainingRows
 from facestats_pipeline.core.statistics.folds import group_ids
@@ -75,8 +76,8 @@ def duplicate_groups(
     phash: Sequence[str | None] | None = None,
     x: npt.ArrayLike | None = None,
     groups: Sequence[Hashable | None] | None = None,
-    max_hamming: int = 6,
-    min_cosine: float = 0.97,
+    max_hamming: int = MAX_HAMMING,
+    min_cosine: float = MIN_COSINE,
 ) -> DuplicateGroups:
     """Connected components over equal image ids, near-duplicates (`core.embeddings.near_duplicates`) and the labels' `groups`.
 

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from facestats_pipeline.core.embeddings.near_duplicate_table import MOST_BITS
 from facestats_pipeline.core.progress import track
 
 logger = logging.getLogger(__name__)
@@ -16,7 +17,6 @@ Pairs = npt.NDArray[np.int64]
 
 BLOCKED_UP_TO = 20_000
 """Distinct hashes up to which every pair is compared: 20,000 take about a second on one core."""
-MAX_HAMMING = 15
 MAX_CLIQUE = 64
 """Photos of one and the same hash of which every pair is listed; of more, each is paired with the first alone."""
 
@@ -32,8 +32,8 @@ def hamming_pairs(hashes: Hashes, max_hamming: int) -> Pairs:
     tables of 16 bits each: of two hashes that differ in d bits, some 16-bit part differs in at most d // 4 (multi-index hashing,
     Norouzi et al. 2012).
     """
-    if not 0 <= max_hamming <= MAX_HAMMING:
-        raise ValueError(f"max_hamming is {max_hamming}; it must be 0 to {MAX_HAMMING}")
+    if not 0 <= max_hamming <= MOST_BITS:
+        raise ValueError(f"max_hamming is {max_hamming}; it must be 0 to {MOST_BITS}")
     distinct, group = np.unique(hashes, return_inverse=True)
     members = np.argsort(group, kind="stable").astype(np.int64)  # positions, group after group, ascending within each
     ends = np.cumsum(np.bincount(group, minlength=len(distinct)))

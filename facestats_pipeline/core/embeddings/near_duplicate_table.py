@@ -6,6 +6,11 @@ from facestats_pipeline.core.embeddings.embedding_table import EMBEDDINGS
 from facestats_pipeline.core.preproc.quality_table import IMAGE_QUALITY
 from facestats_pipeline.core.tables import Column, Table
 
+MIN_COSINE, MAX_HAMMING = 0.97, 6
+"""From which cosine on, and up to how many differing bits of their hashes, two photos are one picture: the defaults of the settings."""
+MOST_BITS = 15
+"""Most differing bits that can be looked for: the search divides a hash of 64 bits into four parts of 16."""
+
 NEAR_DUPLICATES = Table(
     "near_duplicates",
     "metadata/near_duplicates.parquet",

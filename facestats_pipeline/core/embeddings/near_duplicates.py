@@ -8,7 +8,7 @@ import polars as pl
 
 from facestats_pipeline.core.embeddings.hash_pairs import hamming_pairs
 from facestats_pipeline.core.embeddings.index import EmbeddingIndex, build_index
-from facestats_pipeline.core.embeddings.near_duplicate_table import NEAR_DUPLICATES
+from facestats_pipeline.core.embeddings.near_duplicate_table import MAX_HAMMING, MIN_COSINE, NEAR_DUPLICATES
 from facestats_pipeline.core.progress import track
 
 Matrix = npt.NDArray[np.float32]
@@ -23,8 +23,8 @@ EXACT_UP_TO = 20_000
 def near_duplicates(
     photos: pl.DataFrame | pl.LazyFrame,
     *,
-    min_cosine: float = 0.96,
-    max_hamming: int = 6,
+    min_cosine: float = MIN_COSINE,
+    max_hamming: int = MAX_HAMMING,
     use_embedding: bool,
     index: EmbeddingIndex | None = None,
     neighbours: int = 10,

@@ -5,6 +5,10 @@ import polars as pl
 from facestats_pipeline.core.ingest.manifest_table import MANIFEST
 from facestats_pipeline.core.tables import Column, Table
 
+SIZE, SMALLEST, LARGEST = 512, 32, 4096
+"""Side of a preprocessed photo in pixels: the default, and the bounds of the setting. No encoder takes less than 32."""
+QUALITY, LOWEST_QUALITY, HIGHEST_QUALITY = 95, 1, 100
+"""JPEG quality of a preprocessed photo."""
 PICTURED = ("ok", "no_face")
 """Statuses of rows that have a JPEG."""
 

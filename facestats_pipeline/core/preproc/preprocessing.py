@@ -31,7 +31,15 @@ from facestats_pipeline.core.phases import Phases, current
 from facestats_pipeline.core.preproc.alignment import TEMPLATE, face_transform, warp
 from facestats_pipeline.core.preproc.detection import SURE_SCORE, FaceDetector, single_threaded_opencv
 from facestats_pipeline.core.preproc.faces import Face
-from facestats_pipeline.core.preproc.preproc_table import PREPROC
+from facestats_pipeline.core.preproc.preproc_table import (
+    HIGHEST_QUALITY,
+    LARGEST,
+    LOWEST_QUALITY,
+    PREPROC,
+    QUALITY,
+    SIZE,
+    SMALLEST,
+)
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.single_thread import torch_threads
 
@@ -43,14 +51,14 @@ _METHOD = 3  # raised when the code changes what bytes come out; makes every pre
 
 @dataclass(frozen=True)
 class PreprocSettings:
-    """How photos are preprocessed. size in px; fit "crop" or "pad" for what is not aligned; quality of JPEG, 1–95.
+    """How photos are preprocessed. size in px; fit "crop" or "pad" for what is not aligned; quality of JPEG; bounds in `preproc_table`.
 
     min_face_score 0.6: measured on every third FairFace photo and portrait, 99.9% of FairFace crops and all portraits score above it.
     """
 
-    size: int = 512
+    size: int = SIZE
     fit: str = "crop"
-    quality: int = 95
+    quality: int = QUALITY
     align: bool = True
     min_face_score: float = SURE_SCORE
     max_pixels: int = MAX_PIXELS
@@ -59,10 +67,10 @@ class PreprocSettings:
     def __post_init__(self) -> None:
         if self.fit not in ("crop", "pad"):
             raise ValueError(f"fit is {self.fit!r}; it must be 'crop' or 'pad'")
-        if not 16 <= self.size <= 4096:
-            raise ValueError(f"size is {self.size}; it must be 16 to 4096 pixels")
-        if not 1 <= self.quality <= 100:
-            raise ValueError(f"quality is {self.quality}; it must be 1 to 100")
+        if not SMALLEST <= self.size <= LARGEST:
+            raise ValueError(f"size is {self.size}; it must be {SMALLEST} to {LARGEST} pixels")
+        if not LOWEST_QUALITY <= self.quality <= HIGHEST_QUALITY:
+            raise ValueError(f"quality is {self.quality}; it must be {LOWEST_QUALITY} to {HIGHEST_QUALITY}")
 
     def preproc_id(self, detector_name: str) -> str:
         """12 hex characters over everything that changes the bytes or the row of a usable photo (max_pixels and max_bytes only refuse)."""
