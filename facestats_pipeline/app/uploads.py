@@ -6,8 +6,6 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from facestats_pipeline.app.state import collection
 
-TYPES = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "heic", "heif"]
-
 
 def choose_photo(page: str) -> bytes | None:
     """The bytes of a photo that was just given, once; its name is not looked at.
@@ -23,7 +21,8 @@ def choose_photo(page: str) -> bytes | None:
     if source == "the camera":
         given = st.camera_input("Take a photo", key=f"{page}-camera-{turn}")
     else:
-        given = st.file_uploader("A photo of a face", type=TYPES, max_upload_size=limit, key=f"{page}-file-{turn}")
+        # Any kind of file: of one that it does not take, the widget shows an icon alone, and the page says in words what it is.
+        given = st.file_uploader("A photo of a face", max_upload_size=limit, key=f"{page}-file-{turn}")
     st.caption("It stays in this computer's memory while it is looked at, and is not kept. No file is written.")
     if given is None:
         return None

@@ -160,11 +160,14 @@ def test_scoring_a_photo_keeps_nothing(visitor: Visitor, data: Path, tmp_path: P
 def test_files_that_are_no_photo_and_photos_without_a_face(visitor: Visitor, tmp_path: Path, yunet_model: Path) -> None:
     page = visitor.page
     (tmp_path / "note.jpg").write_text("this is a text")
+    (tmp_path / "of_a_camera.cr3").write_bytes(b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(200))
     Image.new("RGB", (300, 300), (60, 120, 60)).save(tmp_path / "grass.png")
     visitor.go("score", "Score a photo")
     page.locator("input[type=file]").set_input_files(tmp_path / "note.jpg")
     page.get_by_text("This file cannot be used (unsupported)").wait_for()
     visitor.picture("score-no-photo")
+    page.locator("input[type=file]").set_input_files(tmp_path / "of_a_camera.cr3")
+    page.get_by_text("the file is a camera's raw file (Canon CR3); develop it to JPEG or TIFF").wait_for()
     page.locator("input[type=file]").set_input_files(tmp_path / "grass.png")
     page.get_by_text("Nothing is said of this photo: no face").wait_for()
     visitor.picture("score-no-face")

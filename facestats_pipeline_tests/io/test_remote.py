@@ -86,6 +86,26 @@ def test_a_listing_of_many_pages_is_whole_and_can_be_gone_on_with(connect) -> No
     assert [name for name, _ in remote.walk(after=names[19])] == names[20:]
 
 
+def test_keys_that_are_no_paths_are_listed_and_read_beside_the_others(connect) -> None:
+    remote, _ = connect("odd")
+    names = [
+        "a.jpg",
+        "a//b.jpg",
+        "tab\t.jpg",
+        "100%.jpg",
+        "%41.jpg",
+        "ü 😀.jpg",
+        " lead.jpg",
+        "#x?.jpg",
+        "back\\slash.jpg",
+    ]
+    for name in names:
+        remote._fs.call_s3("put_object", Bucket=BUCKET, Key=f"odd/{name}", Body=name.encode())
+    assert sorted(name for name, _ in remote.walk()) == sorted(names)
+    for name in names:
+        assert remote.read(name) == name.encode()
+
+
 def test_whatever_the_network_does_the_whole_content_comes(connect, tmp_path: Path) -> None:
     remote, proxy = connect("faulty", every=3, attempts=20)
     contents = {f"{i}.parquet": os.urandom(20_000 + i) for i in range(40)}
