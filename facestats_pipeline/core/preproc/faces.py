@@ -1,9 +1,15 @@
-"""What is known of one face in one picture."""
+"""What is known of one face in one picture, and what finds faces."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+SURE_SCORE = 0.6
+"""A box with this score is a face."""
+FLOOR_SCORE = 0.3
+"""Boxes with a lower score are not reported at all."""
 
 
 @dataclass(frozen=True)
@@ -34,3 +40,15 @@ class Face:
         return Face(
             np.concatenate([middle - sides / 2, sides]).astype(np.float32), landmarks.astype(np.float32), self.score
         )
+
+
+class FindsFaces(Protocol):
+    """A face detector; `detect` may be called from several threads at once."""
+
+    name: str
+    """The kind of detector and its weights: other weights have another name."""
+
+    def detect(self, rgb: npt.NDArray[np.uint8]) -> list[Face]:
+        """Faces in RGB pixels (height, width, 3): those with at least SURE_SCORE, largest first, then those with at least FLOOR_SCORE.
+        The first has the most exact landmarks."""
+        ...
