@@ -14,14 +14,12 @@ from facestats_pipeline.core.detector.backgrounds import BACKGROUNDS_FILE
 from facestats_pipeline.core.detector.disturb import disturb
 from facestats_pipeline.core.detector.drawn import DRAWN_FILE
 from facestats_pipeline.core.detector.labels import FIVE, POINTS_FILE, SPREAD_FILE
-from facestats_pipeline.core.preproc.face_mesh import CHIN, FOREHEAD, LEFT_CHEEK, RIGHT_CHEEK
 
 PICTURE_PX = 192
 """Side of a training picture: what the finder's first look sees of a photo."""
 SMALLEST_FACE, LARGEST_FACE = 9.0, 250.0  # px, mean side of the box; a larger face than the picture is cut at its borders
 _HIDDEN = 0.45  # a face of which more than this share lies outside counts neither as face nor as background
 _FLIPPED = [1, 0, 2, 4, 3]  # which landmark each becomes in a mirrored picture
-_RIM = (FOREHEAD, CHIN, RIGHT_CHEEK, LEFT_CHEEK)
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -29,22 +27,33 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Faces:
-    """Square photos with one labelled face each; all points in px of the photo."""
+    """What is known of the one labelled face in each of n square photos; all points in px of the photo."""
 
-    photos: Pixels  # (n, 128, 128, 3)
     boxes: Floats  # (n, 4) left, top, right, bottom; a guess where no landmarks are known
     landmarks: Floats  # (n, 5, 2); NaN where none are known
     hulls: Floats  # (n, m, 2) points over the whole face, for its box when it is turned
-    spread: Floats  # (n,) how unsure the landmarks are, share of the distance of the eyes
+    spread: Floats  # (n,) how unsure the landmarks are, share of the distance of the eyes; 1 where none are known
 
 
 @dataclass(frozen=True)
 class Sets:
-    """What pictures are composed of: `faces` photos, drawn faces (rows after `drawn_from`), `backgrounds` (n, 256, 256, 3)."""
+    """What pictures are composed of. Pixels stay in the files' memory maps: rows say which of them belong to this set."""
 
     faces: Faces
+    photos: Pixels  # (…, 128, 128, 3)
+    drawn: Pixels  # (…, 128, 128, 3)
+    rows: npt.NDArray[np.int64]  # (n,) in `photos`, from `drawn_from` on in `drawn`
     drawn_from: int
-    backgrounds: Pixels
+    backgrounds: Pixels  # (…, 256, 256, 3)
+    background_rows: npt.NDArray[np.int64]
+
+    def photo(self, face: int) -> Pixels:
+        """The pixels of a face's photo."""
+        return np.asarray((self.drawn if face >= self.drawn_from else self.photos)[self.rows[face]])
+
+    def background(self, place: int) -> Pixels:
+        """The pixels of a background."""
+        return np.asarray(self.backgrounds[self.background_rows[place]])
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class Picture:
     ignored: Floats  # (j, 4) boxes in which a face is neither asked for nor forbidden
 
 
-def _faces(photos: Pixels, points: Floats, spread: Floats) -> Faces:
+def _faces(points: Floats, spread: Floats) -> Faces:
     """A face whose landmarks are not known (turned far away) is taken to lie where the others do in the median."""
     hulls = points[:, ::6].copy()
     boxes = np.concatenate([points[:, :468].min(axis=1), points[:, :468].max(axis=1)], axis=1)
@@ -67,41 +76,41 @@ def _faces(photos: Pixels, points: Floats, spread: Floats) -> Faces:
     boxes[~known] = usual
     corners = np.array([(left, top), (right, top), (left, bottom), (right, bottom)], np.float32)
     hulls[~known] = np.resize(corners, (hulls.shape[1], 2))
-    return Faces(photos, boxes, points[:, list(FIVE)].copy(), hulls, np.where(known, spread, 1).astype(np.float32))
+    return Faces(boxes, points[:, list(FIVE)].copy(), hulls, np.where(known, spread, 1).astype(np.float32))
 
 
 def open_sets(cache: Path) -> tuple[Sets, Sets]:
     """(training, held out) over what `labels`, `drawn` and `backgrounds` wrote into `cache`; every 18th photo is held out.
 
-    Neighbouring backgrounds are crops of one picture: of them every 20th block of 50 is held out.
+    Neighbouring backgrounds are crops of one picture: of them every 20th block of 50 is held out. Drawn faces without a label are left out.
     """
-    parts = {}
-    for prefix, photos in (("", "photos.npy"), ("drawn_", DRAWN_FILE)):
-        parts[prefix] = _faces(
-            np.load(cache / photos, mmap_mode="r"),
-            np.load(cache / (prefix + POINTS_FILE)),
-            np.load(cache / (prefix + SPREAD_FILE)),
-        )
-    backgrounds = np.load(cache / BACKGROUNDS_FILE, mmap_mode="r")
-    block = np.arange(len(backgrounds)) // 50 % 20 == 7
-    rows = np.arange(len(parts[""].photos))
-    drawn = np.flatnonzero(np.isfinite(parts["drawn_"].landmarks[:, 0, 0]))
+    real, drawn = (
+        _faces(np.load(cache / (prefix + POINTS_FILE)), np.load(cache / (prefix + SPREAD_FILE)))
+        for prefix in ("", "drawn_")
+    )
+    photos, drawn_photos, backgrounds = (
+        np.load(cache / name, mmap_mode="r") for name in ("photos.npy", DRAWN_FILE, BACKGROUNDS_FILE)
+    )
+    rows, drawn_rows = np.arange(len(real.boxes)), np.flatnonzero(np.isfinite(drawn.landmarks[:, 0, 0]))
+    places = np.arange(len(backgrounds))
+    held_out_places = places // 50 % 20 == 7
     sets = []
-    for mine, drawn_mine, where in (
-        (rows[rows % 18 != 5], drawn[drawn % 18 != 5], ~block),
-        (rows[rows % 18 == 5], drawn[drawn % 18 == 5], block),
-    ):
-        joined = [
-            np.concatenate([getattr(parts[""], name)[mine], getattr(parts["drawn_"], name)[drawn_mine]])
-            for name in ("photos", "boxes", "landmarks", "hulls", "spread")
-        ]
-        sets.append(Sets(Faces(*joined), len(mine), backgrounds[where]))
+    for held_out in (False, True):
+        mine, mine_drawn = (each[(each % 18 == 5) == held_out] for each in (rows, drawn_rows))
+        faces = Faces(
+            *(
+                np.concatenate([getattr(real, name)[mine], getattr(drawn, name)[mine_drawn]])
+                for name in ("boxes", "landmarks", "hulls", "spread")
+            )
+        )
+        both = np.concatenate([mine, mine_drawn])
+        sets.append(Sets(faces, photos, drawn_photos, both, len(mine), backgrounds, places[held_out_places == held_out]))
     return sets[0], sets[1]
 
 
 def _pick(sets: Sets, rng: np.random.Generator) -> int:
     """A photo's row; one face in twelve is a drawn one."""
-    drawn = len(sets.faces.photos) - sets.drawn_from
+    drawn = len(sets.rows) - sets.drawn_from
     if drawn and rng.random() < 1 / 12:
         return sets.drawn_from + int(rng.integers(drawn))
     return int(rng.integers(sets.drawn_from))
@@ -117,7 +126,7 @@ def _angle(rng: np.random.Generator) -> float:
 def _background(sets: Sets, side: int, rng: np.random.Generator) -> Pixels:
     kind = rng.random()
     if kind < 0.72:
-        photo = sets.backgrounds[int(rng.integers(len(sets.backgrounds)))]
+        photo = sets.background(int(rng.integers(len(sets.background_rows))))
         part = int(rng.uniform(0.35, 1) * photo.shape[0])
         top, left = rng.integers(0, photo.shape[0] - part + 1, 2)
         crop = photo[top : top + part, left : left + part]
@@ -140,7 +149,7 @@ def _scraps(canvas: Pixels, sets: Sets, rng: np.random.Generator) -> None:
     side = canvas.shape[0]
     for _ in range(int(rng.integers(1, 7))):
         row = _pick(sets, rng)
-        photo, box = sets.faces.photos[row], sets.faces.boxes[row]
+        photo, box = sets.photo(row), sets.faces.boxes[row]
         size = photo.shape[0]
         width, height = (int(v) for v in rng.uniform(0.15, 0.6, 2) * size)
         left, top = int(rng.integers(0, size - width)), int(rng.integers(0, size - height))
@@ -188,7 +197,7 @@ def _mask(side: int, box: Floats, whole: bool, rng: np.random.Generator) -> Floa
 
 def _place(face: int, sets: Sets, matrix: Floats, mirrored: bool) -> tuple[Floats, Floats]:
     """The box (4,) and landmarks (5, 2) of a face whose photo (mirrored or not) is moved by `matrix` (2, 3)."""
-    size = sets.faces.photos.shape[1]
+    size = sets.photos.shape[1]
     hull, points = sets.faces.hulls[face], sets.faces.landmarks[face]
     if mirrored:
         hull, points = hull * (-1, 1) + (size, 0), points[_FLIPPED] * (-1, 1) + (size, 0)
@@ -222,7 +231,7 @@ def _photo_alone(sets: Sets, side: int, rng: np.random.Generator) -> Picture:
     """One photo that fills the picture, as FairFace's do, a little larger or smaller than the picture."""
     face = _pick(sets, rng)
     mirrored = rng.random() < 0.5
-    photo = sets.faces.photos[face]
+    photo = sets.photo(face)
     photo = np.ascontiguousarray(photo[:, ::-1]) if mirrored else photo
     size = photo.shape[0]
     scale = side / size * float(np.exp(rng.uniform(np.log(0.6), np.log(1.4))))
@@ -273,7 +282,7 @@ def _many(sets: Sets, side: int, rng: np.random.Generator) -> Picture:
     placed: list[tuple[Floats, Floats]] = []
     for size in sizes:
         face, mirrored, angle = _pick(sets, rng), rng.random() < 0.5, _angle(rng)
-        photo, box = sets.faces.photos[face], sets.faces.boxes[face]
+        photo, box = sets.photo(face), sets.faces.boxes[face]
         mask = _mask(photo.shape[0], box, bool(rng.random() < 0.55), rng)
         if mirrored:
             photo, mask = np.ascontiguousarray(photo[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
@@ -322,10 +331,10 @@ def compose(sets: Sets, rng: np.random.Generator, side: int = PICTURE_PX) -> Pic
 
 def single_face(sets: Sets, rng: np.random.Generator) -> tuple[Pixels, Floats, float]:
     """A photo whose landmarks are known, disturbed, mirrored and turned by any angle: pixels, landmarks (5, 2), their spread."""
-    while not np.isfinite(sets.faces.spread[face := _pick(sets, rng)]) or np.isnan(sets.faces.landmarks[face]).any():
+    while np.isnan(sets.faces.landmarks[face := _pick(sets, rng)]).any():
         pass
     mirrored = rng.random() < 0.5
-    photo = sets.faces.photos[face]
+    photo = sets.photo(face)
     photo = np.ascontiguousarray(photo[:, ::-1]) if mirrored else photo
     size = photo.shape[0]
     middle = np.full(2, size / 2, np.float32)

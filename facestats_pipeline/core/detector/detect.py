@@ -32,6 +32,7 @@ _HINT = 0.12  # score of such a face that is enough for a closer look
 _LARGEST_IN_CLOSER = 128.0  # px: what is larger was seen better by the look before
 _SAME = 0.45  # overlap, as a share of the smaller box, from which on two boxes are one face
 _MOST_CELLS = 3000
+_LEAST_PX = 1.0  # landmarks that are no farther apart say nothing of how a face is turned
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -108,6 +109,8 @@ class Detector:
 
     def _exact(self, rgb: Pixels, face: Face) -> Face:
         """The same face with the landmarks that the second network sees in the face brought upright."""
+        if np.ptp(face.landmarks, axis=0).max() < _LEAST_PX:
+            return face
         points = self._landmarks(rgb, face.landmarks)
         return Face(face.box, points, face.score) if np.isfinite(points).all() else face
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facestats_pipeline.core.demo.demo_drawing import draw_face
-from facestats_pipeline.core.demo.demo_latents import sample_latents
+from facestats_pipeline.core.demo.drawing import draw_face
+from facestats_pipeline.core.demo.latents import sample_latents
 from facestats_pipeline.core.progress import track
 
 DRAWN_FILE = "drawn.npy"

@@ -8,13 +8,16 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
+from facestats_pipeline.core.detector.data import open_sets
 from facestats_pipeline.core.detector.network import Finder, Landmarker, folded, unnormed
-from facestats_pipeline.core.embeddings.checksums import SUMS_FILE, ChecksumMismatch, sha256_file, verify_folder
+from facestats_pipeline.core.detector.thresholds import best_logits, sure_logit
+from facestats_pipeline.core.encoders.checksums import SUMS_FILE, ChecksumMismatch, sha256_file, verify_folder
 from facestats_pipeline.core.mini.export import half, save_file
 
 WEIGHTS_FILE, CONFIG_FILE = "detector.safetensors", "config.json"
@@ -101,3 +104,30 @@ def _filled(network: nn.Module, name: str, tensors: dict[str, Tensor], file: Pat
         detail = " ".join(str(error).split())[:160]
         raise WeightsRefused(f"{file}: not this face detector's weights ({detail}); fetch the folder again") from None
     return network
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Export the face detector.")
+    parser.add_argument("--finder", type=Path, required=True, help="the finder's run")
+    parser.add_argument("--landmarker", type=Path, required=True, help="the landmarker's run")
+    parser.add_argument("--cache", type=Path, required=True, help="photos, labels and backgrounds: held-out ones set the limit")
+    parser.add_argument("--to", type=Path, required=True)
+    parser.add_argument("--pictures", type=int, default=3000, help="composed pictures on which the limit is chosen")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    finder, landmarker = averaged(arguments.finder, Finder()), averaged(arguments.landmarker, Landmarker())
+    _, held_out = open_sets(arguments.cache)
+    empty, found = best_logits(finder, held_out, pictures=arguments.pictures)
+    middle = sure_logit(empty)
+    print(f"sure from logit {middle:.2f} on: {np.mean(found >= middle):.2%} of {len(found)} held-out composed faces")
+    settings = {}
+    for name in ("finder", "landmarker"):
+        run = getattr(arguments, name)
+        steps = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["step"]
+        settings[name] = json.loads((run / "settings.json").read_text()) | {"steps_done": steps}
+    write(arguments.to, finder, landmarker, Config(middle=round(middle, 3)), settings)
+
+
+if __name__ == "__main__":
+    main()
