@@ -85,7 +85,12 @@ class Preproc(Section):
     quality: int = Field(QUALITY, ge=LOWEST_QUALITY, le=HIGHEST_QUALITY, description="JPEG quality")
     align: bool = Field(True, description="turn and scale the largest face to a fixed place (needs the face model)")
     min_face_score: float = Field(0.6, ge=0, le=1, description="detections with a lower score are no face")
-    detector_model: Path | None = Field(None, description="YuNet ONNX file; by default looked for in the model folders")
+    detector: Literal["facestats", "yunet", "none"] = Field(
+        "facestats", description="what finds faces: the detector that comes with FaceStats, YuNet, or nothing"
+    )
+    detector_model: Path | None = Field(
+        None, description="YuNet ONNX file, for `detector: yunet`; by default looked for in the model folders"
+    )
     workers: int = Field(2, ge=1, le=256, description="threads that decode photos")
 
 

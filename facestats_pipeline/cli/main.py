@@ -23,6 +23,7 @@ COMMANDS = {
     "ui": "open Dagster's web page on this project",
     "models": "model weights: what is there, checksums, licences",
     "train-encoder": "train an encoder of your own, and its probes",
+    "train-detector": "train a face detector of your own",
     "doctor": "what this machine has and lacks",
 }
 """Name → one line of help; `module_of` says which module holds each as `app` (a Typer)."""

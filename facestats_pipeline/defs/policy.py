@@ -12,8 +12,8 @@ from facestats_pipeline.io.table_facts import column_schema, place
 from facestats_pipeline.io.weights import identity
 
 WEIGHTS = "weights:"
-_NOT_IN_RESULTS = {"workers", "detector_model"}
-"""Settings of a section that change no result: how many threads, and where a file lies whose content counts as weights."""
+_NOT_IN_RESULTS = {"workers", "detector", "detector_model"}
+"""Settings of a section that change no result: how many threads, and which file it is whose content counts as weights."""
 
 
 def asset_policy(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:

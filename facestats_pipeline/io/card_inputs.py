@@ -7,9 +7,10 @@ from facestats_pipeline.core.reports.card_inputs import CardInput
 from facestats_pipeline.io.layout import INPUTS
 from facestats_pipeline.io.model_registry import known_models
 from facestats_pipeline.io.store import Store
+from facestats_pipeline.io.weights import DETECTOR
 
 LABELS = {"labels_csv": "labels", "ratings_csv": "ratings", "manual_labels_csv": "labels by hand"}
-_WEIGHTS = {"YuNet": "face detector", "face landmarker": "face landmarks"}
+_DETECTORS = {"facestats": DETECTOR, "yunet": "YuNet"}
 
 
 def label_input(store: Store, sources: Sources, asset: str) -> list[CardInput]:
@@ -35,5 +36,8 @@ def encoder_input(settings: Settings, model_id: str | None = None) -> CardInput:
 
 def weight_inputs(settings: Settings) -> list[CardInput]:
     """Encoder, face detector and face landmarks that are used here."""
-    used = [m for m in known_models(settings) if m.name in _WEIGHTS and m.state in ("ok", "other version")]
-    return [encoder_input(settings), *(CardInput(_WEIGHTS[m.name], m.name, m.licence, m.source) for m in used)]
+    roles = {"face landmarker": "face landmarks"}
+    if settings.preproc.detector != "none":
+        roles[_DETECTORS[settings.preproc.detector]] = "face detector"
+    used = [m for m in known_models(settings) if m.name in roles and m.state in ("ok", "other version")]
+    return [encoder_input(settings), *(CardInput(roles[m.name], m.name, m.licence, m.source) for m in used)]

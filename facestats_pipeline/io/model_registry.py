@@ -6,12 +6,14 @@ from pathlib import Path
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.io.weights import (
+    DETECTOR,
     DETECTOR_PATTERN,
     LANDMARKER,
     MINI,
-    detector_model,
+    detector_folder,
     encoder_folder,
     landmark_model,
+    yunet_model,
 )
 
 YUNET_SHA256 = "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
@@ -40,14 +42,21 @@ def known_models(settings: Settings) -> list[ModelState]:
             f"default encoder, offline; {_shipped_probes(mini)}",
             "CC BY 4.0 (trained on FairFace)",
             "shipped with FaceStats",
-            *_mini_state(mini),
+            *_folder_state(mini),
+        ),
+        ModelState(
+            DETECTOR,
+            "face detection, offline",
+            "CC BY 4.0 (trained on FairFace)",
+            "shipped with FaceStats",
+            *_folder_state(detector_folder(settings) or folder / DETECTOR),
         ),
         _single(
             "YuNet",
-            "face detection",
+            "face detection, where `detector: yunet` asks for it",
             "MIT",
             "opencv_zoo",
-            detector_model(settings),
+            yunet_model(settings),
             YUNET_SHA256,
             settings.weights / DETECTOR_PATTERN,
         ),
@@ -83,7 +92,7 @@ def _shipped_probes(folder: Path) -> str:
     return f"probes of {', '.join(names)}" if names else "no probes"
 
 
-def _mini_state(folder: Path) -> tuple[str, str]:
+def _folder_state(folder: Path) -> tuple[str, str]:
     sums = folder / "SHA256SUMS"
     if not sums.is_file():
         return "absent", f"place it as {folder}"

@@ -7,12 +7,39 @@ from facestats_pipeline import config
 from facestats_pipeline.config import Settings, SettingsError
 
 MINI = "facestats-mini"
+DETECTOR = "facestats-detector"
 DETECTOR_PATTERN = "face_detection_yunet*.onnx"
 LANDMARKER = "face_landmarker.task"
 
 
 def detector_model(settings: Settings) -> Path | None:
-    """The YuNet model: the configured file, else the first found in the model folders. Raises SettingsError for a wrong path."""
+    """The folder of FaceStats' own detector, or YuNet's file where the settings ask for it; None without a detector.
+
+    Raises SettingsError where YuNet is asked for and its file is not there.
+    """
+    asked = settings.preproc.detector
+    if asked == "none":
+        return None
+    if asked == "facestats" and settings.preproc.detector_model is None:
+        own = detector_folder(settings)
+        # Until weights are shipped, YuNet is taken where it is there.
+        return own if own is not None else yunet_model(settings)
+    found = yunet_model(settings)
+    if found is None:
+        raise SettingsError(
+            f"`preproc.detector` is yunet and there is no {DETECTOR_PATTERN} in {settings.weights}; "
+            "place it there or name it in `preproc.detector_model`"
+        )
+    return found
+
+
+def detector_folder(settings: Settings) -> Path | None:
+    """Where the detector that comes with FaceStats lies."""
+    return next((folder / DETECTOR for folder in settings.model_folders if (folder / DETECTOR).is_dir()), None)
+
+
+def yunet_model(settings: Settings) -> Path | None:
+    """YuNet's file: the configured one, else the first found in the model folders. Raises SettingsError for a wrong path."""
     configured = settings.preproc.detector_model
     if configured is not None:
         if not configured.is_file():
@@ -46,7 +73,8 @@ def shipped_probes(settings: Settings) -> Path:
 def identity(settings: Settings, what: str) -> str:
     """A short text that changes when what `detector`, `landmarker`, `encoder` or `shipped_probes` stand for changes."""
     if what == "detector":
-        return _content(detector_model(settings))
+        model = detector_model(settings)
+        return _content(model / "SHA256SUMS" if model is not None and model.is_dir() else model)
     if what == "landmarker":
         return _content(landmark_model(settings))
     name = settings.encoder.name

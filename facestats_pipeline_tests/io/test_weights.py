@@ -8,7 +8,7 @@ import pytest
 from facestats_pipeline import config
 from facestats_pipeline.config import Settings, SettingsError, load_settings, shipped_models
 from facestats_pipeline.io.model_registry import known_models
-from facestats_pipeline.io.weights import MINI, detector_model, encoder_folder, identity, landmark_model
+from facestats_pipeline.io.weights import DETECTOR, MINI, detector_model, encoder_folder, identity, landmark_model
 
 
 @pytest.fixture
@@ -60,6 +60,20 @@ def test_a_face_model_in_the_folder_is_found_and_identified_by_its_bytes(models:
     assert {model.name: model.state for model in known_models(settings(models))}["YuNet"] == "other version"
 
 
+def test_the_shipped_detector_is_the_default_and_yunet_is_taken_where_it_is_asked_for(models: Path) -> None:
+    own, yunet = models / DETECTOR, models / "face_detection_yunet_2026may.onnx"
+    with pytest.raises(SettingsError, match=r"preproc\.detector.*yunet"):
+        detector_model(settings(models, **{"preproc.detector": "yunet"}))
+    yunet.write_bytes(b"one")
+    own.mkdir()
+    (own / "SHA256SUMS").write_text("")
+    chosen = {kind: settings(models, **{"preproc.detector": kind}) for kind in ("facestats", "yunet", "none")}
+    assert [detector_model(each) for each in (settings(models), *chosen.values())] == [own, own, yunet, None]
+    assert detector_model(settings(models, **{"preproc.detector_model": yunet})) == yunet
+    assert len({identity(each, "detector") for each in chosen.values()}) == 3
+    assert identity(chosen["none"], "detector") == "none"
+
+
 def test_a_configured_face_model_must_be_there(models: Path) -> None:
     with pytest.raises(SettingsError, match=r"preproc\.detector_model.*nowhere\.onnx"):
         detector_model(settings(models, **{"preproc.detector_model": "nowhere.onnx"}))
@@ -91,4 +105,4 @@ def test_an_encoder_is_identified_by_name_by_file_or_by_its_sums(models: Path, t
 def test_models_trained_here_are_listed(models: Path) -> None:
     (models / "gender_clf.skops").write_bytes(b"1")
     (models / "gender_clf.json").write_text("{}")
-    assert [model.name for model in known_models(settings(models))][3:] == ["gender_clf.skops"]
+    assert [model.name for model in known_models(settings(models))][4:] == ["gender_clf.skops"]

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from facestats_pipeline.core.preproc.detection import FaceDetector, load_detector, single_threaded_opencv
+from facestats_pipeline.core.preproc.detection import load_detector, single_threaded_opencv
+from facestats_pipeline.core.preproc.faces import FaceDetector
 from facestats_pipeline.core.progress import track
 
 SIDE = 256
@@ -48,7 +49,9 @@ def _crop(image: Pixels, whole: bool, rng: np.random.Generator) -> Pixels:
     side = largest if whole else int(max(min(largest, _SMALLEST_CROP), largest * np.exp(rng.uniform(np.log(0.12), 0))))
     top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)
     how = cv2.INTER_AREA if side > SIDE else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image[top : top + side, left : left + side], (SIDE, SIDE), interpolation=how), np.uint8)
+    return np.asarray(
+        cv2.resize(image[top : top + side, left : left + side], (SIDE, SIDE), interpolation=how), np.uint8
+    )
 
 
 def backgrounds_once(folders: list[Path], cache: Path, detector: FaceDetector, *, seed: int = 0) -> None:

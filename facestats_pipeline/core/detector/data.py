@@ -17,7 +17,10 @@ from facestats_pipeline.core.detector.labels import FIVE, POINTS_FILE, SPREAD_FI
 
 PICTURE_PX = 192
 """Side of a training picture: what the finder's first look sees of a photo."""
-SMALLEST_FACE, LARGEST_FACE = 9.0, 250.0  # px, mean side of the box; a larger face than the picture is cut at its borders
+SMALLEST_FACE, LARGEST_FACE = (
+    9.0,
+    250.0,
+)  # px, mean side of the box; a larger face than the picture is cut at its borders
 _HIDDEN = 0.45  # a face of which more than this share lies outside counts neither as face nor as background
 _FLIPPED = [1, 0, 2, 4, 3]  # which landmark each becomes in a mirrored picture
 
@@ -104,7 +107,9 @@ def open_sets(cache: Path) -> tuple[Sets, Sets]:
             )
         )
         both = np.concatenate([mine, mine_drawn])
-        sets.append(Sets(faces, photos, drawn_photos, both, len(mine), backgrounds, places[held_out_places == held_out]))
+        sets.append(
+            Sets(faces, photos, drawn_photos, both, len(mine), backgrounds, places[held_out_places == held_out])
+        )
     return sets[0], sets[1]
 
 
@@ -136,7 +141,9 @@ def _background(sets: Sets, side: int, rng: np.random.Generator) -> Pixels:
         return np.asarray(cv2.resize(np.ascontiguousarray(crop), (side, side), interpolation=how), np.uint8)
     if kind < 0.86:  # drawn: smooth colours between random knots, some with grain
         knots = rng.integers(0, 256, (int(rng.integers(2, 7)), int(rng.integers(2, 7)), 3)).astype(np.uint8)
-        made = cv2.resize(knots, (side, side), interpolation=cv2.INTER_CUBIC if rng.random() < 0.7 else cv2.INTER_NEAREST)
+        made = cv2.resize(
+            knots, (side, side), interpolation=cv2.INTER_CUBIC if rng.random() < 0.7 else cv2.INTER_NEAREST
+        )
         return np.asarray(made, np.uint8)
     if kind < 0.93:
         return np.full((side, side, 3), rng.integers(0, 256, 3), np.uint8)
@@ -158,7 +165,9 @@ def _scraps(canvas: Pixels, sets: Sets, rng: np.random.Generator) -> None:
         )
         if shared > 0.15 * (box[2] - box[0]) * (box[3] - box[1]):
             # Inside the face: one colour of its skin as a blob.
-            colour = photo[int(np.clip((box[1] + box[3]) / 2, 0, size - 1)), int(np.clip(box[0] * 0.7 + box[2] * 0.3, 0, size - 1))]
+            colour = photo[
+                int(np.clip((box[1] + box[3]) / 2, 0, size - 1)), int(np.clip(box[0] * 0.7 + box[2] * 0.3, 0, size - 1))
+            ]
             centre = tuple(int(v) for v in rng.uniform(0, side, 2))
             axes = tuple(int(v) for v in np.exp(rng.uniform(np.log(4), np.log(side / 2), 2)))
             shade = tuple(int(v) for v in colour)
@@ -184,15 +193,15 @@ def _mask(side: int, box: Floats, whole: bool, rng: np.random.Generator) -> Floa
         soft = 0 if rng.random() < 0.5 else int(rng.integers(2, 16))
         if soft:
             mask[:soft] = mask[-soft:] = mask[:, :soft] = mask[:, -soft:] = 0
-            mask = cv2.blur(mask, (2 * soft + 1, 2 * soft + 1))
-        return np.asarray(mask, np.float32)
+            return np.asarray(cv2.blur(mask, (2 * soft + 1, 2 * soft + 1)), np.float32)
+        return mask
     mask8 = np.zeros((side, side), np.uint8)
     width, height = box[2] - box[0], box[3] - box[1]
     middle = (float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2 - 0.08 * height)
     reach = (width * rng.uniform(0.55, 0.8), height * rng.uniform(0.58, 0.75))
     cv2.ellipse(mask8, (middle, (2 * reach[0], 2 * reach[1]), 0.0), 255, -1, cv2.LINE_AA)
     soft = int(rng.integers(0, 8)) * 2 + 1
-    return np.asarray(cv2.blur(mask8, (soft, soft)), np.float32) / 255
+    return np.asarray(cv2.blur(mask8, (soft, soft)), np.float32) / np.float32(255)
 
 
 def _place(face: int, sets: Sets, matrix: Floats, mirrored: bool) -> tuple[Floats, Floats]:
@@ -255,7 +264,8 @@ def _picture(pixels: Pixels, placed: list[tuple[Floats, Floats]], rng: np.random
     elif kind < 0.2:
         height -= int(rng.integers(1, 32))
     pixels[height:] = pixels[:, width:] = 127
-    found, ignored = [], []
+    found: list[tuple[Floats, Floats]] = []
+    ignored: list[tuple[Floats, Floats]] = []
     for box, landmarks in placed:
         inside = np.clip(box, 0, (width, height, width, height))
         area = max(1e-6, float((box[2] - box[0]) * (box[3] - box[1])))
@@ -276,7 +286,9 @@ def _many(sets: Sets, side: int, rng: np.random.Generator) -> Picture:
     if rng.random() < 0.5:
         _scraps(canvas, sets, rng)
     kind = rng.random()
-    count = 0 if kind < 0.2 else 1 if kind < 0.5 else int(rng.integers(2, 5)) if kind < 0.8 else int(rng.integers(5, 16))
+    count = (
+        0 if kind < 0.2 else 1 if kind < 0.5 else int(rng.integers(2, 5)) if kind < 0.8 else int(rng.integers(5, 16))
+    )
     most = LARGEST_FACE if count <= 1 else min(LARGEST_FACE, 1.3 * side / np.sqrt(count))
     sizes = np.sort(np.exp(rng.uniform(np.log(SMALLEST_FACE), np.log(most), count)))[::-1]
     placed: list[tuple[Floats, Floats]] = []

@@ -140,7 +140,9 @@ def _around(rgb: Pixels, matrix: Floats, scale: float) -> tuple[Pixels, tuple[Fl
     corners = moved_back(np.array([(0, 0), (FACE_PX, 0), (0, FACE_PX), (FACE_PX, FACE_PX)], np.float32), matrix)
     spare = 2 / max(scale, 1e-6)
     left, top = (int(v) for v in np.clip(np.floor(corners.min(axis=0) - spare), 0, (width - 1, height - 1)))
-    right, bottom = (int(v) for v in np.clip(np.ceil(corners.max(axis=0) + spare), (left + 1, top + 1), (width, height)))
+    right, bottom = (
+        int(v) for v in np.clip(np.ceil(corners.max(axis=0) + spare), (left + 1, top + 1), (width, height))
+    )
     part, corner = rgb[top:bottom, left:right], np.array((left, top), np.float32)
     if scale > 0.7:
         return part, (np.ones(2, np.float32), corner)
@@ -170,7 +172,11 @@ def distinct(faces: list[Face]) -> list[Face]:
     for i, face in enumerate(order):
         if not free[i]:
             continue
-        shared = (np.minimum(corners[i, 2:], corners[:, 2:]) - np.maximum(corners[i, :2], corners[:, :2])).clip(0).prod(axis=1)
+        shared = (
+            (np.minimum(corners[i, 2:], corners[:, 2:]) - np.maximum(corners[i, :2], corners[:, :2]))
+            .clip(0)
+            .prod(axis=1)
+        )
         same = free & (shared > _SAME * np.minimum(areas[i], areas))
         close = same & (shared > 0.6 * np.maximum(areas[i], areas)) & (scores > 0.5 * scores[i])
         free &= ~same
@@ -179,7 +185,9 @@ def distinct(faces: list[Face]) -> list[Face]:
             weight = scores[close] / scores[close].sum()
             box = (boxes[close] * weight[:, None]).sum(axis=0)
             points = np.stack([order[j].landmarks for j in np.flatnonzero(close)])
-            face = Face(box.astype(np.float32), (points * weight[:, None, None]).sum(axis=0).astype(np.float32), face.score)
+            face = Face(
+                box.astype(np.float32), (points * weight[:, None, None]).sum(axis=0).astype(np.float32), face.score
+            )
         kept.append(face)
     return kept
 

@@ -32,7 +32,7 @@ def _blur(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         length, angle = int(rng.integers(3, 9)), rng.uniform(0, np.pi)
         kernel = np.zeros((length, length), np.float32)
         middle, reach = (length - 1) / 2, np.array((np.cos(angle), np.sin(angle))) * (length - 1) / 2
-        ends = [tuple(int(round(middle + sign * v)) for v in reach) for sign in (-1, 1)]
+        ends = [tuple(round(middle + sign * v) for v in reach) for sign in (-1, 1)]
         cv2.line(kernel, ends[0], ends[1], 1.0)
         return np.asarray(cv2.filter2D(pixels, -1, kernel / kernel.sum()), np.uint8)
     scale = rng.uniform(0.35, 0.8)

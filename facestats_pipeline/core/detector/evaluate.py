@@ -27,7 +27,7 @@ from facestats_pipeline.core.demo.latents import sample_latents
 from facestats_pipeline.core.detector import detect
 from facestats_pipeline.core.images.decoding import decode
 from facestats_pipeline.core.preproc.detection import load_detector, single_threaded_opencv
-from facestats_pipeline.core.preproc.faces import SURE_SCORE, Face, FindsFaces
+from facestats_pipeline.core.preproc.faces import SURE_SCORE, Face, FaceDetector
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.statistics.calibration import wilson
 
@@ -84,7 +84,7 @@ def eyes_of(landmarks: npt.NDArray[Any]) -> float:
     return float(np.linalg.norm(landmarks[0] - landmarks[1]))
 
 
-def against_yunet(photos: list[Pixels], ours: FindsFaces, yunet: FindsFaces, title: str) -> dict[str, Any]:
+def against_yunet(photos: list[Pixels], ours: FaceDetector, yunet: FaceDetector, title: str) -> dict[str, Any]:
     """Of the photos in which YuNet is sure: how many of its main faces ours finds surely, and how far apart the landmarks are."""
     found, asked, apart, more = 0, 0, [], 0
     for pixels in track(photos, title, total=len(photos)):
@@ -112,7 +112,7 @@ def against_yunet(photos: list[Pixels], ours: FindsFaces, yunet: FindsFaces, tit
     }
 
 
-def pupils(data: Path, detectors: dict[str, FindsFaces]) -> dict[str, Any]:
+def pupils(data: Path, detectors: dict[str, FaceDetector]) -> dict[str, Any]:
     """Mean distance of both pupils from London's hand-placed ones, share of the distance of the eyes."""
     points: dict[str, dict[int, tuple[float, float]]] = {}
     with gzip.open(data / "london" / "landmarks.csv.gz", "rt") as text:
@@ -135,7 +135,7 @@ def pupils(data: Path, detectors: dict[str, FindsFaces]) -> dict[str, Any]:
     }
 
 
-def drawn(count: int, ours: FindsFaces, yunet: FindsFaces) -> dict[str, Any]:
+def drawn(count: int, ours: FaceDetector, yunet: FaceDetector) -> dict[str, Any]:
     """Faces as the demo draws them, with the demo's seed: photos in which exactly one sure face is seen."""
     one = {"ours": 0, "yunet": 0}
     shapes = ((360, 450), (384, 480), (320, 480), (400, 400), (512, 384))
@@ -148,9 +148,11 @@ def drawn(count: int, ours: FindsFaces, yunet: FindsFaces) -> dict[str, Any]:
     return {name: share(n, count) for name, n in one.items()}
 
 
-def face_free(folder: Path, count: int, ours: FindsFaces, yunet: FindsFaces) -> dict[str, Any]:
+def face_free(folder: Path, count: int, ours: FaceDetector, yunet: FaceDetector) -> dict[str, Any]:
     """Pictures of a folder (crops of 512 px and smaller) and drawn textures, a quarter of them: share without any sure face."""
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES and file.stat().st_size > 20_000)
+    files = sorted(
+        file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES and file.stat().st_size > 20_000
+    )
     rng = np.random.default_rng(5)
     without, seen_in = {"ours": 0, "yunet": 0}, []
     for number in track(range(count), "Face-free pictures", total=count):
@@ -182,7 +184,7 @@ def _face_free(files: list[Path], number: int, rng: np.random.Generator) -> tupl
     return np.ascontiguousarray(crop), file.name
 
 
-def groups(data: Path, count: int, detectors: dict[str, FindsFaces]) -> dict[str, Any]:
+def groups(data: Path, count: int, detectors: dict[str, FaceDetector]) -> dict[str, Any]:
     """Pictures of 4000 × 3000 px with 30 portraits, faces of 60–300 px, decoded as the pipeline does: faces found, and false ones."""
     files = [*files_of(data, "london"), *files_of(data, "fairface_photos")[:600]]
     right, wrong = dict.fromkeys(detectors, 0), {name: list[int]() for name in detectors}
@@ -199,7 +201,11 @@ def groups(data: Path, count: int, detectors: dict[str, FindsFaces]) -> dict[str
             right[name] += len(hits)
             wrong[name].append(len(faces) - len(hits))
     return {
-        name: {"found": share(right[name], count * _FACES), "most_false_in_one": max(wrong[name]), "false": sum(wrong[name])}
+        name: {
+            "found": share(right[name], count * _FACES),
+            "most_false_in_one": max(wrong[name]),
+            "false": sum(wrong[name]),
+        }
         for name in detectors
     }
 
@@ -231,7 +237,7 @@ def _nearest(face: Face, middles: Floats) -> int | None:
     return best if away[best] < 0.25 and 0.1 < math.sqrt(face.area) / middles[best, 2] < 1 else None
 
 
-def cost(photos: list[Pixels], detectors: dict[str, FindsFaces]) -> dict[str, Any]:
+def cost(photos: list[Pixels], detectors: dict[str, FaceDetector]) -> dict[str, Any]:
     """Processor milliseconds a photo, one thread, the detectors in turn on each photo: median and quarter over the photos."""
     spent: dict[str, list[float]] = {name: [] for name in detectors}
     for pixels in [photos[0], *photos]:  # the first is to warm up
@@ -240,12 +246,18 @@ def cost(photos: list[Pixels], detectors: dict[str, FindsFaces]) -> dict[str, An
             detector.detect(pixels)
             spent[name].append(1000 * (time.thread_time() - begun))
     return {
-        name: {"median_ms": float(np.median(values[1:])), "mean_ms": float(np.mean(values[1:])), "least_ms": min(values[1:])}
+        name: {
+            "median_ms": float(np.median(values[1:])),
+            "mean_ms": float(np.mean(values[1:])),
+            "least_ms": min(values[1:]),
+        }
         for name, values in spent.items()
     }
 
 
-def measure(data: Path, ours: FindsFaces, yunet: FindsFaces, face_free_folder: Path | None, few: int) -> dict[str, Any]:
+def measure(
+    data: Path, ours: FaceDetector, yunet: FaceDetector, face_free_folder: Path | None, few: int
+) -> dict[str, Any]:
     """All figures. `few` > 1 takes every few-th photo, for a quick look."""
     both = {"ours": ours, "yunet": yunet}
     figures: dict[str, Any] = {"detector": ours.name, "yunet": yunet.name, "every": few}
@@ -275,7 +287,8 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
     for name in SETS:
         one = figures[name]
         yield f"{name}: found {text(one['found'])} where YuNet is sure; landmarks from YuNet's {bent(one['landmarks'])}"
-        yield f"   each landmark {[round(v, 1) for v in one['landmarks_each']]}; more faces than YuNet in {one['photos_with_more_sure_faces_than_yunet']}"
+        each = [round(value, 1) for value in one["landmarks_each"]]
+        yield f"   each landmark {each}; more faces than YuNet in {one['photos_with_more_sure_faces_than_yunet']}"
     for name, part in figures["pupils"].items():
         yield f"pupils of London, {name}: {bent(part)}, mean shift {part['mean_shift']}"
     for name in ("ours", "yunet"):
@@ -291,7 +304,9 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Measure the face detector beside YuNet.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds london, canada, congress_us, fairface_photos")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder that holds london, canada, congress_us, fairface_photos"
+    )
     parser.add_argument("--yunet", type=Path, required=True, help="YuNet's ONNX file")
     parser.add_argument("--detector", type=Path, default=Path("models/facestats-detector"))
     parser.add_argument("--face-free", type=Path, help="folder of pictures without faces that were not trained on")
@@ -301,7 +316,11 @@ def main() -> None:
     torch.set_num_threads(1)
     with single_threaded_opencv():
         figures = measure(
-            arguments.data, detect.load(arguments.detector), load_detector(arguments.yunet), arguments.face_free, arguments.every
+            arguments.data,
+            detect.load(arguments.detector),
+            load_detector(arguments.yunet),
+            arguments.face_free,
+            arguments.every,
         )
     for line in lines(figures):
         print(line)

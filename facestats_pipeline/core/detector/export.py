@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from facestats_pipeline.core.detector.data import open_sets
 from facestats_pipeline.core.detector.network import Finder, Landmarker, folded, unnormed
 from facestats_pipeline.core.detector.thresholds import best_logits, sure_logit
+from facestats_pipeline.core.detector.train import CHECKPOINT
 from facestats_pipeline.core.encoders.checksums import SUMS_FILE, ChecksumMismatch, sha256_file, verify_folder
 from facestats_pipeline.core.mini.export import half, save_file
 
@@ -50,7 +51,7 @@ class Config:
 
 def averaged(run: Path, network: nn.Module) -> nn.Module:
     """`network` with the averaged weights of a run's checkpoint."""
-    network.load_state_dict(torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["average"])
+    network.load_state_dict(torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)["average"])
     return network.eval()
 
 
@@ -87,7 +88,9 @@ def read(folder: Path) -> tuple[nn.Module, nn.Module, Config]:
     except SafetensorError as error:
         raise WeightsRefused(f"{weights}: not a safetensors file ({error}); fetch the folder again") from error
     except (TypeError, ValueError) as error:
-        raise WeightsRefused(f"{folder / CONFIG_FILE}: not the face detector's ({error}); fetch the folder again") from error
+        raise WeightsRefused(
+            f"{folder / CONFIG_FILE}: not the face detector's ({error}); fetch the folder again"
+        ) from error
     except OSError as error:
         raise WeightsRefused(f"{weights}: cannot be read ({error.strerror}); fetch the folder again") from error
     return _filled(Finder(), "finder", tensors, weights), _filled(Landmarker(), "landmarker", tensors, weights), config
@@ -106,27 +109,37 @@ def _filled(network: nn.Module, name: str, tensors: dict[str, Tensor], file: Pat
     return network
 
 
+def export(finder_run: Path, landmarker_run: Path, cache: Path, folder: Path, *, pictures: int = 3000) -> float:
+    """Write the averaged weights of two runs to `folder`, and from which logit on a face is sure: chosen on `pictures` composed ones.
+
+    Returns the share of held-out composed faces that are sure. Raises ValueError where pictures are too few or weights too large.
+    """
+    finder, landmarker = averaged(finder_run, Finder()), averaged(landmarker_run, Landmarker())
+    _, held_out = open_sets(cache)
+    empty, found = best_logits(finder, held_out, pictures=pictures)
+    middle = sure_logit(empty)
+    settings: dict[str, object] = {}
+    for name, run in (("finder", finder_run), ("landmarker", landmarker_run)):
+        steps = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)["step"]
+        settings[name] = json.loads((run / "settings.json").read_text()) | {"steps_done": steps}
+    write(folder, finder, landmarker, Config(middle=round(middle, 3)), settings)
+    return float(np.mean(found >= middle))
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Export the face detector.")
     parser.add_argument("--finder", type=Path, required=True, help="the finder's run")
     parser.add_argument("--landmarker", type=Path, required=True, help="the landmarker's run")
-    parser.add_argument("--cache", type=Path, required=True, help="photos, labels and backgrounds: held-out ones set the limit")
+    parser.add_argument(
+        "--cache", type=Path, required=True, help="photos, labels and backgrounds: held-out ones set the limit"
+    )
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=3000, help="composed pictures on which the limit is chosen")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    finder, landmarker = averaged(arguments.finder, Finder()), averaged(arguments.landmarker, Landmarker())
-    _, held_out = open_sets(arguments.cache)
-    empty, found = best_logits(finder, held_out, pictures=arguments.pictures)
-    middle = sure_logit(empty)
-    print(f"sure from logit {middle:.2f} on: {np.mean(found >= middle):.2%} of {len(found)} held-out composed faces")
-    settings = {}
-    for name in ("finder", "landmarker"):
-        run = getattr(arguments, name)
-        steps = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["step"]
-        settings[name] = json.loads((run / "settings.json").read_text()) | {"steps_done": steps}
-    write(arguments.to, finder, landmarker, Config(middle=round(middle, 3)), settings)
+    share = export(given.finder, given.landmarker, given.cache, given.to, pictures=given.pictures)
+    print(f"{given.to}: {share:.2%} of held-out composed faces are sure")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def decode(cells: Tensor, centres: Tensor, strides: Tensor) -> tuple[Tensor, Ten
     sides = cells[..., 1:5].clamp(-6, 6).exp() * strides[..., None]
     boxes = torch.cat([centres - sides[..., :2], centres + sides[..., 2:]], dim=-1)
     half = (sides[..., :2] + sides[..., 2:]).prod(dim=-1).sqrt() / 2
-    landmarks = centres[..., None, :] + cells[..., 5:15].unflatten(-1, (5, 2)) * half[..., None, None]
+    landmarks = centres[..., None, :] + cells[..., 5:15].reshape(*cells.shape[:-1], 5, 2) * half[..., None, None]
     return boxes, landmarks
 
 
@@ -28,7 +28,9 @@ def distance_iou(boxes: Tensor, truth: Tensor) -> Tensor:
     areas = [(each[..., 2:] - each[..., :2]).clamp(min=0).prod(dim=-1) for each in (boxes, truth)]
     around = torch.maximum(boxes[..., 2:], truth[..., 2:]) - torch.minimum(boxes[..., :2], truth[..., :2])
     apart = (boxes[..., :2] + boxes[..., 2:] - truth[..., :2] - truth[..., 2:]) / 2
-    return 1 - shared / (areas[0] + areas[1] - shared + 1e-6) + apart.square().sum(-1) / (around.square().sum(-1) + 1e-6)
+    return (
+        1 - shared / (areas[0] + areas[1] - shared + 1e-6) + apart.square().sum(-1) / (around.square().sum(-1) + 1e-6)
+    )
 
 
 def finder_losses(
@@ -59,12 +61,14 @@ def finder_losses(
     return {
         "score": (focal * asked).sum() / count,
         "box": BOX * distance_iou(found, boxes[place]).sum() / known_count,
-        "landmarks": LANDMARKS * F.smooth_l1_loss(away, torch.zeros_like(away), beta=0.02, reduction="sum") / (10 * known_count),
+        "landmarks": LANDMARKS
+        * F.smooth_l1_loss(away, torch.zeros_like(away), beta=0.02, reduction="sum")
+        / (10 * known_count),
     }
 
 
 def landmarker_loss(points: Tensor, truth: Tensor, weight: Tensor, eyes: Tensor) -> Tensor:
     """Mean distance of landmarks (n, 10) from truth (n, 5, 2), in units of the distance of the eyes (n,), weighted (n,)."""
-    away = (points.float().unflatten(1, (5, 2)) - truth) / eyes[:, None, None]
+    away = (points.float().reshape(-1, 5, 2) - truth) / eyes[:, None, None]
     each = F.smooth_l1_loss(away, torch.zeros_like(away), beta=0.02, reduction="none").mean(dim=(1, 2))
     return (each * weight).sum() / weight.sum().clamp(min=1e-6)

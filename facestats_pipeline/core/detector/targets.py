@@ -10,7 +10,9 @@ from facestats_pipeline.core.detector.network import STRIDES
 
 RANGES = ((0.0, 36.0), (26.0, 84.0), (62.0, 1e9))
 """Sizes of faces (mean side of the box, px) for which the cells of a stride answer; where they overlap, both do."""
-_REACH = 0.8  # cells whose centre is within this many strides of the face's centre, or within a sixth of its side, answer
+_REACH = (
+    0.8  # cells whose centre is within this many strides of the face's centre, or within a sixth of its side, answer
+)
 _PART = 1 / 6
 
 Floats = npt.NDArray[np.float32]
@@ -59,7 +61,11 @@ def targets(pictures: list[Picture]) -> Targets:
             # In the middle half of a face, cells that are not asked for it are not told that there is none.
             score[_inside(centres, box, 0.25) & (score == 0)] = -1
             away = np.abs(centres - (box[:2] + box[2:]) / 2).max(axis=1)
-            mine = (away <= np.maximum(_REACH * strides, _PART * size * (strides == STRIDES[-1]))) & (low <= size) & (size < high)
+            mine = (
+                (away <= np.maximum(_REACH * strides, _PART * size * (strides == STRIDES[-1])))
+                & (low <= size)
+                & (size < high)
+            )
             score[mine] = 1
             made.boxes[row, mine], made.sizes[row, mine] = box, size
             made.landmarks[row, mine] = picture.landmarks[face]

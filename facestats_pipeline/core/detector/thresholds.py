@@ -28,7 +28,9 @@ def best_logits(
             if len(picture.boxes) == 0 and len(picture.ignored) == 0:
                 empty.append(float(logits.max()))
             for face in range(len(picture.boxes)):
-                alone = type(picture)(picture.pixels, picture.boxes[face : face + 1], picture.landmarks[face : face + 1], picture.ignored)
+                alone = type(picture)(
+                    picture.pixels, picture.boxes[face : face + 1], picture.landmarks[face : face + 1], picture.ignored
+                )
                 mine = targets([alone]).score[0] > 0
                 if mine.any():
                     found.append(float(logits[mine].max()))
@@ -38,5 +40,7 @@ def best_logits(
 def sure_logit(empty: npt.NDArray[np.float32]) -> float:
     """The logit that FALSE_PICTURES of the face-free pictures reach; raises ValueError where there are too few to tell."""
     if len(empty) * FALSE_PICTURES < 1:
-        raise ValueError(f"{len(empty)} face-free pictures are too few to choose a limit that {FALSE_PICTURES:.1%} may pass")
+        raise ValueError(
+            f"{len(empty)} face-free pictures are too few to choose a limit that {FALSE_PICTURES:.1%} may pass"
+        )
     return float(np.clip(np.quantile(empty, 1 - FALSE_PICTURES), LEAST, MOST))

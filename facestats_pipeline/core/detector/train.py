@@ -28,6 +28,7 @@ from facestats_pipeline.core.detector.targets import cell_centres, targets
 from facestats_pipeline.core.mini.muon import MuonAdam
 from facestats_pipeline.core.progress import report
 
+CHECKPOINT = "checkpoint.pt"
 NETWORKS: dict[str, type[nn.Module]] = {"finder": Finder, "landmarker": Landmarker}
 
 
@@ -75,14 +76,18 @@ def landmarker_batch(
     seen, points, sure = [], [], []
     for _ in range(count):
         pixels, landmarks, spread = single_face(sets, rng)
-        eyes = max(float(np.linalg.norm(landmarks[0] - landmarks[1])), 0.5 * float(np.linalg.norm(landmarks[0] - landmarks[3])))
+        eyes = max(
+            float(np.linalg.norm(landmarks[0] - landmarks[1])), 0.5 * float(np.linalg.norm(landmarks[0] - landmarks[3]))
+        )
         error = rng.normal(0, eyes * float(np.exp(rng.uniform(np.log(0.02), np.log(0.2)))), (5, 2))
         rough = landmarks + error + rng.normal(0, 0.04 * eyes, 2)
         matrix = to_crop(rough.astype(np.float32))
         c, s = np.cos(tilt := rng.normal(0, 0.08)), np.sin(tilt)
         turn = np.exp(rng.normal(0, 0.07)) * np.array([[c, -s], [s, c]], np.float32)
         middle = np.full(2, FACE_PX / 2, np.float32)
-        matrix = np.hstack([turn @ matrix[:, :2], (turn @ (matrix[:, 2] - middle) + middle)[:, None]]).astype(np.float32)
+        matrix = np.hstack([turn @ matrix[:, :2], (turn @ (matrix[:, 2] - middle) + middle)[:, None]]).astype(
+            np.float32
+        )
         seen.append(crop(pixels, matrix))
         points.append(moved(landmarks, matrix) / (FACE_PX / 2) - 1)
         sure.append(np.clip(0.05 / max(spread, 1e-3), 0.1, 1.0))
@@ -101,7 +106,9 @@ def landmarker_terms(network: nn.Module, sets: Sets, settings: Settings, rng: np
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Convolutions to Muon; the first one and the last layers to Adam, gains and biases too and undecayed."""
-    muon, adam, plain = [], [], []
+    muon: list[Tensor] = []
+    adam: list[Tensor] = []
+    plain: list[Tensor] = []
     for name, weight in network.named_parameters():
         ends = name.startswith(("cells", "points")) or (weight.ndim == 4 and weight.shape[1] == 3)
         (plain if weight.ndim < 2 else adam if ends else muon).append(weight)
@@ -175,8 +182,8 @@ def train(settings: Settings, sets: Sets, out: Path, *, save_every: int = 50, st
     """
     out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(settings, sets)
-    if (out / "checkpoint.pt").exists():
-        trainer.load(out / "checkpoint.pt")
+    if (out / CHECKPOINT).exists():
+        trainer.load(out / CHECKPOINT)
     (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1) + "\n")
     last = settings.steps if stop_at is None else min(stop_at, settings.steps)
     begun, sums = time.monotonic(), dict[str, float]()
@@ -187,9 +194,13 @@ def train(settings: Settings, sets: Sets, out: Path, *, save_every: int = 50, st
             raise FloatingPointError(f"the loss is not finite at step {trainer.step}")
         report(f"Training the {settings.network}", trainer.step, settings.steps)
         if trainer.step % save_every == 0 or trainer.step == last:
-            trainer.save(out / "checkpoint.pt")
+            trainer.save(out / CHECKPOINT)
             line: dict[str, Any] = {name: round(value / save_every, 4) for name, value in sums.items()}
-            line |= {"step": trainer.step, "seconds": round(time.monotonic() - begun), "processor": round(time.process_time())}
+            line |= {
+                "step": trainer.step,
+                "seconds": round(time.monotonic() - begun),
+                "processor": round(time.process_time()),
+            }
             with (out / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             sums = {}
@@ -205,7 +216,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     for option in fields(Settings):
         given: dict[str, Any] = {"choices": sorted(NETWORKS)} if option.name == "network" else {}
-        parser.add_argument(f"--{option.name.replace('_', '-')}", type=type(option.default), default=option.default, **given)
+        parser.add_argument(
+            f"--{option.name.replace('_', '-')}", type=type(option.default), default=option.default, **given
+        )
     arguments = parser.parse_args()
     settings = Settings(**{option.name: getattr(arguments, option.name) for option in fields(Settings)})
     torch.set_num_threads(arguments.threads)

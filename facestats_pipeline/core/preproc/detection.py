@@ -1,4 +1,6 @@
-"""Finding faces with YuNet (Wu et al. 2023, doi:10.1007/s11633-023-1423-y; model from opencv_zoo, MIT) through OpenCV.
+"""Loading a face detector, and finding faces with YuNet through OpenCV.
+
+YuNet: Wu et al. 2023, doi:10.1007/s11633-023-1423-y; its model is from opencv_zoo, MIT.
 
 YuNet's scores fall when a face is much larger than those it was trained on, so a photo is looked at small: at most 320 px on its
 long side, and never enlarged. Measured on 1,000 FairFace crops of 224 px, share with a score of at least 0.6: 99.9% at 224 px,
@@ -19,13 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from facestats_pipeline.core.preproc.alignment import TEMPLATE, align_face
-from facestats_pipeline.core.preproc.faces import Face
+from facestats_pipeline.core.preproc.faces import FLOOR_SCORE, SURE_SCORE, Face, FaceDetector
 
 __all__ = [
+    "FLOOR_SCORE",
+    "SURE_SCORE",
     "TEMPLATE",
     "DetectorUnavailable",
     "Face",
     "FaceDetector",
+    "YuNet",
     "align_face",
     "load_detector",
     "single_threaded_opencv",
@@ -35,9 +40,6 @@ LOOK_PX = 320
 """Long side at which a photo is looked at first."""
 CLOSER_LOOK_PX = 640
 """Long side of a second look at a larger photo in which the first found no sure face: small faces in the distance."""
-SURE_SCORE = 0.6
-FLOOR_SCORE = 0.3
-"""Boxes with a lower score are not reported at all."""
 _SMALLEST_SIDE = 16  # a strip thinner than this holds no face and OpenCV's network does not accept it
 CLOSE_PX = 256
 """Side of the square in which the chosen face is looked at again for exact landmarks."""
@@ -78,7 +80,7 @@ def single_threaded_opencv() -> Iterator[None]:
                 cv2.setNumThreads(_threads_before)
 
 
-class FaceDetector:
+class YuNet:
     """YuNet for any number of threads: cv2.FaceDetectorYN is not thread-safe, so each thread gets its own (3 ms to make)."""
 
     def __init__(self, model: bytes) -> None:
@@ -205,7 +207,22 @@ def _patch_around(rgb: Pixels, face: Face) -> tuple[Pixels, npt.NDArray[np.float
 
 
 def load_detector(model: Path) -> FaceDetector:
-    """The detector of a YuNet ONNX file; raises DetectorUnavailable, naming the file, when it is missing or is not one."""
+    """FaceStats' own detector from its folder, YuNet from its ONNX file.
+
+    Raises DetectorUnavailable, naming the file, when it is missing, damaged or something else.
+    """
+    if not model.is_dir():
+        return _load_yunet(model)
+    # Who works with YuNet needs no torch.
+    from facestats_pipeline.core.detector import detect, export
+
+    try:
+        return detect.load(model)
+    except export.WeightsRefused as refusal:
+        raise DetectorUnavailable(str(refusal)) from None
+
+
+def _load_yunet(model: Path) -> YuNet:
     advice = "take face_detection_yunet_*.onnx from OpenCV's model zoo, or leave the setting empty to work without a detector"
     try:
         data = model.read_bytes()
@@ -214,7 +231,7 @@ def load_detector(model: Path) -> FaceDetector:
             f"{model}: cannot read the face detection model ({error.strerror}); {advice}"
         ) from None
     try:
-        detector = FaceDetector(data)
+        detector = YuNet(data)
         detector.detect(np.full((64, 64, 3), 127, dtype=np.uint8))
     except cv2.error as error:
         detail = " ".join(str(error).split())[:160]

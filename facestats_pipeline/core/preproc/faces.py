@@ -42,7 +42,7 @@ class Face:
         )
 
 
-class FindsFaces(Protocol):
+class FaceDetector(Protocol):
     """A face detector; `detect` may be called from several threads at once."""
 
     name: str

@@ -97,7 +97,9 @@ def test_weights_that_are_none_of_ours_are_refused_though_the_checksums_fit(tmp_
             detect.load(folder)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}x", '{"format": 2}', '{"middle": "1"}', '{"middle": 1e9}', '{"other": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}x", '{"format": 2}', '{"middle": "1"}', '{"middle": 1e9}', '{"other": 1}']
+)
 def test_a_config_of_another_kind_is_refused_by_name(tmp_path: Path, text: str) -> None:
     folder = exported(tmp_path)
     (folder / CONFIG_FILE).write_text(text)

@@ -22,7 +22,11 @@ def test_folding_changes_nothing() -> None:
     for kind in (Finder, Landmarker):
         network = used(kind(), x)
         plain, fast = network(x), folded(network)(x)
-        for one, other in zip([plain] if isinstance(plain, torch.Tensor) else plain, [fast] if isinstance(fast, torch.Tensor) else fast, strict=True):
+        for one, other in zip(
+            [plain] if isinstance(plain, torch.Tensor) else plain,
+            [fast] if isinstance(fast, torch.Tensor) else fast,
+            strict=True,
+        ):
             torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
         again = unnormed(kind())
         again.load_state_dict(folded(network).state_dict())

@@ -70,7 +70,9 @@ def test_a_finder_that_is_right_loses_nothing_and_is_decoded_rightly() -> None:
     asked = targets([picture((20, 30, 60, 80), (100, 100, 120, 118)), picture((5, 0, 180, 190))])
     centres, strides = cell_centres(192, 192)
     cells = perfect(asked, centres, strides)
-    given = [torch.from_numpy(each) for each in (centres, strides, asked.score, asked.boxes, asked.landmarks, asked.sizes)]
+    given = [
+        torch.from_numpy(each) for each in (centres, strides, asked.score, asked.boxes, asked.landmarks, asked.sizes)
+    ]
     terms = finder_losses(as_maps(cells), *given)
     assert all(float(term) < 1e-3 for term in terms.values()), terms
     wrong = finder_losses(as_maps(cells + 0.2), *given)
