@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
-from facestats_pipeline.cli.console import ExpectedError, out, print_json, progress
-from facestats_pipeline.cli.options import DataDir, Json, settings_for
+from facestats_pipeline.cli.console import out, print_json, progress
+from facestats_pipeline.cli.options import DataDir, Json
+from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.opening import settings_for
 from facestats_pipeline.config import Settings
 from facestats_pipeline.io.weights import DETECTOR, landmark_model, yunet_model
 
@@ -42,7 +44,7 @@ def train_detector(
     settings = settings_for(data_dir)
     folder = out_folder or settings.models / DETECTOR
     if (folder / "SHA256SUMS").is_file() and not replace:
-        raise ExpectedError(f"there is a detector in {folder}; choose another --out, or --replace it")
+        raise FaceStatsError(f"there is a detector in {folder}; choose another --out, or --replace it")
     work = settings.data_dir / "processed" / "detector_training"
     with progress(quiet=json_):
         written = _train(settings, photos, pictures, work, folder, (finder_steps, landmarker_steps), resume=resume)
@@ -64,21 +66,21 @@ def _train(
 ) -> list[Path]:
     parts = sorted(photos.glob("*.parquet"))
     if not parts:
-        raise ExpectedError(f"--photos {photos}: there is no Parquet file of training photos in it")
+        raise FaceStatsError(f"--photos {photos}: there is no Parquet file of training photos in it")
     for place in pictures:
         if not place.is_dir():
-            raise ExpectedError(f"--pictures {place}: there is no such folder")
+            raise FaceStatsError(f"--pictures {place}: there is no such folder")
     landmarker, yunet = landmark_model(settings), yunet_model(settings)
     if landmarker is None or yunet is None:
         lacking = "face_landmarker.task" if landmarker is None else "YuNet's ONNX file"
-        raise ExpectedError(f"training needs {lacking}; place it in {settings.weights}")
+        raise FaceStatsError(f"training needs {lacking}; place it in {settings.weights}")
     from facestats_pipeline.core.detector import training
     from facestats_pipeline.core.preproc.detection import DetectorUnavailable, load_detector
     from facestats_pipeline.core.preproc.face_landmarks import LandmarksUnavailable
 
     if training.begun(work) != resume:
         what = "there is nothing to resume in {}; begin without --resume"
-        raise ExpectedError(
+        raise FaceStatsError(
             (what if resume else "a training lies in {}; go on with --resume, or remove it").format(work)
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -92,4 +94,4 @@ def _train(
             folder.mkdir(exist_ok=True)
             return [path.replace(folder / path.name) for path in sorted(made.iterdir())]
     except (training.DetectorTrainingRefused, DetectorUnavailable, LandmarksUnavailable) as refusal:
-        raise ExpectedError(str(refusal)) from None
+        raise FaceStatsError(str(refusal)) from None

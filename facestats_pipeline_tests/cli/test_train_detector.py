@@ -6,12 +6,12 @@ import pytest
 from typer.testing import CliRunner
 
 from facestats_pipeline import config
-from facestats_pipeline.cli.console import ExpectedError
 from facestats_pipeline.cli.train_detector import app
+from facestats_pipeline.collection.errors import FaceStatsError
 
 
 def refused(*args: object) -> str:
-    with pytest.raises(ExpectedError) as refusal:
+    with pytest.raises(FaceStatsError) as refusal:
         CliRunner().invoke(app, [*map(str, args)], catch_exceptions=False)
     return str(refusal.value)
 
