@@ -4,7 +4,7 @@ import polars as pl
 import streamlit as st
 
 from facestats_pipeline.app.charts import intervals
-from facestats_pipeline.app.data import Collection
+from facestats_pipeline.app.data import Queries
 from facestats_pipeline.app.state import ask
 from facestats_pipeline.app.words import plain, shown
 
@@ -21,7 +21,7 @@ METRICS = {
 def show() -> None:
     """The page."""
     st.title("Bias audit")
-    audit, why = ask(Collection.bias_audit)
+    audit, why = ask(Queries.bias_audit)
     if audit is None:
         st.info(f"There is no audit: {plain(why)}")
         return

@@ -4,9 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from facestats_pipeline.app.data import Collection
+from facestats_pipeline.app.data import Queries
 from facestats_pipeline.app.filter_widgets import choose_group
-from facestats_pipeline.app.state import ask, collection
+from facestats_pipeline.app.state import ask, queries
 from facestats_pipeline.app.words import plain
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.core.composites.composite_specs import METHODS, CompositeSpec
@@ -22,7 +22,7 @@ WORDS = {
 def show() -> None:
     """The page."""
     st.title("Composites")
-    settings = collection().settings.composites
+    settings = queries().settings.composites
     with st.form("composite"):
         left, right = st.columns(2)
         with left:
@@ -38,7 +38,7 @@ def show() -> None:
         spec = CompositeSpec("composite", **group, method=method, strict=strict, floor=settings.min_n)
         try:
             with st.spinner("Averaging faces …"):
-                st.session_state["composite-made"] = ask(Collection.composite, spec)
+                st.session_state["composite-made"] = ask(Queries.composite, spec)
         except (FaceStatsError, PhotosUnavailable) as problem:
             st.error(plain(str(problem)))
             return

@@ -10,19 +10,17 @@ import polars as pl
 
 from facestats_pipeline.app.filters import EVERYTHING, Filters
 from facestats_pipeline.app.pictures import as_png
-from facestats_pipeline.config import Settings
+from facestats_pipeline.collection.collection import WATCHED, Collection
 from facestats_pipeline.core.composites.composite_specs import CompositeSpec
 from facestats_pipeline.core.labels.vocabulary import CLASSES, UNKNOWN
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
 from facestats_pipeline.core.metadata.flag_table import reasons_of
 from facestats_pipeline.core.reports.bias_table import bias_table
-from facestats_pipeline.io.data_folder import DataFolder
 
 Stage = Literal["empty", "begun", "partial", "ready"]
 
 COUNTED = ("gender_final", "ethnicity_final", "age_bin_final", "attractiveness")
 """Columns whose values are counted on the overview and on explore."""
-STAGE_TABLES = ("manifest", "preproc", "embeddings_clip", "attributes", "master")
 EXPORT_ROWS = 200_000
 """A page keeps a download in memory; who needs more reads the Parquet files themselves."""
 FACE = ("image_id", "shard", "filename")
@@ -44,12 +42,13 @@ class Overview:
     counts: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
-class Collection:
-    """One data folder as the pages see it. Cheap to make; models load when a page needs them."""
+class Queries:
+    """What the pages ask of a collection. Cheap to make; models load when a page needs them."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.folder = DataFolder(settings, load_graph=list)
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+        self.settings = collection.settings
+        self.folder = collection.folder
         self.store = self.folder.store
 
     # --- how far it is ----------------------------------------------------------------------------------------------------------
@@ -67,14 +66,7 @@ class Collection:
 
     def progress(self) -> dict[str, int]:
         """Table of each stage → shards that it has."""
-        return {table: len(self.store.shards(table)) for table in STAGE_TABLES}
-
-    def version(self) -> tuple[int, ...]:
-        """Changes whenever a run writes something: files are renamed into these folders, which sets their time."""
-        store = self.store
-        store.refresh()
-        watched = [store.path("raw_photos"), store.processed / ".receipts", *map(store.path, STAGE_TABLES)]
-        return tuple(store.stamp(path) for path in watched)
+        return {table: len(self.store.shards(table)) for table in WATCHED}
 
     # --- rows -------------------------------------------------------------------------------------------------------------------
 
@@ -197,9 +189,7 @@ class Collection:
 
     def composite(self, spec: CompositeSpec) -> tuple[bytes | None, dict[str, Any]]:
         """A composite as PNG, None when it is refused, and its row of the composites table. Raises FaceStatsError."""
-        from facestats_pipeline.collection.composite import composites_of
-
-        (made,) = composites_of(self.settings, [spec], most=self.settings.dashboard.composite_faces)
+        (made,) = self.collection.composites([spec], most=self.settings.dashboard.composite_faces)
         return as_png(made.image) if made.image is not None else None, made.row
 
     # --- reports ----------------------------------------------------------------------------------------------------------------

@@ -5,13 +5,13 @@ from typing import Any, Literal
 import streamlit as st
 
 from facestats_pipeline.app.charts import COLOURED_BY, bars, embedding_map, histogram
-from facestats_pipeline.app.data import EXPORT_ROWS, Collection
+from facestats_pipeline.app.data import EXPORT_ROWS, Queries
 from facestats_pipeline.app.filter_widgets import choose_filters
 from facestats_pipeline.app.filters import Filters
 from facestats_pipeline.app.gallery import gallery
 from facestats_pipeline.app.overview import TITLES
 from facestats_pipeline.app.pictures import data_uri, spread_out
-from facestats_pipeline.app.state import ask, collection, faces
+from facestats_pipeline.app.state import ask, faces, queries
 from facestats_pipeline.app.words import plain, shown
 
 FACES_ON_MAP = 7
@@ -29,7 +29,7 @@ def show() -> None:
     with st.sidebar:
         st.subheader("Filters")
         filters = choose_filters("explore")
-    total, counts = ask(Collection.counts, filters)
+    total, counts = ask(Queries.counts, filters)
     st.write(f"**{total:,} photos** match: {plain(filters.describe())}")
     if not total:
         st.info("No photo matches. Take a filter away; on a narrow screen they are behind the arrow at the top.")
@@ -44,8 +44,8 @@ def show() -> None:
 
 
 def _map(filters: Filters) -> None:
-    limit = collection().settings.dashboard.map_points
-    sample, total = ask(Collection.map_sample, filters, limit)
+    limit = queries().settings.dashboard.map_points
+    sample, total = ask(Queries.map_sample, filters, limit)
     if sample.is_empty():
         st.info("No photo that matches has a place on the map; photos without an embedding or a cluster have none.")
         return
@@ -63,7 +63,7 @@ def _map(filters: Filters) -> None:
     chosen = event.selection.get("chosen", {})
     if "pca_x" in chosen and "pca_y" in chosen:
         (x, y) = (tuple(sorted(chosen[axis])) for axis in ("pca_x", "pca_y"))
-        inside, n = ask(Collection.within, filters, x, y, CHOSEN)
+        inside, n = ask(Queries.within, filters, x, y, CHOSEN)
         st.write(
             f"**{n:,} photos** in the rectangle" + (f", {inside.height} of them here:" if n > inside.height else ":")
         )
@@ -79,9 +79,9 @@ def _distributions(filters: Filters, counts: dict[str, Any]) -> None:
                 st.altair_chart(bars(frame, title=TITLES[column]), alt=f"{TITLES[column]}: photos by value")
             else:
                 st.caption(f"{TITLES[column]}: no value among these photos.")
-    numbers = ask(Collection.numbers)
+    numbers = ask(Queries.numbers)
     chosen = st.selectbox("Measurement", numbers, index=numbers.index("age"), format_func=shown, key="explore-measure")
-    bins = ask(Collection.histogram, filters, chosen)
+    bins = ask(Queries.histogram, filters, chosen)
     if bins.height:
         st.altair_chart(histogram(bins, title=shown(chosen)), alt=f"{chosen}: photos by value")
     else:
@@ -89,18 +89,18 @@ def _distributions(filters: Filters, counts: dict[str, Any]) -> None:
 
 
 def _rows(filters: Filters, total: int) -> None:
-    every = list(collection().store.scan("master").collect_schema())
+    every = list(queries().store.scan("master").collect_schema())
     columns = st.multiselect("Columns", every, default=list(SHOWN), key="explore-columns") or ["filename"]
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    sort = left.selectbox("Sorted by", ask(Collection.sortable, columns) or ["filename"], key="explore-sort")
+    sort = left.selectbox("Sorted by", ask(Queries.sortable, columns) or ["filename"], key="explore-sort")
     descending = right.toggle("Largest first", key="explore-descending")
-    rows = ask(Collection.rows, filters, columns, sort=sort, descending=descending, n=ROWS)
+    rows = ask(Queries.rows, filters, columns, sort=sort, descending=descending, n=ROWS)
     st.caption(f"The first {rows.height:,} of {total:,} rows." if total > rows.height else f"All {total:,} rows.")
     st.dataframe(rows, hide_index=True)
     if total > EXPORT_ROWS:
         st.caption(
             f"A download holds the first {EXPORT_ROWS:,} rows. All of them: "
-            f"`polars.scan_parquet({str(collection().store.path('master'))!r})`."
+            f"`polars.scan_parquet({str(queries().store.path('master'))!r})`."
         )
     with st.container(horizontal=True):
         _download(
@@ -112,7 +112,7 @@ def _rows(filters: Filters, total: int) -> None:
 
 
 def _download(filters: Filters, columns: list[str], kind: Literal["csv", "parquet"], mime: str, note: str) -> None:
-    here = collection()
+    here = queries()
     st.download_button(
         f"Download {'CSV' if kind == 'csv' else 'Parquet'}",
         lambda: here.export(filters, columns, kind),  # made when the button is pressed

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from facestats_pipeline.app.data import Collection
+from facestats_pipeline.app.data import Queries
 from facestats_pipeline.app.filters import FLAGGED, NOT_FLAGGED, Filters
 from facestats_pipeline.app.state import ask
 from facestats_pipeline.app.words import shown
@@ -35,7 +35,7 @@ def choose_filters(page: str) -> Filters:
     group = choose_group(page)
     flags = [None, FLAGGED, NOT_FLAGGED, *reasons_of()]
     flag = st.selectbox("Flags", flags, format_func=_any, key=f"{page}-flag")
-    clusters = ask(Collection.clusters)
+    clusters = ask(Queries.clusters)
     cluster = st.selectbox("Cluster", [None, *clusters], format_func=_any, key=f"{page}-cluster")
     name = st.text_input("File name contains", key=f"{page}-name")
     return Filters(**group, flag=flag, cluster=cluster, name=name.strip())

@@ -1,18 +1,17 @@
 """Label: the photos most worth a label, by keyboard; every press adds a line to manual_labels.csv, and nothing is overwritten."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
-from facestats_pipeline.app.data import Collection
-from facestats_pipeline.app.state import ask, collection, faces
+from facestats_pipeline.app.data import Queries
+from facestats_pipeline.app.state import ask, faces, queries
 from facestats_pipeline.app.words import plain, shown
+from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES, CLASSES
-from facestats_pipeline.core.metadata.manual_label_writer import Label, append_labels, check_annotator, labels_by
-from facestats_pipeline.core.user_files.text_table import LabelsError
+from facestats_pipeline.core.metadata.manual_label_writer import Label, check_annotator
 
 SIDE = 420
 DONE, SKIPPED, PROBLEM = "label-done", "label-skipped", "label-problem"
@@ -21,7 +20,7 @@ DONE, SKIPPED, PROBLEM = "label-done", "label-skipped", "label-problem"
 def show() -> None:
     """The page."""
     st.title("Label")
-    queue = ask(Collection.label_queue)
+    queue = ask(Queries.label_queue)
     if queue is None or queue.is_empty():
         st.info(
             "There is no photo to label: `facestats run` puts those most worth a label into a queue, once tables are made."
@@ -37,8 +36,8 @@ def show() -> None:
         return
     try:
         annotator = check_annotator(given)
-        mine = labels_by(_file(), annotator).filter(pl.col("attribute") == attribute)
-    except (ValueError, LabelsError) as problem:
+        mine = queries().collection.labels(annotator).filter(pl.col("attribute") == attribute)
+    except (ValueError, FaceStatsError) as problem:
         st.error(plain(f"{problem}"))
         return
     if refused := st.session_state.pop(PROBLEM, None):
@@ -46,14 +45,8 @@ def show() -> None:
     _queue(queue, str(attribute), annotator, set(mine["image_id"]))
 
 
-def _file() -> Path:
-    return collection().store.input_path("manual_labels_csv")
-
-
 def _append(label: Label, annotator: str) -> None:
-    path = _file()
-    append_labels(path, [label], annotator)
-    collection().store.publish(path)
+    queries().collection.label(label.image_id, label.attribute, label.value, annotator=annotator)
 
 
 def _queue(queue: pl.DataFrame, attribute: str, annotator: str, labelled: set[str]) -> None:
@@ -78,7 +71,7 @@ def _queue(queue: pl.DataFrame, attribute: str, annotator: str, labelled: set[st
 
 def _photo(row: dict[str, Any], attribute: str, annotator: str) -> None:
     image_id = row["image_id"]
-    place = ask(Collection.place, image_id)
+    place = ask(Queries.place, image_id)
     picture = faces([place], 2 * SIDE)[0] if place else None
     left, right = st.columns([3, 4])
     with left:
@@ -115,10 +108,10 @@ def _photo(row: dict[str, Any], attribute: str, annotator: str) -> None:
 def _give(image_id: str, attribute: str, value: str, annotator: str) -> None:
     """Write the label, and remember what stood there for an undo."""
     try:
-        mine = labels_by(_file(), annotator).filter(image_id=image_id, attribute=attribute)
+        mine = queries().collection.labels(annotator).filter(image_id=image_id, attribute=attribute)
         before = mine["value"].item() if mine.height else None
         _append(Label(image_id, attribute, value), annotator)
-    except (ValueError, LabelsError) as problem:
+    except FaceStatsError as problem:
         st.session_state[PROBLEM] = str(problem)
         return
     st.session_state.setdefault(DONE, []).append((Label(image_id, attribute, before), annotator))
@@ -129,7 +122,7 @@ def _undo() -> None:
     label, annotator = st.session_state[DONE].pop()
     try:
         _append(label, annotator)
-    except (ValueError, LabelsError) as problem:
+    except FaceStatsError as problem:
         st.session_state[PROBLEM] = str(problem)
 
 

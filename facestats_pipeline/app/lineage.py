@@ -3,16 +3,18 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 from typing import Any
 
 import streamlit as st
 
-from facestats_pipeline.app.data import Collection
+from facestats_pipeline.app.data import Queries
 from facestats_pipeline.app.gallery import gallery
-from facestats_pipeline.app.state import ask, collection, forget
+from facestats_pipeline.app.state import ask, forget, queries
 from facestats_pipeline.app.words import plain
-from facestats_pipeline.cli.dashboard import is_loopback
+from facestats_pipeline.collection.collection import Collection
 from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.io.addresses import is_loopback
 
 COLUMNS = ("artifact", "shard", "note", "path", "made_at", "code_version", "fingerprint", "run_id")
 ERASED = "lineage-erased"
@@ -27,7 +29,7 @@ def show() -> None:
     if not text:
         st.caption("Ids and names are in the table of the page Explore and under the faces that a search finds.")
         return
-    image = ask(Collection.named, text)
+    image = ask(Queries.named, text)
     if image is None:
         st.error(f"The collection has no image {plain(text)}.")
         return
@@ -39,21 +41,19 @@ def show() -> None:
 
 
 def _found(image: str) -> None:
-    from facestats_pipeline.collection.lineage import look_up
-    from facestats_pipeline.collection.opening import open_pipeline
-
-    target, holdings = look_up(open_pipeline(collection().settings), image)
+    with closing(Collection(queries().settings)) as here:  # Dagster's storage is not shared between visitors
+        found = here.lineage(image)
     left, right = st.columns([1, 4])
     with left:
-        for image_id in sorted(target.ids):
-            if place := ask(Collection.place, image_id):
+        for image_id in found.image_ids:
+            if place := ask(Queries.place, image_id):
                 gallery([place], [place["filename"]], side=160)
     with right:
-        st.write(f"**{len(holdings)} places** hold {plain(', '.join(sorted(target.ids)) or image)}")
-        files = target.rows.select("filename", "state", "shard")
+        st.write(f"**{len(found.held)} places** hold {plain(', '.join(found.image_ids) or image)}")
+        files = found.files.select("filename", "state", "shard")
         st.dataframe(files, hide_index=True)
-    for stage in dict.fromkeys(one.stage for one in holdings):
-        of_it = [one for one in holdings if one.stage == stage]
+    for stage in dict.fromkeys(one.stage for one in found.held):
+        of_it = [one for one in found.held if one.stage == stage]
         st.subheader(stage.capitalize())
         said = [name for name in COLUMNS if any(getattr(one, name) for one in of_it)]
         places = [{name: str(getattr(one, name) or "") for name in said} for one in of_it]
@@ -66,7 +66,7 @@ def _found(image: str) -> None:
         if rows:
             with st.expander(f"What they say: {len(rows)} values"):
                 st.dataframe(rows, hide_index=True)
-    _erase(sorted(target.ids), image)
+    _erase(found.image_ids, image)
 
 
 def _erase(ids: list[str], image: str) -> None:
@@ -89,11 +89,10 @@ def _erase(ids: list[str], image: str) -> None:
 
 
 def _run_erase(image: str, raw: bool) -> dict[str, Any]:
-    """`facestats erase` in a process of its own, so that closing the page does not stop it half way."""
-    here = collection().settings.data_dir.resolve()
-    code = "from facestats_pipeline.cli.main import main; main()"
-    options = ["--yes", "--json", *(["--raw"] if raw else []), "--data-dir", str(here)]
-    command = [sys.executable, "-c", code, "erase", *options, "--", image]
+    """`Collection.erase` in a process of its own, so that closing the page does not stop it half way."""
+    here = str(queries().settings.data_dir.resolve())
+    process = [sys.executable, "-m", "facestats_pipeline.collection.erase_process"]
+    command = [*process, *(["--raw"] if raw else []), "--", here, image]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
     try:
         erasures = json.loads(ran.stdout)["erasures"]

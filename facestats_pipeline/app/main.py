@@ -5,7 +5,7 @@ import streamlit as st
 from facestats_pipeline.app import bias, composites, explore, label_queue, lineage, overview, score, search
 from facestats_pipeline.app.pictures import icon
 from facestats_pipeline.app.start import show_begun, show_empty, show_partial
-from facestats_pipeline.app.state import collection
+from facestats_pipeline.app.state import queries
 from facestats_pipeline.config import SettingsError
 
 
@@ -25,7 +25,7 @@ def main() -> None:
         ]
     )
     try:
-        here = collection()
+        here = queries()
         stage = here.stage()
     except SettingsError as problem:
         st.error(str(problem))

@@ -1,14 +1,17 @@
 """Overview: what is in the collection, what was set aside, and whether the results are current."""
 
+from contextlib import closing
+from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
 
 from facestats_pipeline.app.charts import bars, histogram
-from facestats_pipeline.app.data import Collection, Overview
+from facestats_pipeline.app.data import Overview, Queries
 from facestats_pipeline.app.filters import EVERYTHING
-from facestats_pipeline.app.state import ask, collection
+from facestats_pipeline.app.state import ask, queries
 from facestats_pipeline.app.words import plain, shown
+from facestats_pipeline.collection.collection import Collection
 
 TITLES = {
     "gender_final": "Perceived gender",
@@ -21,7 +24,7 @@ TITLES = {
 def show() -> None:
     """The page."""
     st.title("Overview")
-    about = ask(Collection.overview)
+    about = ask(Queries.overview)
     _figures(about)
     if not about.images:
         st.info("No file of the raw folder is a photo that can be used; the list of what was set aside says why.")
@@ -56,7 +59,7 @@ def _distributions(about: Overview) -> None:
     for i, (column, counts) in enumerate(about.counts.items()):
         with columns[i % 2]:
             if column == "attractiveness" and counts.height:  # deciles of everyone are alike by definition
-                scores = ask(Collection.histogram, EVERYTHING, "attractiveness_raw")
+                scores = ask(Queries.histogram, EVERYTHING, "attractiveness_raw")
                 st.altair_chart(histogram(scores, title="Predicted mean rating"), alt="scores: photos by value")
             elif counts.height:
                 st.altair_chart(bars(counts, title=TITLES[column]), alt=f"{TITLES[column]}: photos by value")
@@ -82,9 +85,9 @@ def _reasons(about: Overview) -> None:
 def _health() -> None:
     """Last, because it reads the recipe of every file: the rest of the page is there before."""
     st.subheader("Health")
-    here = collection()
+    here = queries()
     with st.spinner("Comparing every file with its recipe …"):
-        states = _states(str(here.settings.data_dir.resolve()), here.version(), here)
+        states = _states(str(here.settings.data_dir.resolve()), here.collection.version(), here)
     waiting = [state for state in states if state["stale"] or state["missing"]]
     if waiting:
         st.warning(f"{len(waiting)} of {len(states)} artifacts are not current; `facestats run` makes them.")
@@ -100,8 +103,6 @@ def _health() -> None:
 
 
 @st.cache_data(max_entries=4, ttl=300, show_spinner=False)
-def _states(folder: str, version: tuple[int, ...], _here: Collection) -> list[dict[str, Any]]:
-    from facestats_pipeline.collection.opening import open_pipeline
-    from facestats_pipeline.collection.status import collect
-
-    return collect(open_pipeline(_here.settings))
+def _states(folder: str, version: tuple[int, ...], _here: Queries) -> list[dict[str, Any]]:
+    with closing(Collection(_here.settings)) as here:  # Dagster's storage is not shared between visitors
+        return [asdict(state) for state in here.status()]

@@ -7,10 +7,12 @@ import streamlit as st
 from facestats_pipeline.app.charts import probabilities
 from facestats_pipeline.app.gallery import hits
 from facestats_pipeline.app.pictures import as_png, with_face_drawn
-from facestats_pipeline.app.state import collection, models
+from facestats_pipeline.app.state import models, queries
 from facestats_pipeline.app.uploads import choose_photo
 from facestats_pipeline.app.words import number, plain, shown
+from facestats_pipeline.collection.collection import Collection
 from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.score import ScoredPhoto
 from facestats_pipeline.core.images.problems import ImageProblem
 from facestats_pipeline.core.labels.vocabulary import UNKNOWN
 
@@ -39,22 +41,22 @@ def show() -> None:
 def _score(photo: bytes) -> None:
     found: dict[str, Any] = {"error": "", "picture": None, "near": [], "no_near": "", "notes": []}
     try:
-        with models() as (scorer, searcher), st.spinner("Looking at the photo …"):
-            look = scorer.look(photo)
-            found |= {"result": look.result, "answers": look.answers, "notes": scorer.notes}
-            if look.result["status"] == "ok" and collection().settings.dashboard.match_photos:
-                found |= _neighbours(searcher, look.vector)
-        if look.result["status"] in ("ok", "no_face"):
-            found["picture"] = as_png(with_face_drawn(photo, look.row))
+        with models() as here, st.spinner("Looking at the photo …"):
+            scored = here.score(photo)
+            found |= {"result": scored.result, "answers": scored.answers, "notes": here.notes}
+            if scored.status == "ok" and here.settings.dashboard.match_photos:
+                found |= _neighbours(here, scored)
+        if scored.status in ("ok", "no_face"):
+            found["picture"] = as_png(with_face_drawn(photo, scored.row))
     except (FaceStatsError, ImageProblem) as problem:
         found["error"] = str(problem)
     st.session_state[SCORED] = found
 
 
-def _neighbours(searcher: Any, vector: Any) -> dict[str, Any]:
+def _neighbours(here: Collection, scored: ScoredPhoto) -> dict[str, Any]:
     """The score is shown also where there is nothing to compare with; then it is said why."""
     try:
-        return {"near": searcher.near(vector, NEIGHBOURS)}
+        return {"near": here.near(scored.vector, NEIGHBOURS).to_dicts()}
     except FaceStatsError as problem:
         return {"no_near": str(problem)}
 
@@ -99,7 +101,7 @@ def _score_figures(result: dict[str, Any]) -> None:
     with st.container(horizontal=True):
         low, high = number(result["attractiveness_lo"], 2), number(result["attractiveness_hi"], 2)
         st.metric("Predicted mean rating", number(result["attractiveness_raw"], 2), border=True, width=200)
-        coverage = collection().settings.attractiveness.coverage
+        coverage = queries().settings.attractiveness.coverage
         st.metric("Interval", f"{low} – {high}", help=f"conformal, {coverage:.0%}", border=True, width=200)
         if result["attractiveness_pct"] is not None:
             rank = f"{100 * result['attractiveness_pct']:.0f}%"

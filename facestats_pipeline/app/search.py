@@ -3,7 +3,7 @@
 import streamlit as st
 
 from facestats_pipeline.app.gallery import hits
-from facestats_pipeline.app.state import collection, models
+from facestats_pipeline.app.state import models, queries
 from facestats_pipeline.app.uploads import choose_photo
 from facestats_pipeline.app.words import plain
 from facestats_pipeline.collection.errors import FaceStatsError
@@ -21,7 +21,7 @@ def show() -> None:
         if st.form_submit_button("Search", type="primary", icon=":material/search:"):
             _find(query, k)
     with picture:
-        if not collection().settings.dashboard.match_photos:
+        if not queries().settings.dashboard.match_photos:
             st.info("Comparing photos from outside with this collection is switched off (`dashboard.match_photos`).")
         elif (photo := choose_photo("search")) is not None:
             _find(photo, k)
@@ -33,9 +33,9 @@ def show() -> None:
 def _find(query: str | bytes, k: int) -> None:
     by = "the picture" if isinstance(query, bytes) else f"“{query}”"
     try:
-        with models() as (scorer, searcher), st.spinner("Searching …"):
-            found = searcher.by_picture(query, k) if isinstance(query, bytes) else searcher.by_text(query, k)
-            st.session_state[FOUND] = {"by": by, "hits": found, "error": "", "notes": scorer.notes}
+        with models() as here, st.spinner("Searching …"):
+            found = here.search(query, k).to_dicts()
+            st.session_state[FOUND] = {"by": by, "hits": found, "error": "", "notes": here.notes}
     except FaceStatsError as problem:
         st.session_state[FOUND] = {"by": by, "hits": [], "error": str(problem), "notes": []}
 

@@ -3,44 +3,41 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
 
-from facestats_pipeline.app.data import Collection
+from facestats_pipeline.app.data import Queries
 from facestats_pipeline.app.pictures import thumbnail
+from facestats_pipeline.collection.collection import Collection
 from facestats_pipeline.config import Settings, load_settings
-
-if TYPE_CHECKING:
-    from facestats_pipeline.collection.score import Scorer
-    from facestats_pipeline.collection.search import Searcher
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
-def collection() -> Collection:
+def queries() -> Queries:
     """The data folder that `facestats dashboard` was opened on, with its settings as they are now. Raises SettingsError."""
     settings = load_settings()
-    return _collection(settings.model_dump_json(), settings)
+    return _queries(settings.model_dump_json(), settings)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _collection(key: str, _settings: Settings) -> Collection:
-    return Collection(_settings)
+def _queries(key: str, _settings: Settings) -> Queries:
+    return Queries(Collection(_settings))
 
 
-def ask(query: Callable[Concatenate[Collection, P], Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-    """The answer of a query of Collection; asked again only when a run has written something since."""
-    here = collection()
+def ask(query: Callable[Concatenate[Queries, P], Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+    """The answer of a query of Queries; asked again only when a run has written something since."""
+    here = queries()
     folder = str(here.settings.data_dir.resolve())
-    answer: Result = _answer(folder, here.version(), query.__name__, args, kwargs, query, here)
+    answer: Result = _answer(folder, here.collection.version(), query.__name__, args, kwargs, query, here)
     return answer
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _answer(
-    folder: str, version: tuple[int, ...], name: str, args: Any, kwargs: Any, _query: Any, _here: Collection
+    folder: str, version: tuple[int, ...], name: str, args: Any, kwargs: Any, _query: Any, _here: Queries
 ) -> Any:
     return _query(_here, *args, **kwargs)
 
@@ -55,29 +52,25 @@ def forget() -> None:
 @st.cache_data(max_entries=4096, show_spinner=False)
 def face(folder: str, shard: str, image_id: str, side: int) -> bytes | None:
     """A square JPEG of a preprocessed photo; `folder` says which collection, and as of when."""
-    return thumbnail(collection().store.jpeg_path(shard, image_id), side)
+    return thumbnail(queries().store.jpeg_path(shard, image_id), side)
 
 
 def faces(rows: list[dict[str, Any]], side: int) -> list[bytes | None]:
     """`face` of each of some rows with shard and image_id."""
-    here = collection()
-    folder = f"{here.store.processed.resolve()} {here.version()}"
+    here = queries()
+    folder = f"{here.store.processed.resolve()} {here.collection.version()}"
     return [face(folder, row["shard"], row["image_id"], side) for row in rows]
 
 
 @contextmanager
-def models() -> Iterator[tuple["Scorer", "Searcher"]]:
-    """What scores photos and what finds faces. Detectors keep state between calls, so one visitor has them at a time."""
-    here = collection()
-    scorer, searcher, lock = _models(here.settings.model_dump_json(), here.version(), here)
+def models() -> Iterator[Collection]:
+    """The collection, for what needs its models. Detectors keep state between calls, so one visitor has them at a time."""
+    here = queries()
+    opened, lock = _models(here.settings.model_dump_json(), here.settings)
     with lock:
-        yield scorer, searcher
+        yield opened
 
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the models …")
-def _models(settings: str, version: tuple[int, ...], _here: Collection) -> tuple["Scorer", "Searcher", threading.Lock]:
-    from facestats_pipeline.collection.score import Scorer
-    from facestats_pipeline.collection.search import Searcher
-
-    scorer = Scorer(_here.settings)
-    return scorer, Searcher(scorer.folder), threading.Lock()
+def _models(key: str, _settings: Settings) -> tuple[Collection, threading.Lock]:
+    return Collection(_settings), threading.Lock()

@@ -4,7 +4,7 @@ import streamlit as st
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from facestats_pipeline.app.state import collection
+from facestats_pipeline.app.state import queries
 
 
 def choose_photo(page: str) -> bytes | None:
@@ -14,7 +14,7 @@ def choose_photo(page: str) -> bytes | None:
     next run of the script on.
     """
     turn = st.session_state.get(f"{page}-turn", 0)
-    limit = collection().settings.dashboard.max_upload_mb
+    limit = queries().settings.dashboard.max_upload_mb
     source = st.segmented_control(
         "Photo from", ["a file", "the camera"], default="a file", required=True, key=f"{page}-source"
     )

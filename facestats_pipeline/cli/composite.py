@@ -9,9 +9,10 @@ from rich.markup import escape
 
 from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import out, print_json, progress
-from facestats_pipeline.cli.options import DataDir, Json, Where, with_where
+from facestats_pipeline.cli.options import DataDir, Json, Where
+from facestats_pipeline.collection.collection import open_collection
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.collection.opening import require_run, settings_for
+from facestats_pipeline.collection.opening import require_run, use_with
 
 if TYPE_CHECKING:
     from facestats_pipeline.core.composites.composite_specs import CompositeSpec
@@ -101,7 +102,9 @@ def composite(
     json_: Json = False,
 ) -> None:
     """Average the faces that match. Filters that leave too few faces are relaxed one by one, and each relaxation is reported."""
-    settings = with_where(settings_for(data_dir), where)
+    here = open_collection(data_dir)
+    settings = here.settings
+    use_with(settings, where or ())
     require_run(settings)
     chosen = [option for option in (gender, ethnicity, age, decile) if option is not None]
     if everyone and chosen:
@@ -109,7 +112,6 @@ def composite(
     if not chosen and not everyone and by is None:
         raise FaceStatsError("choose filters (--gender, --ethnicity, --age, --decile), --by, or --all for everyone")
     _check_output(out_file, by, versus, difference)
-    from facestats_pipeline.collection.composite import composites_of
     from facestats_pipeline.core.composites.composite_specs import (
         CompositeRefused,
         CompositeSpec,
@@ -137,7 +139,7 @@ def composite(
         else:
             specs = [first]
         with progress(quiet=json_):
-            made = composites_of(settings, specs)
+            made = here.composites(specs, where=where or ())
             if by is not None:
                 _write_groups(made, out_file)
             elif versus is not None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from facestats_pipeline.cli.console import err, out, print_json, progress
 from facestats_pipeline.cli.options import Json
 from facestats_pipeline.cli.run import execute, show
+from facestats_pipeline.collection.collection import open_collection
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.opening import require_folder, settings_for
 
@@ -36,7 +37,6 @@ def demo(
     json_: Json = False,
 ) -> None:
     """Make synthetic faces with known labels and ratings, then every artifact from them. Needs no internet and no photos."""
-    from facestats_pipeline.collection.run import prepare
     from facestats_pipeline.core.demo.faces import generate_demo
 
     require_folder(settings_for(data_dir), "facestats demo")
@@ -50,8 +50,7 @@ def demo(
             f"{images} synthetic faces are in {data_dir / 'raw'}. Now everything that can be made from them:",
             markup=False,
         )
-    settings = prepare(data_dir)
-    summary = execute(settings, quiet=json_)
+    summary = execute(open_collection(data_dir), quiet=json_)
     if json_:
         print_json(summary)
     else:

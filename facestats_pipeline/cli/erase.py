@@ -1,9 +1,10 @@
 """`facestats erase`: an image leaves everything that was made of it, and its bytes are refused from then on."""
 
+from dataclasses import asdict
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -12,21 +13,12 @@ from rich.table import Table
 from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import err, out, print_json, progress
 from facestats_pipeline.cli.options import DataDir, Json
-from facestats_pipeline.collection.erase import (
-    alone,
-    carry_out,
-    copies_outside,
-    refuse_unreadable,
-    retrain_marked,
-    target_of,
-)
+from facestats_pipeline.collection.collection import Collection, open_collection
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.collection.opening import dagster_home, open_pipeline, require_run, settings_for
-from facestats_pipeline.config import Settings
+from facestats_pipeline.collection.opening import require_run
 
 if TYPE_CHECKING:
-    from facestats_pipeline.collection.pipeline import Pipeline
-    from facestats_pipeline.io.erasure.ledger import Journal
+    from facestats_pipeline.collection.erase import Erasures
     from facestats_pipeline.io.erasure.targets import Target
 
 app = typer.Typer(add_completion=False)
@@ -41,7 +33,6 @@ Examples:
 
 What is promised and what is not: docs/erasure.md. The same without --raw leaves the photo in the raw folder, where it is passed over.
 """
-NAME_ONE = "name an image: an id, a path in the raw folder, or --file LIST"
 
 
 @app.command(epilog=EPILOG)
@@ -74,45 +65,28 @@ def erase(
     """
     if json_ and not (yes or dry_run):
         raise FaceStatsError("--json asks nothing: add --yes to erase, or --dry-run to see where the images are")
-    settings = settings_for(data_dir)
-    require_run(settings)
+    here = open_collection(data_dir)
+    require_run(here.settings)
     wanted = [*(images or []), *_listed(file)]
-    from facestats_pipeline.io.erasure.erase import Eraser
-
-    if raw and (settings.data_uri or settings.raw_uri):
-        raise FaceStatsError(
-            "--raw removes photos of a folder; remove those under the address yourself, then erase without --raw"
-        )
-    pipeline = open_pipeline(settings)
-    watch = partial(progress, quiet=json_)
-    eraser = Eraser(pipeline.freshness, settings.raw.absolute(), dagster_home(settings))
     if dry_run:
-        if not wanted:
-            raise FaceStatsError(NAME_ONE)
-        _show_places(pipeline, settings, wanted, json_)
+        _show_places(here, wanted, json_)
         return
-    with alone(settings):
-        receipts = []
-        if (journal := eraser.ledger.journal()) is not None:
-            journal.resumed = True
-            receipts.append(carry_out(eraser, pipeline, journal, remake=remake, watch=watch))
-            wanted = [text for text in wanted if not _done_by(journal, text)]
-        elif not wanted and not retrain:
-            raise FaceStatsError(NAME_ONE)
-        if wanted and (target := target_of(pipeline, settings, wanted)).rows.height:
-            refuse_unreadable(target, raw)
-            if not yes:
-                _confirm(target, raw)
-            journal = eraser.begin(target, raw=raw)
-            receipts.append(carry_out(eraser, pipeline, journal, remake=remake, watch=watch))
-        trained = retrain_marked(pipeline, watch=watch) if retrain else []
-    result = {"erasures": receipts, "trained_again": trained}
-    if json_:
-        print_json(result)
-    else:
-        _show(result)
-    if errors := [receipt["remake_error"] for receipt in receipts if receipt.get("remake_error")]:
-        raise FaceStatsError(f"the images are erased, but not everything could be made again: {errors[0]}")
+    from facestats_pipeline.collection.erase import Erasures
+
+    try:
+        done = here.erase(
+            *wanted,
+            raw=raw,
+            remake=remake,
+            retrain=retrain,
+            confirm=(lambda target: None) if yes else partial(_confirm, raw=raw),
+            watch=partial(progress, quiet=json_),
+        )
+    except FaceStatsError as error:
+        if isinstance(error.done, Erasures):
+            _show(error.done, json_)
+        raise
+    _show(done, json_)
 
 
 def _listed(file: Path | None) -> list[str]:
@@ -125,13 +99,6 @@ def _listed(file: Path | None) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _done_by(journal: "Journal", text: str) -> bool:
-    """Whether an erasure that was just completed is what somebody asks for again, after it was killed."""
-    path = Path(text).as_posix()
-    names = {name for name, _ in journal.rows}
-    return text.lower() in journal.ids or any(path == name or path.endswith(f"/{name}") for name in names)
-
-
 def _confirm(target: "Target", raw: bool) -> None:
     photos = " and the photos themselves" if raw else "; the photos stay in the raw folder (--raw removes them)"
     err.print(
@@ -140,39 +107,31 @@ def _confirm(target: "Target", raw: bool) -> None:
     typer.confirm("Erase for good?", abort=True, err=True)
 
 
-def _show_places(pipeline: "Pipeline", settings: Settings, wanted: list[str], json_: bool) -> None:
-    from facestats_pipeline.io.erasure.places import find_places
-
-    target = target_of(pipeline, settings, wanted)
-    places = (
-        find_places(pipeline.freshness.store, pipeline.freshness.graph, settings.raw, target)
-        if target.rows.height
-        else []
-    )
-    copies = copies_outside(pipeline, target.ids) if target.rows.height else []
+def _show_places(here: Collection, wanted: list[str], json_: bool) -> None:
+    found, data_dir = here.preview_erasure(*wanted), here.settings.data_dir
     if json_:
         print_json(
             {
-                "image_ids": sorted(target.ids),
-                "erased_before": target.erased_before,
-                "copies_outside": copies,
-                "places": [{**vars(place), "path": str(place.path)} for place in places],
+                "image_ids": found.image_ids,
+                "erased_before": found.erased_before,
+                "copies_outside": found.copies_outside,
+                "places": [{**vars(place), "path": str(place.path)} for place in found.places],
             }
         )
         return
-    out.print(f"{_images(len(target.ids))}; nothing was changed. Held by:")
-    for kind, held in groupby(places, key=lambda place: place.kind):
+    out.print(f"{_images(len(found.image_ids))}; nothing was changed. Held by:")
+    for kind, held in groupby(found.places, key=lambda place: place.kind):
         out.print(f"[bold]{kind}[/]")
         for place in held:
             path = place.path
-            path = path.relative_to(settings.data_dir) if path.is_relative_to(settings.data_dir) else path
+            path = path.relative_to(data_dir) if path.is_relative_to(data_dir) else path
             what = "the first of {} files" if kind in ("aggregate", "picture", "photo") else "{} rows"
             how = place.note or (what.format(place.rows) if place.rows > 1 else "")
             out.print(f"  {escape(str(path))}{f'  [dim]{escape(how)}[/]' if how else ''}", soft_wrap=True)
     out.print(
         "`facestats erase` takes out all of it but the photo, which goes with --raw, and the models' weights, which are marked."
     )
-    for copy in copies:
+    for copy in found.copies_outside:
         out.print(f"[yellow]Note[/] {escape(copy)}", soft_wrap=True)
 
 
@@ -180,8 +139,11 @@ def _images(n: int) -> str:
     return "1 image" if n == 1 else f"{n} images"
 
 
-def _show(result: dict[str, Any]) -> None:
-    for receipt in result["erasures"]:
+def _show(done: "Erasures", json_: bool) -> None:
+    if json_:
+        print_json(asdict(done))
+        return
+    for receipt in done.erasures:
         table = Table(title=f"Erased: {_images(len(receipt['erased']))}", title_justify="left", show_header=False)
         table.add_column("what", overflow="fold")
         table.add_column("count", justify="right")
@@ -201,7 +163,7 @@ def _show(result: dict[str, Any]) -> None:
         for note in receipt["not_searched"]:
             out.print(f"[yellow]Note[/] {escape(note)}", soft_wrap=True)
         out.print(f"Receipt: {receipt['receipt']}", markup=False, soft_wrap=True)
-    if result["trained_again"]:
-        out.print(f"Trained again: {', '.join(result['trained_again'])}.", soft_wrap=True)
-    if not result["erasures"] and not result["trained_again"]:
+    if done.trained_again:
+        out.print(f"Trained again: {', '.join(done.trained_again)}.", soft_wrap=True)
+    if not done.erasures and not done.trained_again:
         out.print("Nothing to do: these images were erased before, and no model is left that learned from them.")

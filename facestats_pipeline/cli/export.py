@@ -1,5 +1,6 @@
 """`facestats export`: pictures and their rows in a layout that another library reads."""
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +9,9 @@ import typer
 
 from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import err, out, print_json, progress, say_waiting
-from facestats_pipeline.cli.options import DataDir, Json, Where, with_where
-from facestats_pipeline.collection.opening import require_run, settings_for
+from facestats_pipeline.cli.options import DataDir, Json, Where
+from facestats_pipeline.collection.collection import open_collection
+from facestats_pipeline.collection.opening import require_run
 
 app = typer.Typer(add_completion=False)
 EPILOG = """
@@ -58,25 +60,28 @@ def export(
     Photos that the setting `use` withholds stay out, as do erased ones. A README with licences, figures and columns comes with it. The
     copies are beyond the reach of `facestats erase`, which will name this folder.
     """
-    settings = with_where(settings_for(data_dir), where)
-    require_run(settings)
-    from facestats_pipeline.collection.export import Wanted, export_to
+    here = open_collection(data_dir)
+    require_run(here.settings)
     from facestats_pipeline.core.export.layouts import LAYOUTS
 
-    names = tuple(name.strip() for name in columns.split(",") if name.strip()) if columns else None
+    names = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
     with progress(quiet=json_):
-        done = export_to(settings, Wanted(layout.value, folder, names, limit, replace), on_wait=say_waiting)
+        done = here.export(
+            layout.value,
+            folder,
+            columns=names,
+            limit=limit,
+            replace=replace,
+            where=where or (),
+            on_wait=say_waiting,
+        )
     if json_:
-        print_json(done)
+        print_json(asdict(done))
         return
-    out.print(
-        f"{done['photos']} photos in {done['out']} ({done['files']} files, {done['bytes'] / 1e6:.1f} MB).", markup=False
-    )
-    _tell_left_out(done["left_out"])
+    out.print(f"{done.photos} photos in {done.out} ({done.files} files, {done.bytes / 1e6:.1f} MB).", markup=False)
+    _tell_left_out(done.left_out)
     out.print("README.md there has licences, figures and columns. To read it:", markup=False)
-    code = (
-        LAYOUTS[layout.value].how_to_read(done["out"], done["photos"]).partition("```python\n")[2].partition("\n```")[0]
-    )
+    code = LAYOUTS[layout.value].how_to_read(done.out, done.photos).partition("```python\n")[2].partition("\n```")[0]
     out.print("\n".join(f"  {line}" for line in code.splitlines()), markup=False, soft_wrap=True)
     err.print("These are copies: `facestats erase` does not reach them, and names this folder instead.")
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from facestats_pipeline.cli.console import out, print_json, progress
 from facestats_pipeline.cli.options import DataDir, Json
 from facestats_pipeline.cli.run import execute, show
+from facestats_pipeline.collection.collection import open_collection
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.opening import require_folder, settings_for
 from facestats_pipeline.config import Settings, save_settings
@@ -118,7 +119,7 @@ def _bring_in(
         _say_notes(found.notes)
     summary = None
     if not only_import:
-        summary = execute(settings_for(data_dir), quiet=json_)
+        summary = execute(open_collection(data_dir), quiet=json_)
     if json_:
         print_json({"imported": imported, "notes": found.notes, "run": summary})
     elif summary is not None:
@@ -195,8 +196,8 @@ def scut_fbp5500(
 def _measure(data_dir: Path, imported: dict[str, Any], notes: list[str], *, json_: bool) -> None:
     from facestats_pipeline.defs.attractiveness.assets import PUBLISHED
 
-    settings = settings_for(data_dir)
-    summary = execute(settings, quiet=json_)
+    here = open_collection(data_dir)
+    settings, summary = here.settings, execute(here, quiet=json_)
     report = settings.data_dir / "processed" / PUBLISHED
     figures = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
     if json_:

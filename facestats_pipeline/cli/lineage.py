@@ -1,5 +1,6 @@
 """`facestats lineage`: where an image is, from the raw file to every row and file that holds it."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,10 +10,10 @@ from rich.tree import Tree
 from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import out, print_json
 from facestats_pipeline.cli.options import DataDir, Json
-from facestats_pipeline.collection.opening import open_pipeline, require_run, settings_for
+from facestats_pipeline.collection.collection import open_collection
 
 if TYPE_CHECKING:
-    pass
+    from facestats_pipeline.collection.lineage import ImageLineage
 
 app = typer.Typer(add_completion=False)
 EPILOG = """
@@ -52,24 +53,20 @@ def lineage(
     json_: Json = False,
 ) -> None:
     """Show everything that holds an image: file, rows, preprocessed photo, index, models, composites; with versions and runs."""
-    settings = settings_for(data_dir)
-    require_run(settings)
-    from facestats_pipeline.collection.lineage import look_up
-
-    target, holdings = look_up(open_pipeline(settings), image)
+    found = open_collection(data_dir).lineage(image)
     if json_:
-        files = [{"filename": row[0], "state": row[2], "shard": row[3]} for row in target.rows.iter_rows()]
-        print_json({"image_ids": sorted(target.ids), "files": files, "held": [one.as_dict() for one in holdings]})
+        files = [{"filename": row[0], "state": row[2], "shard": row[3]} for row in found.files.iter_rows()]
+        print_json({"image_ids": found.image_ids, "files": files, "held": [one.as_dict() for one in found.held]})
         return
-    out.print(_tree(target, holdings))
+    out.print(_tree(found))
 
 
-def _tree(target: Any, holdings: list[Any]) -> Tree:
-    tree = Tree(f"[bold]{escape(', '.join(sorted(target.ids)) or 'a file that could not be read')}[/]")
-    for row in target.rows.iter_rows(named=True):
+def _tree(found: "ImageLineage") -> Tree:
+    tree = Tree(f"[bold]{escape(', '.join(found.image_ids) or 'a file that could not be read')}[/]")
+    for row in found.files.iter_rows(named=True):
         tree.add(f"{escape(row['filename'])}  [dim]{row['state']}, {row['shard']}[/]")
     stages: dict[str, Tree] = {}
-    for one in holdings:
+    for one in found.held:
         stage = stages.get(one.stage) or stages.setdefault(one.stage, tree.add(f"[bold]{one.stage}[/]"))
         run = f", run {one.run_id[:8]}" if one.run_id else ""
         version = f"version {one.code_version}, recipe {one.fingerprint}, " if one.fingerprint else ""
@@ -81,7 +78,7 @@ def _tree(target: Any, holdings: list[Any]) -> Tree:
     return tree
 
 
-def _values(values: dict[str, Any]) -> str:
+def _values(values: Mapping[str, Any]) -> str:
     chosen = [name for name in FIRST if name in values]
     chosen += [name for name in values if name not in chosen]
     return ", ".join(f"{name} {_short(values[name])}" for name in chosen[:SHOWN])

@@ -1,5 +1,6 @@
 """`facestats run`: photos in, everything out, and only what is new is worked on."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +11,8 @@ from rich.table import Table
 from facestats_pipeline.cli import completion
 from facestats_pipeline.cli.console import out, print_json, progress, say_waiting
 from facestats_pipeline.cli.options import DataDir, Json
+from facestats_pipeline.collection.collection import Collection, open_collection
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.config import Settings
 from facestats_pipeline.core.phases import PHASES
 
 app = typer.Typer(add_completion=False)
@@ -45,12 +46,8 @@ def run(
     json_: Json = False,
 ) -> None:
     """Ingest photos, then make through Dagster whatever is missing or stale; says what was done, skipped and quarantined."""
-    from facestats_pipeline.collection.run import prepare
-
-    settings = prepare(
-        data_dir, raw=raw, encoder=encoder, labels=labels, ratings=ratings, sources=sources, shard_size=shard_size
-    )
-    summary = execute(settings, quiet=json_)
+    files = {"raw": raw, "labels": labels, "ratings": ratings, "sources": sources}
+    summary = execute(open_collection(data_dir), quiet=json_, encoder=encoder, shard_size=shard_size, **files)
     if json_:
         print_json(summary)
     else:
@@ -59,12 +56,17 @@ def run(
         raise FaceStatsError(summary["error"])
 
 
-def execute(settings: Settings, *, quiet: bool = False) -> dict[str, Any]:
-    """`collection.run.run` with its progress shown."""
-    from facestats_pipeline.collection.run import run as update
+def execute(here: Collection, *, quiet: bool = False, **given: Any) -> dict[str, Any]:
+    """The summary of `Collection.run`, JSON-able, with its progress shown. A run that failed has an `error`."""
+    from facestats_pipeline.collection.run import RunSummary
 
-    with progress(quiet=quiet) as say:
-        return update(settings, on_step=say, on_wait=say_waiting)
+    try:
+        with progress(quiet=quiet) as say:
+            return asdict(here.run(on_step=say, on_wait=say_waiting, **given))
+    except FaceStatsError as failure:
+        if not isinstance(failure.done, RunSummary):
+            raise
+        return asdict(failure.done)
 
 
 def show(summary: dict[str, Any]) -> None:

@@ -9,8 +9,9 @@ from rich.table import Table
 
 from facestats_pipeline.cli.console import err, out, print_json, progress
 from facestats_pipeline.cli.options import DataDir, Json
+from facestats_pipeline.collection.collection import open_collection
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.collection.opening import require_run, settings_for
+from facestats_pipeline.collection.opening import require_run
 from facestats_pipeline.core.progress import track
 
 app = typer.Typer(add_completion=False)
@@ -24,21 +25,18 @@ def score(
 
     Exit code 1 when a photo could not be read.
     """
-    settings = settings_for(data_dir)
-    require_run(settings)
+    here = open_collection(data_dir)
+    require_run(here.settings)
     if not any(path.exists() for path in images):  # said before seconds of loading models
         raise FaceStatsError(f"there is no such photo: {', '.join(map(str, images))}")
-    from facestats_pipeline.collection.score import Scorer
-
-    scorer = Scorer(settings)
     with progress(quiet=json_):
-        results = [{"image": str(path), **scorer.score(path)} for path in track(images, "Scoring")]
+        results = [{"image": str(path), **here.score(path).result} for path in track(images, "Scoring")]
     if json_:
         print_json(results)
     else:
         for result in results:
             _show(result)
-        for note in scorer.notes:
+        for note in here.notes:
             err.print(f"[yellow]Note[/] {note}")
     unread = [result["image"] for result in results if result["status"] not in ("ok", "no_face")]
     if unread:

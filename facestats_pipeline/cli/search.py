@@ -1,6 +1,5 @@
 """`facestats search`: the nearest faces in the collection, to a sentence or to another face."""
 
-import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from facestats_pipeline.cli.console import err, out, print_json
-from facestats_pipeline.cli.options import DataDir, Json, Where, with_where
+from facestats_pipeline.cli.options import DataDir, Json, Where
+from facestats_pipeline.collection.collection import Collection, open_collection
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.collection.opening import require_run, settings_for
-from facestats_pipeline.config import Settings
+from facestats_pipeline.collection.opening import require_run
 
 app = typer.Typer(add_completion=False)
 EPILOG = """
@@ -22,7 +21,6 @@ Examples:
 
   facestats search face.jpg -k 20 --sheet nearest.jpg -d ~/faces
 """
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif")
 
 
 @app.command(epilog=EPILOG)
@@ -40,14 +38,24 @@ def search(
 
     A text needs an encoder that knows words; exit code 1 where there is no face in the picture.
     """
-    settings = with_where(settings_for(data_dir), where)
-    require_run(settings)
-    by_picture = _is_picture(query)
+    from facestats_pipeline.collection.search import is_picture
+
+    here = open_collection(data_dir)
+    require_run(here.settings)
+    by_picture = is_picture(query)
     if sheet is not None and sheet.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise FaceStatsError(f"--sheet {sheet}: end it in .jpg or .png")
-    found, folder = _find(settings, query, k, by_picture=by_picture)
-    if sheet is not None and found["results"]:
-        _write_sheet(sheet, Path(query).name if by_picture else query, found["results"], folder)
+    hits = here.search(Path(query) if by_picture else query, k, where=where or ()).to_dicts()
+    encoder = here.folder.encoder
+    if sheet is not None and hits:
+        _write_sheet(sheet, Path(query).name if by_picture else query, hits, here)
+    found = {
+        "query": query,
+        "kind": "picture" if by_picture else "text",
+        "encoder": encoder.model_id,
+        "trained": encoder.trained,
+        "results": hits,
+    }
     if json_:
         print_json(found)
         return
@@ -55,46 +63,21 @@ def search(
     table.add_column("", justify="right")
     table.add_column("cosine", justify="right")
     table.add_column("photo", overflow="fold")
-    for hit in found["results"]:
+    for hit in hits:
         table.add_row(str(hit["rank"]), f"{hit['cosine']:.3f}", escape(hit["filename"]))
     out.print(table)
-    if sheet is not None and found["results"]:
+    if sheet is not None and hits:
         out.print(f"The faces are in {sheet}.", markup=False)
-    if not found["trained"]:
-        err.print(f"[yellow]Note[/] the encoder {found['encoder']} is untrained: what is near by it means nothing.")
+    if not encoder.trained:
+        err.print(f"[yellow]Note[/] the encoder {encoder.model_id} is untrained: what is near by it means nothing.")
 
 
-def _is_picture(query: str) -> bool:
-    with contextlib.suppress(OSError):  # a text may be too long for a path
-        if Path(query).is_file():
-            return True
-    if query.lower().endswith(PICTURES):
-        raise FaceStatsError(f"there is no picture {query}; a text to search for does not end like a picture's name")
-    return False
-
-
-def _find(settings: Settings, query: str, k: int, *, by_picture: bool) -> tuple[dict[str, Any], Any]:
-    from facestats_pipeline.collection.search import Searcher
-    from facestats_pipeline.io.data_folder import DataFolder
-
-    folder = DataFolder(settings, load_graph=list)
-    searcher = Searcher(folder)
-    results = searcher.by_picture(Path(query), k) if by_picture else searcher.by_text(query, k)
-    return {
-        "query": query,
-        "kind": "picture" if by_picture else "text",
-        "encoder": folder.encoder.model_id,
-        "trained": folder.encoder.trained,
-        "results": results,
-    }, folder
-
-
-def _write_sheet(path: Path, title: str, results: list[dict[str, Any]], folder: Any) -> None:
+def _write_sheet(path: Path, title: str, results: list[dict[str, Any]], here: Collection) -> None:
     from facestats_pipeline.core.drawing.contact_sheet import contact_sheet
 
     pictures = [
         (
-            folder.store.jpeg_path(hit["shard"], hit["image_id"]),
+            here.folder.store.jpeg_path(hit["shard"], hit["image_id"]),
             f"{hit['rank']} · {hit['cosine']:.3f}\n{hit['filename']}",
         )
         for hit in results

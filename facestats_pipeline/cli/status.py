@@ -1,6 +1,7 @@
 """`facestats status`: what is done, stale or missing, without running anything."""
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -9,7 +10,10 @@ from rich.table import Table
 
 from facestats_pipeline.cli.console import err, out, print_json
 from facestats_pipeline.cli.options import DataDir, Json
-from facestats_pipeline.collection.opening import open_pipeline, require_run, settings_for
+from facestats_pipeline.collection.collection import Collection, open_collection
+
+if TYPE_CHECKING:
+    from facestats_pipeline.collection.status import ArtifactState
 
 app = typer.Typer(add_completion=False)
 EPILOG = (
@@ -31,28 +35,26 @@ def status(
     json_: Json = False,
 ) -> None:
     """Per artifact and shard: done, stale (and why), missing. Nothing is run or changed."""
-    settings = settings_for(data_dir)
-    require_run(settings)
-    pipeline = open_pipeline(settings)
+    here = open_collection(data_dir)
     if photos:
-        _show_photos(pipeline, json_)
+        _show_photos(here, json_)
         return
-    from facestats_pipeline.collection.status import collect
-
-    states = collect(pipeline, on_demand=on_demand)
+    states = here.status(on_demand=on_demand)
+    n, folder = len(here.pipeline.shards), here.settings.data_dir
     if json_:
-        print_json({"data_dir": str(settings.data_dir), "shards": pipeline.shards, "artifacts": states})
+        artifacts = [asdict(state) for state in states]
+        print_json({"data_dir": str(folder), "shards": here.pipeline.shards, "artifacts": artifacts})
         return
-    out.print(_table(states, f"{settings.data_dir}: {len(pipeline.shards)} shards"))
+    out.print(_table(states, f"{folder}: {n} shards"))
     if shards:
         for state in states:
-            for shard, why in state["not_done"].items():
-                out.print(f"{state['artifact']} {shard}: {why}", markup=False)
-    waiting = sum(state["stale"] + state["missing"] for state in states if not state["on_demand"])
+            for shard, why in state.not_done.items():
+                out.print(f"{state.artifact} {shard}: {why}", markup=False)
+    waiting = sum(state.stale + state.missing for state in states if not state.on_demand)
     out.print("Everything is up to date." if not waiting else f"{waiting} to make: `facestats run` makes them.")
 
 
-def _table(states: list[dict[str, Any]], title: str) -> Table:
+def _table(states: "list[ArtifactState]", title: str) -> Table:
     """A block of rows for each stage; names are never cut, also on 80 columns."""
     table = Table(
         title=escape(title),
@@ -66,18 +68,16 @@ def _table(states: list[dict[str, Any]], title: str) -> Table:
     for column in ("done", "stale", "missing"):
         table.add_column(column, justify="right")
     table.add_column("why", overflow="fold")
-    for stage in dict.fromkeys(state["stage"] for state in states):
+    for stage in dict.fromkeys(state.stage for state in states):
         table.add_row(f"[bold]{stage}[/]")
-        for state in (each for each in states if each["stage"] == stage):
-            counts = [f"[{COLOURS[key]}]{state[key] or ''}[/]" for key in ("done", "stale", "missing")]
-            table.add_row(f"  {state['artifact']}", *counts, escape(state["why"]))
+        for state in (each for each in states if each.stage == stage):
+            counts = [f"[{COLOURS[key]}]{getattr(state, key) or ''}[/]" for key in ("done", "stale", "missing")]
+            table.add_row(f"  {state.artifact}", *counts, escape(state.why))
     return table
 
 
-def _show_photos(pipeline: Any, json_: bool) -> None:
-    from facestats_pipeline.collection.status import rejected_photos
-
-    rejected = rejected_photos(pipeline.folder.store)
+def _show_photos(here: Collection, json_: bool) -> None:
+    rejected = here.set_aside()
     if json_:
         print_json(rejected.to_dicts())
         return

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.config import Settings
 from facestats_pipeline.core.composites.composite_specs import CompositeSpec
 from facestats_pipeline.core.composites.generate import generate_composites
 from facestats_pipeline.core.composites.groups import GeneratedComposite
@@ -11,17 +10,20 @@ from facestats_pipeline.io.data_folder import DataFolder
 
 
 def composites_of(
-    settings: Settings, specs: Sequence[CompositeSpec], *, most: int | None = None
+    folder: DataFolder, specs: Sequence[CompositeSpec], *, use: Sequence[str], most: int | None = None
 ) -> list[GeneratedComposite]:
-    """Composites of the photos of a data folder, of at most `most` of them each. Raises FaceStatsError where none can be made at all."""
-    folder = DataFolder(settings, load_graph=list)
+    """Composites of the photos that `use` lets through, of at most `most` of them each, in the order of `specs`.
+
+    One that is refused has no image and a reason. Raises FaceStatsError where none can be made at all.
+    """
+    settings = folder.settings
     photos = folder.store.scan("master")
     if photos.head(1).collect().is_empty():
         raise FaceStatsError("there is no master table yet: `facestats run` makes it")
-    master = folder.usable_rows(photos)
+    master = folder.usable_rows(photos, use)
     places = master.select("image_id", "shard", "filename").collect()
     if places.is_empty():
-        raise FaceStatsError(f"no photo satisfies {', '.join(settings.use)} (the setting `use` and --where)")
+        raise FaceStatsError(f"no photo satisfies {', '.join(use)} (the setting `use` and --where)")
     size = settings.preproc.size
     geometry = folder.store.scan("face_geometry")
     landmarks = folder.store.scan("preproc").select("image_id", "landmarks")

@@ -1,34 +1,134 @@
-"""An erasure from the lock of the data folder to the receipt: what `facestats erase` and the dashboard have in common."""
+"""An erasure from the lock of the data folder to the receipt."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.collection.opening import dagster_home
+from facestats_pipeline.collection.pipeline import Pipeline, UpdateFailed
 from facestats_pipeline.config import Settings
-
-if TYPE_CHECKING:
-    from facestats_pipeline.collection.pipeline import Pipeline
-    from facestats_pipeline.io.erasure.erase import Eraser
-    from facestats_pipeline.io.erasure.ledger import Journal
-    from facestats_pipeline.io.erasure.targets import Target
-    from facestats_pipeline.io.exports import Export
+from facestats_pipeline.core.erasure.log_text import scrubber
+from facestats_pipeline.io.erasure.dagster_logs import LogsBusy
+from facestats_pipeline.io.erasure.erase import Eraser, marked_models
+from facestats_pipeline.io.erasure.ledger import Journal, Ledger
+from facestats_pipeline.io.erasure.places import Place, find_places
+from facestats_pipeline.io.erasure.targets import Target, UnknownImage, find_target
+from facestats_pipeline.io.exports import Export, may_hold
+from facestats_pipeline.io.freshness import ROOT
+from facestats_pipeline.io.locations import open_locks
+from facestats_pipeline.io.plan import Step
 
 Watch = Callable[[], AbstractContextManager[object]]
 """Shows the progress of what is done inside it."""
+NAME_ONE = "name an image: an id, a path in the raw folder, or --file LIST"
 DAGSTER_NOT_SQLITE = (
     "Dagster's event log is not SQLite: it was not searched (the project writes no id or file name there)"
 )
 
 
+@dataclass(frozen=True)
+class Erasures:
+    """What was erased; `dataclasses.asdict` of it is JSON-able.
+
+    Attributes:
+        erasures: the receipt of each erasure, one that was interrupted before and is completed now included.
+        trained_again: models that had learned from an erased photo.
+    """
+
+    erasures: list[dict[str, Any]]
+    trained_again: list[str]
+
+
+@dataclass(frozen=True)
+class ErasurePreview:
+    """Where images are that somebody may want to erase. Nothing is changed by looking.
+
+    Attributes:
+        image_ids: of the images that are there, sorted.
+        erased_before: how many of those named were erased already.
+        places: what holds them.
+        copies_outside: a sentence for each export that may hold one; an erasure does not reach it.
+    """
+
+    image_ids: list[str]
+    erased_before: int
+    places: list[Place]
+    copies_outside: list[str]
+
+
+def erase_images(
+    pipeline: Pipeline,
+    images: Iterable[str],
+    *,
+    raw: bool = False,
+    remake: bool = True,
+    retrain: bool = False,
+    confirm: Callable[[Target], None] = lambda target: None,
+    watch: Watch = nullcontext,
+) -> Erasures:
+    """Complete an erasure that was interrupted, then erase `images`, then train marked models again where `retrain` says so.
+
+    `confirm` may raise to stop before anything is changed. Raises FaceStatsError where nothing is named, an image is unknown, or somebody
+    works in the folder; and, with `done`, where the images are erased but not everything could be made again.
+    """
+    settings, wanted = pipeline.settings, list(images)
+    if raw and (settings.data_uri or settings.raw_uri):
+        raise FaceStatsError(
+            "--raw removes photos of a folder; remove those under the address yourself, then erase without --raw"
+        )
+    eraser = Eraser(pipeline.freshness, settings.raw.absolute(), dagster_home(settings))
+    with alone(settings):
+        receipts = []
+        if (journal := eraser.ledger.journal()) is not None:
+            journal.resumed = True
+            receipts.append(carry_out(eraser, pipeline, journal, remake=remake, watch=watch))
+            wanted = [text for text in wanted if not _done_by(journal, text)]
+        elif not wanted and not retrain:
+            raise FaceStatsError(NAME_ONE)
+        if wanted and (target := target_of(pipeline, wanted)).rows.height:
+            refuse_unreadable(target, raw)
+            confirm(target)
+            journal = eraser.begin(target, raw=raw)
+            receipts.append(carry_out(eraser, pipeline, journal, remake=remake, watch=watch))
+        trained = retrain_marked(pipeline, watch=watch) if retrain else []
+    done = Erasures(receipts, trained)
+    if errors := [receipt["remake_error"] for receipt in receipts if receipt.get("remake_error")]:
+        raise FaceStatsError(f"the images are erased, but not everything could be made again: {errors[0]}", done)
+    return done
+
+
+def preview_erasure(pipeline: Pipeline, images: Iterable[str]) -> ErasurePreview:
+    """Where images are. Raises FaceStatsError where none is named or one is unknown."""
+    wanted = list(images)
+    if not wanted:
+        raise FaceStatsError(NAME_ONE)
+    target = target_of(pipeline, wanted)
+    store, there = pipeline.freshness.store, bool(target.rows.height)
+    return ErasurePreview(
+        image_ids=sorted(target.ids),
+        erased_before=target.erased_before,
+        places=find_places(store, pipeline.freshness.graph, pipeline.settings.raw, target) if there else [],
+        copies_outside=copies_outside(pipeline, target.ids) if there else [],
+    )
+
+
+def _done_by(journal: Journal, text: str) -> bool:
+    """Whether an erasure that was just completed is what somebody asks for again, after it was killed."""
+    path = Path(text).as_posix()
+    names = {name for name, _ in journal.rows}
+    return text.lower() in journal.ids or any(path == name or path.endswith(f"/{name}") for name in names)
+
+
 def alone(settings: Settings) -> AbstractContextManager[None]:
     """The lock of the whole folder, or an error that says who has it: an erasure does not wait unseen behind a long run."""
-    from facestats_pipeline.io.locations import open_locks
 
     def refuse(holder: str) -> None:
         raise FaceStatsError(
@@ -38,20 +138,16 @@ def alone(settings: Settings) -> AbstractContextManager[None]:
     return open_locks(settings).hold(what="facestats erase", on_wait=refuse)
 
 
-def target_of(pipeline: "Pipeline", settings: Settings, wanted: list[str]) -> "Target":
+def target_of(pipeline: Pipeline, wanted: list[str]) -> Target:
     """The images that are named, or an error that lists what is not in the collection."""
-    from facestats_pipeline.io.erasure.ledger import Ledger
-    from facestats_pipeline.io.erasure.targets import UnknownImage, find_target
-    from facestats_pipeline.io.freshness import ROOT
-
     inventory = pipeline.freshness.store.read_table(ROOT)
     try:
-        return find_target(inventory, settings.raw, wanted, Ledger.of(pipeline.freshness.store).erased())
+        return find_target(inventory, pipeline.settings.raw, wanted, Ledger.of(pipeline.freshness.store).erased())
     except UnknownImage as unknown:
         raise FaceStatsError(f"{unknown}. Nothing was erased") from None
 
 
-def refuse_unreadable(target: "Target", raw: bool) -> None:
+def refuse_unreadable(target: Target, raw: bool) -> None:
     """An error for files that have no id, unless they are removed themselves: they could not be recognised later."""
     unread = target.rows["image_id"].null_count()
     if unread and not raw:
@@ -61,14 +157,9 @@ def refuse_unreadable(target: "Target", raw: bool) -> None:
 
 
 def carry_out(
-    eraser: "Eraser", pipeline: "Pipeline", journal: "Journal", *, remake: bool, watch: Watch = nullcontext
+    eraser: Eraser, pipeline: Pipeline, journal: Journal, *, remake: bool, watch: Watch = nullcontext
 ) -> dict[str, Any]:
     """One erasure from its journal to its receipt. Killed anywhere, the journal is still there and the next call completes it."""
-    from facestats_pipeline.collection.pipeline import UpdateFailed
-    from facestats_pipeline.core.erasure.log_text import scrubber
-    from facestats_pipeline.io.erasure.dagster_logs import LogsBusy
-    from facestats_pipeline.io.plan import Step
-
     started, problem = time.monotonic(), ""
     copies = copies_outside(pipeline, journal.ids)
     with watch():
@@ -102,11 +193,8 @@ def carry_out(
     return {**receipt, "receipt": str(eraser.ledger.close(receipt))}
 
 
-def copies_outside(pipeline: "Pipeline", image_ids: Collection[str]) -> list[str]:
+def copies_outside(pipeline: Pipeline, image_ids: Collection[str]) -> list[str]:
     """One sentence for each export that may hold one of the images; to be asked before they are erased."""
-    from facestats_pipeline.io.exports import may_hold
-    from facestats_pipeline.io.freshness import ROOT
-
     inventory = pipeline.freshness.store.read_table(ROOT, columns=["image_id", "added_at"])
     came = inventory.filter(pl.col("image_id").is_in(list(image_ids)))["added_at"]
     try:  # of an erasure that was interrupted nothing is known any more: every export is named
@@ -116,7 +204,7 @@ def copies_outside(pipeline: "Pipeline", image_ids: Collection[str]) -> list[str
     return [_copy(one) for one in exports]
 
 
-def _copy(export: "Export") -> str:
+def _copy(export: Export) -> str:
     when = f"of {export.finished_at}" if export.finished_at else f"begun {export.started_at} and never finished"
     what = f"the {export.layout} export {when} in {export.out} may hold a copy: "
     if export.is_there:
@@ -124,11 +212,8 @@ def _copy(export: "Export") -> str:
     return what + "the folder is not there now; if it was moved or passed on, delete it there"
 
 
-def retrain_marked(pipeline: "Pipeline", *, watch: Watch = nullcontext) -> list[str]:
+def retrain_marked(pipeline: Pipeline, *, watch: Watch = nullcontext) -> list[str]:
     """Train again every model that learned from an erased photo, and whatever follows from them; their names."""
-    from facestats_pipeline.collection.pipeline import UpdateFailed
-    from facestats_pipeline.io.erasure.erase import marked_models
-
     marked = list(marked_models(pipeline.freshness))
     for name in marked:
         pipeline.freshness.store.forget(name)

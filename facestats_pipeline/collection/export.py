@@ -2,17 +2,15 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.config import Settings
 from facestats_pipeline.core.export.card import export_card
 from facestats_pipeline.core.export.given_labels import given_labels
 from facestats_pipeline.core.export.layouts import LAYOUTS
@@ -39,20 +37,44 @@ class Wanted:
     replace: bool = False
 
 
+@dataclass(frozen=True)
+class Exported:
+    """An export that was written.
+
+    Attributes:
+        out: the folder, absolute.
+        layout: a name of LAYOUTS.
+        photos: how many it holds.
+        columns: of its rows.
+        left_out: photos that it does not hold: withheld, no_picture, limit.
+        files, bytes: size of the folder.
+        seconds: that it took.
+    """
+
+    out: str
+    layout: str
+    photos: int
+    columns: list[str]
+    left_out: dict[str, int]
+    files: int
+    bytes: int
+    seconds: float
+
+
 def export_to(
-    settings: Settings, wanted: Wanted, *, on_wait: Callable[[str], None] = lambda holder: None
-) -> dict[str, Any]:
-    """Export the usable photos of a data folder; what was written, as a JSON-able dictionary.
+    folder: DataFolder, wanted: Wanted, *, use: Sequence[str], on_wait: Callable[[str], None] = lambda holder: None
+) -> Exported:
+    """Export the photos of a data folder that `use` lets through.
 
     Nothing else works in the data folder meanwhile, so that an image that is erased cannot slip into the copies. Raises FaceStatsError
     with the next step: a folder that is taken, nothing to export, a picture that is gone, a full disk.
     """
-    folder = DataFolder(settings, load_graph=list)
-    started = time.monotonic()
+    started, settings = time.monotonic(), folder.settings
+    check_layout(wanted.layout)
     try:
         check_folder(wanted.folder.absolute(), settings.data_dir, settings.raw, replace=wanted.replace)
         with open_locks(settings).hold(what="facestats export", on_wait=on_wait):
-            done = _export(folder, wanted)
+            return _export(folder, wanted, tuple(use), started)
     except (ExportFolderTaken, ExportRefused, LabelsError) as refusal:
         raise FaceStatsError(str(refusal)) from None
     except FileNotFoundError as gone:
@@ -63,10 +85,9 @@ def export_to(
         raise FaceStatsError(
             f"cannot write to {wanted.folder}: {error.strerror or error}; nothing was exported"
         ) from None
-    return done | {"seconds": round(time.monotonic() - started, 1)}
 
 
-def _export(folder: DataFolder, wanted: Wanted) -> dict[str, Any]:
+def _export(folder: DataFolder, wanted: Wanted, use: tuple[str, ...], started: float) -> Exported:
     store, settings = folder.store, folder.settings
     if Ledger(settings.data_dir).journal() is not None:
         raise FaceStatsError("an erasure was interrupted: `facestats erase` completes it, then export")
@@ -75,10 +96,10 @@ def _export(folder: DataFolder, wanted: Wanted) -> dict[str, Any]:
         raise FaceStatsError("there is no master table yet: `facestats run` makes it")
     given = _given(folder)
     schema = export_schema(pl.Schema({**master.collect_schema(), **given.drop("filename").schema}), wanted.columns)
-    chosen, left_out = _chosen(folder, master, wanted.limit)
+    chosen, left_out = _chosen(folder, master, use, wanted.limit)
     if chosen.is_empty():
         raise FaceStatsError(
-            f"no photo to export: {left_out['withheld']} are withheld by {', '.join(settings.use) or 'nothing'}"
+            f"no photo to export: {left_out['withheld']} are withheld by {', '.join(use) or 'nothing'}"
         )
     made_at = datetime.now(UTC).strftime("%Y-%m-%d")
     collection = store.collection_fingerprint("master")
@@ -92,24 +113,33 @@ def _export(folder: DataFolder, wanted: Wanted) -> dict[str, Any]:
             settings.preproc.size,
         )
         writing.photos = layout.write(track(photos, "Exporting", chosen.height), schema, writing.folder)
-        _write_texts(folder, writing.folder, wanted, chosen, list(schema), made_at)
+        _write_texts(folder, writing.folder, wanted, chosen, list(schema), made_at, use)
         files = [path for path in writing.folder.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
-    return {
-        "out": str(wanted.folder.absolute()),
-        "layout": wanted.layout,
-        "photos": writing.photos,
-        "columns": list(schema),
-        "left_out": left_out,
-        "files": len(files),
-        "bytes": size,
-    }
+    return Exported(
+        out=str(wanted.folder.absolute()),
+        layout=wanted.layout,
+        photos=writing.photos,
+        columns=list(schema),
+        left_out=left_out,
+        files=len(files),
+        bytes=size,
+        seconds=round(time.monotonic() - started, 1),
+    )
 
 
-def _chosen(folder: DataFolder, master: pl.LazyFrame, limit: int | None) -> tuple[pl.DataFrame, dict[str, int]]:
+def check_layout(layout: str) -> None:
+    """Raises FaceStatsError for a layout that there is not."""
+    if layout not in LAYOUTS:
+        raise FaceStatsError(f"there is no layout {layout!r}; choose one of {', '.join(LAYOUTS)}")
+
+
+def _chosen(
+    folder: DataFolder, master: pl.LazyFrame, use: Sequence[str], limit: int | None
+) -> tuple[pl.DataFrame, dict[str, int]]:
     """image_id, shard of the photos to export, in order of arrival, and how many are left out for what."""
     live = master.select("image_id", "shard", "preproc_status", "source", "licence", "consent").collect()
-    usable = folder.usable_rows(live.lazy()).collect()
+    usable = folder.usable_rows(live.lazy(), use).collect()
     pictured = usable.filter(pl.col("preproc_status").is_in(PICTURED))
     erased = Ledger(folder.settings.data_dir).erased()
     there = pictured.filter([image_id not in erased for image_id in pictured["image_id"]])
@@ -139,7 +169,13 @@ def _shards(folder: DataFolder, chosen: pl.DataFrame, given: pl.DataFrame) -> It
 
 
 def _write_texts(
-    folder: DataFolder, out: Path, wanted: Wanted, chosen: pl.DataFrame, columns: list[str], made_at: str
+    folder: DataFolder,
+    out: Path,
+    wanted: Wanted,
+    chosen: pl.DataFrame,
+    columns: list[str],
+    made_at: str,
+    use: Sequence[str],
 ) -> None:
     store, settings, ids = folder.store, folder.settings, chosen.lazy().select("image_id")
     labels = [each for asset in LABELS for each in label_input(store, folder.sources, asset)]
@@ -159,7 +195,7 @@ def _write_texts(
         "made_at": made_at,
         "facestats": version("facestats-pipeline"),
         "collection": store.collection_fingerprint("master"),
-        "use": list(settings.use),
+        "use": list(use),
         "limit": wanted.limit,
     }
     (out / MARKER).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

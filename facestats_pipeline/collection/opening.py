@@ -1,6 +1,7 @@
 """From the name of a data folder to its settings and its pipeline, with errors that a person can read."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,16 @@ def settings_for(data_dir: Path | None, **overrides: Any) -> Settings:
         return load_settings(data_dir=data_dir, **overrides)
     except SettingsError as error:
         raise FaceStatsError(str(error)) from None
+
+
+def use_with(settings: Settings, where: Iterable[str]) -> tuple[str, ...]:
+    """The conditions of the setting `use` and those of `where`. Raises FaceStatsError for one that cannot be read."""
+    from facestats_pipeline.core.ingest.usage import UsageError, check_conditions
+
+    try:
+        return (*settings.use, *check_conditions(where))
+    except UsageError as error:
+        raise FaceStatsError(f"--where: {error}") from None
 
 
 def dagster_home(settings: Settings) -> Path:

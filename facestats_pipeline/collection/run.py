@@ -3,15 +3,18 @@
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.collection.opening import open_pipeline, settings_for
+from facestats_pipeline.collection.opening import settings_for
 from facestats_pipeline.collection.pipeline import Pipeline, UpdateFailed
 from facestats_pipeline.config import Settings, save_settings
 from facestats_pipeline.core.phases import PHASES
 from facestats_pipeline.core.uris import shown
+from facestats_pipeline.io.freshness import ROOT
 from facestats_pipeline.io.locations import open_photos, open_store
 from facestats_pipeline.io.plan import Step
 from facestats_pipeline.io.store import Store
@@ -19,6 +22,7 @@ from facestats_pipeline.io.store import Store
 
 def prepare(
     data_dir: Path | None,
+    overrides: Mapping[str, Any] = MappingProxyType({}),
     *,
     raw: Path | None = None,
     encoder: str | None = None,
@@ -27,8 +31,11 @@ def prepare(
     sources: Path | None = None,
     shard_size: int | None = None,
 ) -> Settings:
-    """Check every argument before any work, remember the settings in the data folder, copy the label files into it."""
-    settings = settings_for(data_dir)
+    """Check every argument before any work, remember the settings in the data folder, copy the label files into it.
+
+    `overrides` are settings that hold for this process alone.
+    """
+    settings = settings_for(data_dir, **overrides)
     remembered: dict[str, Any] = {}
     if raw is not None:
         if not raw.is_dir():
@@ -43,10 +50,8 @@ def prepare(
         remembered["encoder.name"] = f"{architecture}/{Path(place).resolve()}" if is_file else encoder
     if shard_size is not None:
         remembered["shard_size"] = shard_size
-    settings = settings_for(data_dir, **remembered)
-    photos = open_photos(settings)
-    if not photos.available():
-        raise FaceStatsError(f"there is no folder {photos}; give your photos with --raw FOLDER")
+    settings = settings_for(data_dir, **{**overrides, **remembered})
+    require_photos(settings)
     _check_labels(labels, ratings, sources)
     if encoder is not None:
         _check_encoder(settings)
@@ -60,6 +65,13 @@ def prepare(
                 with open_store(settings).replacing(target) as temporary:
                     shutil.copyfile(file, temporary)
     return settings
+
+
+def require_photos(settings: Settings) -> None:
+    """Raises FaceStatsError where there is no folder of photos."""
+    photos = open_photos(settings)
+    if not photos.available():
+        raise FaceStatsError(f"there is no folder {photos}; give your photos with --raw FOLDER")
 
 
 def _check_encoder(settings: Settings) -> None:
@@ -89,30 +101,58 @@ def _check_labels(labels: Path | None, ratings: Path | None, sources: Path | Non
         raise FaceStatsError(str(error)) from None
 
 
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did; `dataclasses.asdict` of it is JSON-able.
+
+    Attributes:
+        data_dir: the folder, or its address without secrets.
+        encoder: name of the encoder.
+        discovered: added, changed, removed, unchanged, refused → files of the raw folder.
+        photos: manifest status → files.
+        withheld: photos that the setting `use` keeps out of models, composites, search and exports.
+        made: for each asset: asset, shards, rows, seconds, and where it has shards the seconds of each phase and images_per_second.
+        skipped: asset → why there is nothing of it.
+        failed_checks: what Dagster's asset checks found wrong.
+        seconds: by the clock.
+        error: why the run failed; empty when it did not.
+    """
+
+    data_dir: str
+    encoder: str
+    discovered: dict[str, int]
+    photos: dict[str, int]
+    withheld: int
+    made: list[dict[str, Any]]
+    skipped: dict[str, str]
+    failed_checks: list[str]
+    seconds: float
+    error: str
+
+
 def run(
-    settings: Settings,
+    pipeline: Pipeline,
     *,
     on_step: Callable[[str], None] = lambda what: None,
     on_wait: Callable[[str], None] = lambda holder: None,
-) -> dict[str, Any]:
-    """Update the data folder; what was done as one JSON-able dictionary. A failed run is its `error`, not an exception.
+) -> RunSummary:
+    """Make whatever is missing or stale. A failed run is the summary's `error`, not an exception.
 
     `on_step` is told what is made now, `on_wait` who works in the folder, where that has to be waited for.
     """
-    started = time.monotonic()
-    pipeline = open_pipeline(settings)
+    started, settings, store = time.monotonic(), pipeline.settings, pipeline.folder.store
     error = ""
     try:
         report = pipeline.update(lambda step: on_step(_what(step)), on_wait=on_wait)
     except UpdateFailed as failure:
         error, report = str(failure), failure.report
-    return {
-        "data_dir": shown(settings.data_uri) if settings.data_uri else str(settings.data_dir),
-        "encoder": settings.encoder.name,
-        "discovered": dict(report.discovered),
-        "photos": photo_counts(pipeline.folder.store),
-        "withheld": len(pipeline.folder.withheld) if pipeline.folder.store.shards("manifest") else 0,
-        "made": [
+    return RunSummary(
+        data_dir=shown(settings.data_uri) if settings.data_uri else str(settings.data_dir),
+        encoder=settings.encoder.name,
+        discovered=dict(report.discovered),
+        photos=photo_counts(store),
+        withheld=len(pipeline.folder.withheld) if store.shards("manifest") else 0,
+        made=[
             {
                 "asset": name,
                 "shards": report.shards.get(name, 0),
@@ -121,13 +161,13 @@ def run(
                 **phases_of(report.phases.get(name, {})),
             }
             for name, seconds in report.seconds.items()
-            if name != "raw_photos" and name in pipeline.freshness.graph
+            if name != ROOT and name in pipeline.freshness.graph
         ],
-        "skipped": skipped_assets(pipeline),
-        "failed_checks": report.failed_checks,
-        "seconds": round(time.monotonic() - started, 1),
-        "error": error,
-    }
+        skipped=skipped_assets(pipeline),
+        failed_checks=report.failed_checks,
+        seconds=round(time.monotonic() - started, 1),
+        error=error,
+    )
 
 
 def _what(step: Step) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.config import Settings
 from facestats_pipeline.core.attractiveness.score_photo import judge
 from facestats_pipeline.core.attributes.inference import Answer, AttributeModels, class_probabilities
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch, ProbeError, load_probe
@@ -21,19 +20,31 @@ from facestats_pipeline.io.io_managers import ProbeIOManager, load_checkpoint
 
 @dataclass(frozen=True)
 class ScoredPhoto:
-    """A photo that was scored: `judge`'s result, its row of the preproc table, its embedding (d,), and every class's probability."""
+    """A photo that is not in the collection, and what the models of the collection say of it.
+
+    Attributes:
+        result: `core.attractiveness.score_photo.score_image`'s keys, all JSON-able; without a face every judgement is unknown or None.
+        row: the photo's row of the table `preproc`.
+        vector: its embedding, (d,) f32, unit length.
+        answers: attribute → the probability of each class; empty without a face.
+    """
 
     result: dict[str, Any]
     row: dict[str, Any]
     vector: npt.NDArray[np.float32]
     answers: dict[str, Answer]
 
+    @property
+    def status(self) -> str:
+        """ok, no_face, or why the photo cannot be used; `result["reason"]` says more."""
+        return str(self.result["status"])
+
 
 class Scorer:
     """Scores photos by the same path as the pipeline: preprocessing, encoder, probes, regressor, reference."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.folder = DataFolder(settings, load_graph=list)
+    def __init__(self, folder: DataFolder) -> None:
+        self.folder = folder
 
     @property
     def notes(self) -> list[str]:
@@ -45,12 +56,8 @@ class Scorer:
             notes.append(f"the encoder {self.folder.encoder.model_id} is untrained: these values mean nothing")
         return notes
 
-    def score(self, photo: Path) -> dict[str, Any]:
-        """`score_image` with everything this data folder has. Raises FaceStatsError when its models need another encoder."""
-        return self.look(photo).result
-
-    def look(self, photo: bytes | Path) -> ScoredPhoto:
-        """`score` with what it is based on. Nothing is kept. Raises FaceStatsError as `score` does."""
+    def score(self, photo: bytes | Path) -> ScoredPhoto:
+        """What every model says of a photo. Nothing is kept. Raises FaceStatsError when the models need another encoder."""
         folder = self.folder
         try:
             row, vector = embed_new_photo(photo, folder.encoder, folder.detector, folder.preproc_settings)

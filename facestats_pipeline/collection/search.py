@@ -1,9 +1,10 @@
 """The index and the encoder of a data folder, opened once, for finding faces in it."""
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,25 +14,45 @@ from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.core.embeddings.index import EmbeddingIndex, IndexUnreadable, load_index
 from facestats_pipeline.core.embeddings.search import SearchRefused, nearest, photo_vector, text_vector
 from facestats_pipeline.core.encoders.errors import EncoderUnavailable
+from facestats_pipeline.core.ingest.photo_source import PHOTO_ENDINGS
 from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.layout import INDEX
 
+HITS = pl.Schema(
+    {"rank": pl.Int64(), "cosine": pl.Float64(), "filename": pl.String(), "image_id": pl.String(), "shard": pl.String()}
+)
+
+
+def is_picture(query: str) -> bool:
+    """Whether a query names a picture and is not a text. Raises FaceStatsError for the name of a picture that is not there."""
+    with contextlib.suppress(OSError):  # a text may be too long for a path
+        if Path(query).is_file():
+            return True
+    if query.lower().endswith(PHOTO_ENDINGS):
+        raise FaceStatsError(f"there is no picture {query}; a text to search for does not end like a picture's name")
+    return False
+
 
 class Searcher:
-    """Finds the nearest faces of a collection. Every method raises FaceStatsError with the next step when it cannot."""
+    """Finds the nearest faces among the photos that `use` lets through, by default the setting.
 
-    def __init__(self, folder: DataFolder) -> None:
+    Every method gives one row per face, nearest first: rank from 1, cosine, filename, image_id, shard. Each raises FaceStatsError with the
+    next step when it cannot.
+    """
+
+    def __init__(self, folder: DataFolder, use: Sequence[str] | None = None) -> None:
         self.folder = folder
+        self.use = use
 
-    def by_text(self, text: str, k: int) -> list[dict[str, Any]]:
-        """The `k` faces nearest to a sentence: rank, cosine, filename, image_id, shard."""
+    def by_text(self, text: str, k: int) -> pl.DataFrame:
+        """The `k` faces nearest to a sentence."""
         self._check()
         try:
             return self.near(text_vector(text, self.folder.encoder), k)
         except SearchRefused as refusal:
             raise FaceStatsError(str(refusal)) from None
 
-    def by_picture(self, photo: bytes | Path, k: int) -> list[dict[str, Any]]:
+    def by_picture(self, photo: bytes | Path, k: int) -> pl.DataFrame:
         """The `k` faces nearest to the largest face of a photo."""
         self._check()
         folder = self.folder
@@ -41,11 +62,13 @@ class Searcher:
             raise FaceStatsError(f"{photo}: {refusal}" if isinstance(photo, Path) else str(refusal)) from None
         return self.near(vector, k)
 
-    def near(self, vector: npt.NDArray[np.float32], k: int) -> list[dict[str, Any]]:
+    def near(self, vector: npt.NDArray[np.float32], k: int) -> pl.DataFrame:
         """The `k` faces nearest to an embedding (d,) of the collection's encoder."""
         self._check()
-        live = self.folder.usable_rows(self.folder.store.scan("master")).filter(pl.col("preproc_status") == "ok")
-        return [asdict(hit) for hit in nearest(self.index, vector, live, k)]
+        live = self.folder.usable_rows(self.folder.store.scan("master"), self.use).filter(
+            pl.col("preproc_status") == "ok"
+        )
+        return pl.DataFrame([asdict(hit) for hit in nearest(self.index, vector, live, k)], schema=HITS)
 
     @cached_property
     def index(self) -> EmbeddingIndex:

@@ -1,40 +1,70 @@
 """How far a data folder is: done, stale or missing, artifact by artifact, and the files that were set aside."""
 
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
 from facestats_pipeline.collection.pipeline import Pipeline
 from facestats_pipeline.io.erasure.erase import marked_models
+from facestats_pipeline.io.freshness import State
 from facestats_pipeline.io.store import Store
 
 
-def collect(pipeline: Pipeline, *, on_demand: bool = False) -> list[dict[str, Any]]:
-    """One row per artifact, in order of the graph; those made on demand alone only when asked for."""
-    rows: dict[str, dict[str, Any]] = {}
-    marked = marked_models(pipeline.freshness)
+@dataclass(frozen=True)
+class ArtifactState:
+    """How far one artifact is.
+
+    Attributes:
+        stage, artifact: its asset group and name.
+        done, stale, missing: shards in each state; for an artifact without shards one of them is 1.
+        why: the first reason, empty where everything is done.
+        not_done: shard, or `-`, → why it is not done.
+        on_demand: whether it is made only when it is asked for.
+    """
+
+    stage: str
+    artifact: str
+    done: int
+    stale: int
+    missing: int
+    why: str
+    not_done: dict[str, str]
+    on_demand: bool
+
+
+def artifact_states(pipeline: Pipeline, *, on_demand: bool = False) -> list[ArtifactState]:
+    """One for each artifact, in order of the graph; those made on demand alone only when asked for."""
+    grouped: dict[str, dict[str, State]] = {}
     for (name, shard), state in pipeline.states().items():
-        node = pipeline.freshness.graph[name]
-        if node.on_demand and not on_demand:
-            continue
-        counts = {"done": 0, "stale": 0, "missing": 0}
-        row = rows.setdefault(
-            name,
-            {"stage": node.group, "artifact": name, **counts, "why": "", "not_done": {}, "on_demand": node.on_demand},
-        )
-        row[state.status] += 1
-        if state.status != "done":
-            row["why"] = row["why"] or state.reason
-            row["not_done"][shard or "-"] = state.reason
-        elif not node.sharded and (recipe := pipeline.folder.store.recipe(name)) is not None and recipe.skipped:
-            row["why"] = f"skipped: {recipe.skipped}"
-        if name in marked:
-            learned = f"has learned from {marked[name]} erased since (`erase --retrain`)"
-            row["why"] = "; ".join(filter(None, (row["why"], learned)))
-    return list(rows.values())
+        if on_demand or not pipeline.freshness.graph[name].on_demand:
+            grouped.setdefault(name, {})[shard or "-"] = state
+    marked = marked_models(pipeline.freshness)
+    return [_artifact_state(pipeline, name, states, marked.get(name, 0)) for name, states in grouped.items()]
 
 
-def rejected_photos(store: Store) -> pl.DataFrame:
+def _artifact_state(pipeline: Pipeline, name: str, states: Mapping[str, State], erased: int) -> ArtifactState:
+    node, counts = pipeline.freshness.graph[name], Counter(state.status for state in states.values())
+    not_done = {shard: state.reason for shard, state in states.items() if state.status != "done"}
+    whys = list(not_done.values())[:1]
+    if not node.sharded and not not_done:
+        recipe = pipeline.folder.store.recipe(name)
+        whys += [f"skipped: {recipe.skipped}"] if recipe is not None and recipe.skipped else []
+    whys += [f"has learned from {erased} erased since (`erase --retrain`)"] if erased else []
+    return ArtifactState(
+        node.group,
+        name,
+        done=counts["done"],
+        stale=counts["stale"],
+        missing=counts["missing"],
+        why="; ".join(whys),
+        not_done=not_done,
+        on_demand=node.on_demand,
+    )
+
+
+def set_aside(store: Store) -> pl.DataFrame:
     """filename, status, reason of every file that is no live image."""
     wanted = pl.col("status") != "ok"
     return store.scan("manifest").filter(wanted).select("filename", "status", "reason").collect()

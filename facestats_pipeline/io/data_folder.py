@@ -1,6 +1,6 @@
 """What assets and commands share of one data folder: settings, store, recipes, and the models that are loaded once per process."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,9 +64,9 @@ class DataFolder:
         withheld = self.withheld
         return (frame.filter(~pl.col("filename").is_in(withheld)) for frame in frames)
 
-    def usable_rows(self, table: pl.LazyFrame) -> pl.LazyFrame:
-        """The rows of master that the setting `use` lets through."""
-        return table.filter(usable(self.settings.use))
+    def usable_rows(self, table: pl.LazyFrame, use: Sequence[str] | None = None) -> pl.LazyFrame:
+        """The rows of master that the setting `use`, or `use` as given, lets through."""
+        return table.filter(usable(tuple(use) if use is not None else self.settings.use))
 
     def preprocessed(self, rows: pl.DataFrame) -> Callable[[str], Path]:
         """image id → path of the preprocessed photo, for rows with image_id and shard."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from facestats_pipeline.app.data import Collection
+from facestats_pipeline.app.data import Queries
+from facestats_pipeline.collection.collection import Collection
 from facestats_pipeline.config import load_settings, save_settings
 from facestats_pipeline_tests.app.browser import browser
 from facestats_pipeline_tests.app.made_up import SIDE, write_collection
@@ -48,6 +49,6 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def collection(made_up: Path) -> Collection:
+def queries(made_up: Path) -> Queries:
     """The queries on it."""
-    return Collection(load_settings(environ={}, data_dir=made_up))
+    return Queries(Collection(load_settings(environ={}, data_dir=made_up)))

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from _pytest.outcomes import Skipped
 
-from facestats_pipeline.app.data import Collection
+from facestats_pipeline.app.data import Queries
 from facestats_pipeline.app.filters import EVERYTHING, Filters
+from facestats_pipeline.collection.collection import Collection
 from facestats_pipeline.config import load_settings
 from facestats_pipeline_tests.app.browser import browser, dashboard
 from facestats_pipeline_tests.app.made_up import write_collection
@@ -30,7 +31,7 @@ def main() -> None:
         data = Path(name) / "data"
         started = time.perf_counter()
         write_collection(data, shards=-(-rows // SHARD), rows=SHARD, pictures=False)
-        here = Collection(load_settings(environ={}, data_dir=data))
+        here = Queries(Collection(load_settings(environ={}, data_dir=data)))
         print(
             f"{here.shards() * SHARD:,} rows in {here.shards()} shards, written in {time.perf_counter() - started:.0f} s"
         )
@@ -40,7 +41,7 @@ def main() -> None:
         _browser(data)
 
 
-def _queries(here: Collection) -> dict[str, Callable[[], object]]:
+def _queries(here: Queries) -> dict[str, Callable[[], object]]:
     columns = ["filename", "gender_final", "age", "attractiveness"]
     return {
         "overview": here.overview,

@@ -23,6 +23,7 @@ ENCODER = "facestats-test-tiny/untrained"
 def full_run(photos: int) -> tuple[float, float, dict[str, float]]:
     """Seconds by the clock, of the processor, and of each asset."""
     from facestats_pipeline.cli.run import execute
+    from facestats_pipeline.collection.collection import Collection
     from facestats_pipeline.config import load_settings
 
     warnings.simplefilter("ignore")
@@ -36,7 +37,7 @@ def full_run(photos: int) -> tuple[float, float, dict[str, float]]:
         overrides = {"encoder.name": ENCODER, "preproc.size": 64}
         settings = load_settings(environ={}, data_dir=Path(name), **overrides)
         clock, processor = time.perf_counter(), busy()
-        summary = execute(settings, quiet=True)
+        summary = execute(Collection(settings), quiet=True)
         clock, processor = time.perf_counter() - clock, busy() - processor
         if summary["error"] or summary["photos"] != {"ok": photos}:
             raise AssertionError(f"the run of {photos} photos: {summary['error']}, {summary['photos']}")

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from facestats_pipeline.cli.run import execute
+from facestats_pipeline.collection.collection import Collection
 from facestats_pipeline.collection.pipeline import QUIET, Report, Step, UpdateFailed
 from facestats_pipeline.collection.run import photo_counts, skipped_assets
 from facestats_pipeline.config import PROJECT_ROOT, load_settings, save_settings
@@ -242,7 +243,7 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
         path.unlink()
     expected = write_hostile_files(data / "raw")
     save_settings(data, QUICK)
-    return data, expected, execute(load_settings(environ={}, data_dir=data), quiet=True)
+    return data, expected, execute(Collection(load_settings(environ={}, data_dir=data)), quiet=True)
 
 
 def test_hostile_files_are_in_the_manifest_with_their_status(hostile_run: tuple) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 from facestats_pipeline.core.ingest.identity import decode_filename, encode_filename, read_photo
 
 _IGNORED = {"thumbs.db", "desktop.ini"}
-_PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _scan(
 
 def is_clutter(name: str) -> bool:
     """Names that programs leave behind. A photo may begin with a dot, but not with macOS's `._`."""
-    hidden = name.startswith(".") and (name.startswith("._") or not name.lower().endswith(_PHOTO_ENDINGS))
+    hidden = name.startswith(".") and (name.startswith("._") or not name.lower().endswith(PHOTO_ENDINGS))
     return hidden or name.lower() in _IGNORED
 
 

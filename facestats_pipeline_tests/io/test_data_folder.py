@@ -3,11 +3,8 @@
 from pathlib import Path
 
 import polars as pl
-import pytest
 
-from facestats_pipeline.cli.options import with_where
-from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.config import SettingsError, load_settings
+from facestats_pipeline.config import load_settings
 from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.recipes import Recipe
 
@@ -37,18 +34,6 @@ def test_by_default_a_refusal_withholds_and_silence_does_not(tmp_path: Path) -> 
     assert folder.usable_rows(folder.store.scan("master")).collect()["image_id"].to_list() == ["a", "c"]
     (kept,) = folder.learnable([PHOTOS])
     assert kept["filename"].to_list() == ["a.jpg", "c.jpg", "d.jpg"]
-
-
-def test_where_adds_to_the_setting(tmp_path: Path) -> None:
-    settings = load_settings(environ={"FACESTATS_USE": "consent!=no; source=x"}, data_dir=tmp_path)
-    assert settings.use == ("consent!=no", "source=x")
-    narrow = with_where(settings, ["licence=MIT"])
-    assert narrow.use == ("consent!=no", "source=x", "licence=MIT")
-    assert with_where(settings, None).use == settings.use
-    with pytest.raises(FaceStatsError, match="--where: 'colour=red' is no condition"):
-        with_where(settings, ["colour=red"])
-    with pytest.raises(SettingsError, match=r"`use`.*is no condition on photos"):
-        load_settings(environ={"FACESTATS_USE": "who cares"}, data_dir=tmp_path)
 
 
 def test_every_photo_may_be_used_when_that_is_set(tmp_path: Path) -> None:
