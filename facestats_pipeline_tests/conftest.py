@@ -4,15 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
+from facestats_pipeline_tests.examples import FULL
 from facestats_pipeline_tests.postgres import postgres, postgres_server
 
 __all__ = ["postgres", "postgres_server", "shared_data", "yunet_model"]
 
-# On a machine that does other things too, an example may take any time.
-settings.register_profile("facestats", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("facestats")
+settings.load_profile(FULL)  # `--hypothesis-profile` goes before it
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 # The product never looks beside itself: weights from elsewhere are named by a setting.

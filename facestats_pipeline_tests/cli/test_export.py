@@ -1,6 +1,7 @@
 """`facestats export`: what leaves the data folder, what does not, and what is remembered of it."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,10 +24,10 @@ N = SHARDS * ROWS
 REFUSED = 3
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up collection of two shards; the first three photos of the second are refused by their people, the rest are CC BY 4.0."""
-    folder = tmp_path / "data"
+    folder = tmp_path_factory.mktemp("made up") / "data"
     store = write_collection(folder, shards=SHARDS, rows=ROWS)
     for number in range(SHARDS):
         shard = f"shard-{number:05d}"
@@ -48,6 +49,12 @@ def data(tmp_path: Path) -> Path:
     )
     save_settings(folder, {"preproc.size": SIDE})
     return folder
+
+
+@pytest.fixture
+def data(made_up: Path, tmp_path: Path) -> Path:
+    """A copy that the test may change."""
+    return Path(shutil.copytree(made_up, tmp_path / "data"))
 
 
 def master_of(data: Path) -> pl.DataFrame:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facestats_pipeline.config import load_settings
 from facestats_pipeline.io.freshness import ROOT, Freshness, Node
 from facestats_pipeline.io.locations import open_store
+from facestats_pipeline_tests.examples import examples
 from facestats_pipeline_tests.io.small_store import discover, freshness_of
 
 GRAPH = (
@@ -82,7 +83,7 @@ operations = st.lists(
 )
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(operations)
 def test_each_shard_is_made_once_whatever_is_launched(asked: list[tuple[str, int, str | None]]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facestats_pipeline.config import SettingsError, load_settings
@@ -14,6 +14,7 @@ from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.labels.ratings import read_ratings
 from facestats_pipeline.core.metadata.csv_export import FORMULA_STARTS, csv_bytes
 from facestats_pipeline.core.user_files.text_table import LabelsError
+from facestats_pipeline_tests.examples import examples
 from facestats_pipeline_tests.robustness.files import BINARIES, TEXTS
 
 COUNT = 200
@@ -76,7 +77,7 @@ CELLS = st.text(max_size=12) | st.sampled_from(
 )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(rows=st.lists(st.lists(CELLS, min_size=1, max_size=5), max_size=4), sep=st.sampled_from(",;\t"))
 def test_label_tables_of_any_cells_are_read_or_refused(
     rows: list[list[str]], sep: str, tmp_path_factory: pytest.TempPathFactory

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.images.decoding import decode
@@ -17,6 +17,7 @@ from facestats_pipeline.core.images.image_headers import bmp_profile, check_bmp,
 from facestats_pipeline.core.images.jpeg_segments import read_scans
 from facestats_pipeline.core.images.problems import BrokenTags, ImageProblem
 from facestats_pipeline.core.images.tiff_tags import exif_orientation, main_picture
+from facestats_pipeline_tests.examples import examples
 from facestats_pipeline_tests.hostile import png_bomb
 from facestats_pipeline_tests.robustness.mutations import good_images, mutated_images
 
@@ -55,7 +56,7 @@ def test_a_decompression_bomb_is_refused_by_its_header() -> None:
         open_image(png_bomb(30_000, 30_000))
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.binary(max_size=300) | st.sampled_from(sorted(GOOD)).map(GOOD.__getitem__), st.binary(max_size=40), st.data())
 def test_header_parsers_raise_nothing_but_their_own_error(data: bytes, insert: bytes, draw: st.DataObject) -> None:
     at = draw.draw(st.integers(0, min(len(data), 400)))

@@ -22,7 +22,7 @@ from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 
 HUMAN = Provenance("human", "ratings.csv")
-QUICK = RegressorConfig(max_epochs=15, patience=4)
+QUICK = RegressorConfig(max_epochs=15, patience=4, folds=3)
 
 
 def world(n: int, dim: int = 32, noise: float = 0.3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -50,7 +50,7 @@ def test_rows_without_label_or_embedding_are_left_out_and_strange_labels_are_wro
     assert silent["answered_error"] is None
 
 
-@pytest.mark.parametrize("from_bins", [False, True])
+@pytest.mark.parametrize("from_bins", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_years_of_new_photos_lie_in_their_intervals(from_bins: bool) -> None:
     rng = np.random.default_rng(3)
     years = rng.uniform(5, 75, 3000)

@@ -2,12 +2,13 @@
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.composites.composite_filters import filter_faces, filter_images
 from facestats_pipeline.core.composites.composite_specs import CompositeRefused, CompositeSpec, describe_filters
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
+from facestats_pipeline_tests.examples import examples
 
 
 def people(rows: list[tuple[str, str, str, float | None, int | None]]) -> pl.DataFrame:
@@ -127,7 +128,7 @@ def test_strict_refuses_and_too_few_in_all_is_refused_too() -> None:
         filter_faces(MIXED, gender="Female", min_n=7)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     rows=st.lists(
         st.tuples(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -15,6 +15,7 @@ from facestats_pipeline.core.composites.averaging import Average, Part
 from facestats_pipeline.core.composites.generate import CompositeSpec, GeneratedComposite, generate_composites
 from facestats_pipeline.core.composites.kept_sums import read_sums, write_sums
 from facestats_pipeline_tests.core.composites.drawn_faces import FIVE, drawn, landmark_table, make_master, scattered
+from facestats_pipeline_tests.examples import examples
 
 SIZE = 64
 POINTS = FIVE + 0.2 * (scattered(240) - FIVE)  # as little apart as faces are that preprocessing has aligned
@@ -22,7 +23,7 @@ FACES = [drawn(points) for points in POINTS[:24]]
 SPECS = [CompositeSpec("all", strict=True), CompositeSpec("women", gender="Female", strict=True)]
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
     division=st.lists(st.integers(0, 4), min_size=24, max_size=24),
     order=st.permutations(range(5)),

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import simplejpeg
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, PngImagePlugin
 
@@ -34,6 +34,7 @@ from facestats_pipeline_tests import hostile
 from facestats_pipeline_tests.core.images.colour_profiles import swapped_profile
 from facestats_pipeline_tests.core.images.detailed_photos import detailed_photo
 from facestats_pipeline_tests.core.images.similarity import ssim
+from facestats_pipeline_tests.examples import examples
 
 
 def outcome(data: bytes) -> str:
@@ -358,7 +359,7 @@ SEEDS = [
 ]
 
 
-@settings(max_examples=250)
+@examples(250)
 @given(st.sampled_from(SEEDS), st.data())
 def test_damaged_bytes_raise_nothing_but_image_problem(seed: bytes, data: st.DataObject) -> None:
     damaged = bytearray(seed)
@@ -374,7 +375,7 @@ def test_damaged_bytes_raise_nothing_but_image_problem(seed: bytes, data: st.Dat
                 assert problem.status in ("corrupt", "too_large", "unsupported") and problem.reason
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(
     st.binary(max_size=300),
     st.sampled_from(
@@ -389,7 +390,7 @@ def test_random_bytes_raise_nothing_but_image_problem(data: bytes, magic: bytes)
 finite = st.floats(-1e3, 1e3)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.tuples(st.floats(0.05, 20), st.floats(-3.2, 3.2), finite, finite), st.tuples(finite, finite))
 def test_a_transform_and_its_inverse_cancel(
     parameters: tuple[float, float, float, float], point: tuple[float, float]

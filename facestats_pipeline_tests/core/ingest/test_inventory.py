@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.ingest.identity import (
@@ -18,6 +18,7 @@ from facestats_pipeline.core.ingest.identity import (
     read_photo,
 )
 from facestats_pipeline.core.ingest.inventory import Changes, update_inventory
+from facestats_pipeline_tests.examples import examples
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -135,7 +136,7 @@ def test_any_file_name_is_stored_reversibly(name: bytes) -> None:
     assert os.fsencode(decode_filename(text)) == name
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
     st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from("123"), max_size=8), min_size=1, max_size=5)
 )

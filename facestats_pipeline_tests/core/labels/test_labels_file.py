@@ -2,7 +2,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.labels.labels_file import (
@@ -15,6 +15,7 @@ from facestats_pipeline.core.labels.labels_file import (
     read_labels,
 )
 from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
+from facestats_pipeline_tests.examples import examples
 
 
 def read(folder: Path, data: str | bytes) -> Labels:
@@ -176,7 +177,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=300), st.lists(FRAGMENTS, max_size=60).map(lambda p: "".join(p).encode())))
 @example(b"file,age\n" + b'"' * 200)
 @example(b"file,gender\r\x00.jpg,Male\r")

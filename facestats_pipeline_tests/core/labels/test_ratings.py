@@ -1,11 +1,12 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.labels.ratings import RATINGS_SCHEMA, Ratings, read_ratings
 from facestats_pipeline.core.user_files.text_table import LabelsError
+from facestats_pipeline_tests.examples import examples
 
 
 def read(folder: Path, text: str | bytes) -> Ratings:
@@ -59,7 +60,7 @@ def test_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(max_size=200),

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
@@ -13,6 +13,7 @@ from facestats_pipeline.core.metadata.cluster_table import attributes_with_clust
 from facestats_pipeline.core.metadata.clusters import ClusterModel, default_k, fit_clusters, sample_embeddings
 from facestats_pipeline_tests.core import small_shards as shard
 from facestats_pipeline_tests.core.synthetic_embeddings import groups
+from facestats_pipeline_tests.examples import examples
 
 Matrix = npt.NDArray[np.float32]
 
@@ -85,7 +86,7 @@ def test_number_of_clusters(n: int, k: int) -> None:
     assert default_k(n) == k
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(n=st.integers(0, 9), d=st.integers(1, 6), distinct=st.integers(1, 3))
 def test_any_small_sample_gives_a_usable_model(n: int, d: int, distinct: int) -> None:
     x = np.arange(n * d, dtype=np.float32).reshape(n, d) % distinct
@@ -139,7 +140,7 @@ def test_impossible_settings_are_refused(bad: dict[str, Any]) -> None:
 # the sample
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(data=st.data(), n=st.integers(0, 60), limit=st.integers(1, 20))
 def test_the_sample_depends_on_the_ids_alone(data: st.DataObject, n: int, limit: int) -> None:
     random = np.random.default_rng(n)

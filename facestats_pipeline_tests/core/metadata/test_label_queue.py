@@ -3,7 +3,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.joins import conform
@@ -13,6 +13,7 @@ from facestats_pipeline.core.metadata.csv_export import csv_bytes
 from facestats_pipeline.core.metadata.label_queue import QUEUE_SCHEMA, labels_template
 from facestats_pipeline.core.metadata.master_table import master_table
 from facestats_pipeline_tests.core import small_shards as shard
+from facestats_pipeline_tests.examples import examples
 
 
 def master(n: int, **columns: Any) -> pl.DataFrame:
@@ -123,7 +124,7 @@ def test_the_schema_is_constant(n: int) -> None:
         assert queue.schema == pl.Schema(QUEUE_SCHEMA)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(data=st.data(), n=st.integers(1, 12), size=st.integers(1, 12))
 def test_lazy_or_not_and_in_any_order_the_queue_is_the_same(data: st.DataObject, n: int, size: int) -> None:
     def column(values: st.SearchStrategy[Any]) -> list[Any]:

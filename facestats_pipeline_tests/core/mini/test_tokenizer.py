@@ -26,6 +26,7 @@ def test_more_merges_than_the_texts_have_is_an_error() -> None:
         learn_merges(["ab"], 2)
 
 
+@pytest.mark.slow
 def test_the_same_bytes_each_time(folder: Path, tmp_path: Path) -> None:
     assert write_merges(tmp_path).read_bytes() == (folder / MERGES_FILE).read_bytes()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -22,6 +22,7 @@ from facestats_pipeline.core.preproc.detection import (
     load_detector,
     single_threaded_opencv,
 )
+from facestats_pipeline_tests.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def face_at(landmarks: np.ndarray) -> Face:
 finite = st.floats(-400, 400)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.floats(0.05, 8), st.floats(-3.1, 3.1), finite, finite)
 def test_a_turned_and_scaled_template_is_brought_back_exactly(scale: float, angle: float, dx: float, dy: float) -> None:
     c, s = scale * np.cos(angle), scale * np.sin(angle)

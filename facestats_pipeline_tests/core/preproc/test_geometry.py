@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.images.decoding import encode_jpeg
@@ -15,6 +15,7 @@ from facestats_pipeline.core.preproc.face_landmarks import FaceLandmarks, Landma
 from facestats_pipeline.core.preproc.geometry import MEASURES, asymmetry, face_geometry, head_pose
 from facestats_pipeline.core.preproc.geometry_table import FACE_GEOMETRY
 from facestats_pipeline_tests import hostile
+from facestats_pipeline_tests.examples import examples
 
 KNOWN = {
     "interocular": 64.0,
@@ -118,7 +119,7 @@ def test_the_mirror_pairs_every_point_with_one_partner() -> None:
         assert mesh.MIRROR[right] == left
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.floats(0.1, 10), st.floats(-3.1, 3.1), st.floats(-500, 500), st.floats(-500, 500), st.integers(0, 2**31))
 def test_ratios_do_not_change_when_a_face_is_moved_turned_or_enlarged(
     scale: float, angle: float, dx: float, dy: float, seed: int

@@ -148,6 +148,7 @@ def test_figures_are_1200_wide_and_no_text_leaves_the_page_or_covers_another(fig
                 assert not box.overlaps(other_box), f"{name}: {words!r} covers {other!r}"
 
 
+@pytest.mark.slow
 def test_svg_is_well_formed(figures: dict[str, Figure]) -> None:
     for figure in figures.values():
         assert ElementTree.fromstring(render(figure, "svg")).tag.endswith("svg")
@@ -208,7 +209,7 @@ def test_correlations_recover_what_was_put_in() -> None:
 
 
 def test_every_face_of_the_map_is_drawn_in_a_place_of_its_own() -> None:
-    frame = faces(400)
+    frame = faces(150)
     asked: list[str] = []
 
     def load(image_id: str) -> Image.Image | bytes:

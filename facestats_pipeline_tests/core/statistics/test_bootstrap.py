@@ -57,6 +57,7 @@ def test_rows_of_one_group_are_drawn_together() -> None:
     assert width(np.repeat(np.arange(50), 8)) == pytest.approx(np.sqrt(8) * width(np.arange(400)), rel=0.25)
 
 
+@pytest.mark.slow
 def test_the_calibration_error_is_bracketed_as_it_is_measured() -> None:
     values, found = [], []
     for seed in range(30):
