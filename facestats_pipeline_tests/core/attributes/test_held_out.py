@@ -10,7 +10,7 @@ from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS, age_bin_of
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 
-FACTS = {"encoder_id": "e@1", "provenance": Provenance("human", "labels.csv"), "kind": "logistic"}
+FACTS = {"encoder_id": "e@1", "provenance": Provenance("human", "labels.csv"), "kind": "logistic", "folds": 3}
 
 
 def test_the_target_is_met_on_new_photos() -> None:

@@ -32,6 +32,7 @@ def models() -> AttributeModels:
         "encoder_id": "e@1",
         "provenance": Provenance("human", "labels.csv"),
         "kind": "logistic",
+        "folds": 3,
     }
     years = [float(np.mean(AGE_EDGES[AGE_BINS.index(a)])) for a in AGE]
     return AttributeModels(

@@ -31,6 +31,7 @@ def trained(kind: str = "logistic") -> TrainedProbe:
         encoder_id="e@1",
         provenance=HUMAN,
         kind=kind,  # type: ignore[arg-type]
+        folds=3,
     )
 
 

@@ -23,13 +23,13 @@ from facestats_pipeline.core.progress import listening
 from facestats_pipeline_tests.training_photos import write_parts
 
 QUICK = chosen_settings(
-    epochs=1, photos=40, processes=1, sides=((0.0, 32),), warmup=1, text_captions=4, held_out=90, ema=0.5
+    epochs=1, photos=20, processes=1, sides=((0.0, 32),), warmup=1, text_captions=4, held_out=90, ema=0.5
 )
 
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_parts(tmp_path_factory.mktemp("parts"), 210)
+    return write_parts(tmp_path_factory.mktemp("parts"), 150)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_several_processes_end_in_one_encoder_and_report_too(parts: list[Path], 
 def test_what_is_given_goes_before_what_was_begun_and_that_before_the_defaults() -> None:
     assert chosen_settings() == Settings()
     assert chosen_settings(epochs=None, photos=None) == Settings()
-    assert (chosen_settings(QUICK, epochs=7.0).epochs, chosen_settings(QUICK, epochs=7.0).photos) == (7.0, 40)
+    assert (chosen_settings(QUICK, epochs=7.0).epochs, chosen_settings(QUICK, epochs=7.0).photos) == (7.0, 20)
 
 
 def test_a_folder_without_photos_and_photos_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_the_encoder_loads_knows_words_and_gets_its_probes(
     models = load_shipped(folder / "probes", encoder.model_id)
     assert models.gender is not None
     assert models.age is not None
-    assert models.gender.report["trained_on"] == 120
+    assert models.gender.report["trained_on"] == 60
     assert models.gender.report["accuracy"]["value"] > 0.9, "the red tells"
     assert set(shipped_scales(folder / "probes", encoder.model_id)) == {"gender", "ethnicity", "age_bin"}
     assert load_shipped(folder / "probes", "facestats-mini@00000000").gender is None

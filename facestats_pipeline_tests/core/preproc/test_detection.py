@@ -3,6 +3,7 @@
 import csv
 import gzip
 import threading
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,7 @@ def detector(yunet_model: Path) -> FaceDetector:
     return load_detector(yunet_model)
 
 
+@cache
 def london_pupils(shared_data: Path, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """(photo, pupils (2, 2), the person's right eye first) of neutral London portraits, placed by hand by the set's authors."""
     pupils: dict[str, dict[int, tuple[float, float]]] = {}
