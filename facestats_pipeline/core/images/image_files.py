@@ -110,7 +110,9 @@ def _jpeg(data: bytes, max_pixels: int) -> _Opened:
 def _png(data: bytes, max_pixels: int) -> _Opened:
     facts = png_facts(data)
     image = PngImageFile(io.BytesIO(facts.data))
-    unused = facts.has_code_points and not image.info.get("icc_profile")
+    if facts.profile:
+        image.info["icc_profile"] = facts.profile
+    unused = facts.has_code_points and not facts.profile
     return image, None, [_animated(facts.frames), CODE_POINTS if unused else ""]
 
 
@@ -170,17 +172,16 @@ def stored_orientation(image: Image.Image) -> int:
     """EXIF orientation (1–8) that a picture was stored with; where EXIF says none, XMP's; else 1. Damaged blocks say none."""
     exif = image.info.get("exif")
     if not isinstance(exif, bytes):
-        exif = _exif_as_text(image)
-    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+        exif = _from_text(image, "exif") or _from_text(image, "APP1")
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or _from_text(image, "xmp")
     xmp = xmp if isinstance(xmp, bytes) else str(xmp).encode("utf-8", "replace")
     return exif_orientation(exif) or _xmp_orientation(xmp)
 
 
-def _exif_as_text(image: Image.Image) -> bytes:
-    """The EXIF block that ImageMagick writes into a PNG's text, as hexadecimal digits after three lines; empty where there is none."""
-    text = image.info.get("Raw profile type exif") or image.info.get("Raw profile type APP1") or ""
+def _from_text(image: Image.Image, kind: str) -> bytes:
+    """The block that ImageMagick writes into a PNG's text, as hexadecimal digits after three lines; empty where there is none."""
     try:
-        return bytes.fromhex("".join(str(text).split("\n")[3:]))
+        return bytes.fromhex("".join(str(image.info.get(f"Raw profile type {kind}", "")).split("\n")[3:]))
     except ValueError:
         return b""
 

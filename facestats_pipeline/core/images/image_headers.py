@@ -1,8 +1,10 @@
 """Header facts that have to be known before Pillow opens a file: sizes, frames, what is in an animation, and how much work is announced."""
 
 import struct
+import zlib
 from dataclasses import dataclass
 
+from facestats_pipeline.core.images.colour import MAX_PROFILE_BYTES
 from facestats_pipeline.core.images.problems import too_costly
 
 MAX_CHUNKS = 100_000
@@ -17,11 +19,12 @@ MAX_RUNS_BYTES = 2 * 2**20
 
 @dataclass(frozen=True)
 class PngFacts:
-    """`data`: the PNG without animation; `frames` that were announced; `has_code_points`: colours described by numbers (cICP) that are not
-    those of sRGB."""
+    """`data`: the PNG without animation and profile; `frames` that were announced; `profile`: ICC bytes, empty where there is none;
+    `has_code_points`: colours described by numbers (cICP) that are not those of sRGB."""
 
     data: bytes
     frames: int = 1
+    profile: bytes = b""
     has_code_points: bool = False
 
 
@@ -43,9 +46,9 @@ def png_facts(data: bytes) -> PngFacts:
     """Facts of a PNG's chunks; raises ImageProblem (too_large) when there are more than MAX_CHUNKS.
 
     The acTL chunks, whose presence makes it an animation, are left out: the default picture is what viewers without animation show, and a
-    damaged one makes Pillow warn.
+    damaged one makes Pillow warn. So is the iCCP chunk, since Pillow refuses the whole photo for a profile of more than 1 MB.
     """
-    keep, frames, points, start, at, chunks, before_pixels = [], 1, False, 0, 8, 0, True
+    keep, frames, profile, points, start, at, chunks, before_pixels = [], 1, b"", False, 0, 8, 0, True
     while at + 12 <= len(data):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         chunks += 1
@@ -53,8 +56,11 @@ def png_facts(data: bytes) -> PngFacts:
             raise too_costly(f"more than {MAX_CHUNKS:,} chunks")
         if kind == b"IDAT":  # acTL counts only before the pixels
             before_pixels = False
-        elif kind == b"acTL" and before_pixels:
-            frames = max(frames, int.from_bytes(data[at + 8 : at + 12], "big"))
+        elif kind in (b"acTL", b"iCCP") and before_pixels:
+            if kind == b"acTL":
+                frames = max(frames, int.from_bytes(data[at + 8 : at + 12], "big"))
+            else:
+                profile = profile or _unpacked(data[at + 8 : at + 8 + size])
             keep.append(data[start:at])
             start = at + 12 + size
         elif kind == b"cICP" and before_pixels:
@@ -63,7 +69,15 @@ def png_facts(data: bytes) -> PngFacts:
                 b"\x01\x01",
             )  # BT.709 primaries; sRGB's or BT.709's curve
         at += 12 + size
-    return PngFacts(b"".join([*keep, data[start:]]) if keep else data, frames, points)
+    return PngFacts(b"".join([*keep, data[start:]]) if keep else data, frames, profile, points)
+
+
+def _unpacked(body: bytes) -> bytes:
+    """The profile in an iCCP chunk: a name, a zero, the method, zlib data. Of one that is damaged or too large, bytes that are none."""
+    try:
+        return zlib.decompressobj().decompress(body[body.index(0) + 2 :], MAX_PROFILE_BYTES + 1) or b"none"
+    except (ValueError, zlib.error):
+        return b"none"
 
 
 def gif_frames(data: bytes) -> tuple[int, tuple[int, int]]:

@@ -174,14 +174,15 @@ def exif_orientation(exif: bytes) -> int | None:
 
 def _orientation(data: bytes, layout: _Layout, tags: list[Tag]) -> int | None:
     for tag in tags:
-        if tag.tag == ORIENTATION and tag.type == 3 and tag.count == 1:
-            value = _unpack(data, layout.order + "H", tag.value_at)
+        if tag.tag == ORIENTATION and tag.count == 1:
+            value = next(iter(_numbers(data, layout, tag)), 0)
             return value if 1 <= value <= 8 else None
     return None
 
 
 def main_picture(data: bytes) -> MainPicture:
-    """The main picture of a TIFF: the first directory, or where that is a preview the first that is not, among pages and sub-directories.
+    """The main picture of a TIFF: the first directory, unless it is a preview, of a larger one below it or by its own words; then that, or
+    the next page that is none.
 
     Every tag that its pixels do not need is renamed in place to one that means nothing, the orientation too: the caller handles it, as for
     every other format. Raises BrokenTags when a tag that the pixels need points past the end of the file, and ImageProblem for a camera's
@@ -190,16 +191,19 @@ def main_picture(data: bytes) -> MainPicture:
     layout, first = _layout(data)
     pages = _chain(data, layout, first)
     found = {first: list(_directory(data, layout, first))}
-    waiting = [*_below(data, layout, found[first]), *pages[1:]]
+    below = _below(data, layout, found[first])
+    waiting = [*below, *pages[1:]]
     for at in waiting[: MAX_LOOKED_AT - 1]:
         try:
             found.setdefault(at, list(_directory(data, layout, at)))
         except BrokenTags:
             continue
     _refuse_raw(data, layout, found)
-    main = next((at for at, tags in found.items() if not _is_preview(data, layout, tags)), None if waiting else first)
-    if main is None:
+    usable = [at for at, tags in found.items() if not _is_preview(data, layout, tags) or not waiting]
+    if not usable:
         raise ImageProblem("unsupported", "the TIFF file holds nothing but previews of a picture that is not in it")
+    whole = [at for at in usable if at == first or at in below]
+    main = max(whole, key=lambda at: _pixels(data, layout, found[at])) if whole else usable[0]
     texts = {
         tag.tag: data[tag.value_at : tag.value_at + min(tag.value_bytes, MAX_TEXT + 1)]
         for at in (first, main)
@@ -219,6 +223,10 @@ def _below(data: bytes, layout: _Layout, tags: list[Tag]) -> list[int]:
 
 def _value(data: bytes, layout: _Layout, tags: list[Tag], wanted: int) -> int:
     return next((n for tag in tags if tag.tag == wanted for n in _numbers(data, layout, tag, 1)), 0)
+
+
+def _pixels(data: bytes, layout: _Layout, tags: list[Tag]) -> int:
+    return _value(data, layout, tags, 256) * _value(data, layout, tags, 257)
 
 
 def _is_preview(data: bytes, layout: _Layout, tags: list[Tag]) -> bool:

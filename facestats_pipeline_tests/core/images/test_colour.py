@@ -150,6 +150,16 @@ def test_a_grey_profile_does_not_fit_a_coloured_picture() -> None:
         assert inspect_image(encoded(rgb(), format, icc_profile=grey_profile(1.8))).note == DAMAGED
 
 
+def test_a_profile_that_is_too_large_or_damaged_costs_no_png_its_pixels() -> None:
+    image = rgb()
+    large = encoded(image, "PNG", icc_profile=bytes(2_000_000))
+    at = (whole := encoded(image, "PNG", icc_profile=srgb_profile())).index(b"iCCP")
+    for data in (large, whole[: at + 40] + b"\xff\xff\xff\xff" + whole[at + 44 :]):
+        found = decode(data)
+        assert found.info.note == DAMAGED
+        assert np.array_equal(found.pixels, np.asarray(image))
+
+
 def test_colours_by_numbers_that_are_not_srgbs_are_said() -> None:
     data = encoded(rgb(), "PNG")
 

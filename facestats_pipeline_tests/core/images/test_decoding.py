@@ -159,6 +159,10 @@ def test_the_orientation_in_exif_that_a_png_has_as_text_is_used() -> None:
     info.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n", zip=True)
     data = hostile.encoded(hostile.picture(np.random.default_rng(2), 80, 120), "PNG", pnginfo=info)
     assert inspect_image(data) == ImageInfo(120, 80, "PNG")
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Raw profile type xmp", f"\nxmp\n{len(xmp(8)):8}\n{xmp(8).hex()}\n", zip=True)
+    data = hostile.encoded(hostile.picture(np.random.default_rng(2), 80, 120), "PNG", pnginfo=info)
+    assert inspect_image(data) == ImageInfo(120, 80, "PNG")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

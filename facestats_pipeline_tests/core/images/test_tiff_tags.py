@@ -31,6 +31,7 @@ def test_an_impossible_or_absent_orientation_is_none_and_not_1() -> None:
     assert exif_orientation(tiff("<", [(274, 3, 1, 1)])) == 1
     assert exif_orientation(tiff("<", [(274, 3, 1, 9)])) is None
     assert exif_orientation(tiff("<", [(274, 3, 2, 6)])) is None
+    assert exif_orientation(tiff("<", [(274, 4, 1, 6)])) == 6, "some programs write a longer number"
     assert exif_orientation(tiff("<", [])) is None
     assert exif_orientation(tiff("<", [(274, 3, 1, 6)])[:-8]) is None
 
@@ -120,6 +121,9 @@ def test_the_main_picture_is_used_where_a_preview_comes_first(below: bool) -> No
     assert found.info == ImageInfo(24, 32, "TIFF", "its first picture is a preview: the main one was used")
     assert found.pixels.min() == 255, "the white one, turned as the first directory says"
     assert decode(two_pictures([(255, 3, 1, 2)], [], below=below)).info.width == 32
+    assert decode(two_pictures([], [], below=below)).info.width == (32 if below else 8), (
+        "what is below is no other page"
+    )
     first = decode(two_pictures([], PREVIEW, below=below))
     assert (first.info.width, first.pixels.max()) == (8, 0)
     assert first.info.note == ("" if below else "several pages: first of 2 used")
