@@ -26,6 +26,7 @@ def test_a_request_over_shards_is_one_queued_run_with_its_pool(tmp_path: Path, m
     pipeline = opened(tmp_path, shard_size=2)
     for name in ("raw_photos", "fairface_label_structure"):
         pipeline.execute(Step((name,)))
+    (tmp_path / "raw").rename(tmp_path / "elsewhere")  # so that no other sensor requests a run
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / ".dagster"))
     monkeypatch.setenv("FACESTATS_DATA_DIR", str(tmp_path))
     instance, target = pipeline.instance, WorkspaceFileTarget([str(PROJECT_ROOT / "workspace.yaml")])
