@@ -1,6 +1,6 @@
 """How each photo is moved before it is averaged: not at all, as a whole, or feature by feature.
 
-Coordinates are continuous, pixel i covers [i, i+1), as in `core.images.images`; OpenCV puts pixel centres at whole numbers.
+Coordinates are continuous, pixel i covers [i, i+1), as in `core.images.decoding`; OpenCV puts pixel centres at whole numbers.
 """
 
 from typing import Protocol, Self

@@ -20,7 +20,14 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from facestats_pipeline.core.images.colour import profile_note
 from facestats_pipeline.core.images.formats import sniff_format
-from facestats_pipeline.core.images.image_headers import bmp_profile, check_bmp, gif_frames, png_facts, webp_size
+from facestats_pipeline.core.images.image_headers import (
+    bmp_profile,
+    check_bmp,
+    gif_frames,
+    has_linked_profile,
+    png_facts,
+    webp_size,
+)
 from facestats_pipeline.core.images.jpeg_segments import read_scans
 from facestats_pipeline.core.images.problems import ImageProblem, decoder_errors
 from facestats_pipeline.core.images.tiff_tags import exif_orientation, main_picture
@@ -146,7 +153,7 @@ def _bmp(data: bytes, max_pixels: int) -> _Opened:
     image = BmpImageFile(io.BytesIO(data))
     if profile := bmp_profile(data):
         image.info["icc_profile"] = profile
-    return image, 1, []
+    return image, 1, ["its colour profile lies in another file and was not used" if has_linked_profile(data) else ""]
 
 
 def _heic(data: bytes, max_pixels: int) -> _Opened:

@@ -119,6 +119,11 @@ def check_bmp(data: bytes) -> None:
         raise too_costly(f"more than {MAX_RUNS_BYTES:,} bytes of run lengths")
 
 
+def has_linked_profile(data: bytes) -> bool:
+    """Whether a BMP names a file that its colour profile lies in."""
+    return data[14:18] == b"\x7c\0\0\0" and data[70:74] == b"KNIL"  # "LINK", as a little-endian number
+
+
 def bmp_profile(data: bytes) -> bytes:
     """The ICC profile inside a BMP of version 5 (BITMAPV5HEADER), which Pillow does not read; empty where there is none."""
     if data[14:18] != b"\x7c\0\0\0" or data[70:74] != b"DEBM":  # the colour space "MBED", as a little-endian number

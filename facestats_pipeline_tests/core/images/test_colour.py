@@ -116,13 +116,14 @@ def test_a_profile_is_used_beside_transparency_and_in_files_that_pillow_reads_no
         encoded(palette, "PNG", transparency=bytes([255] * 200), icc_profile=swapped_profile()), palette.convert("RGB")
     )
     assert exchanged(bmp_with_profile(image, swapped_profile()), image)
+    linked = bmp_with_profile(image, b"c:\\colours.icc").replace(b"DEBM", b"KNIL", 1)
+    assert decode(linked).info.note == "its colour profile lies in another file and was not used"
 
 
-@pytest.mark.parametrize("format", ["PNG", "TIFF", "JPEG"])
-@pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
+@pytest.mark.parametrize(
+    ("format", "mode"), [("JPEG", "L"), *((format, mode) for format in ("PNG", "TIFF") for mode in ("L", "LA", "I;16"))]
+)
 def test_a_grey_picture_is_brought_to_srgb_by_a_grey_profile(format: str, mode: str) -> None:
-    if format == "JPEG" and mode != "L":
-        pytest.skip("a JPEG is grey of 8 bits")
     pixels = np.full((16, 16), 128 if mode != "I;16" else 128 << 8, dtype=np.uint8 if mode != "I;16" else np.uint16)
     image = Image.fromarray(pixels) if mode == "I;16" else Image.fromarray(pixels).convert(mode)
     found = decode(encoded(image, format, icc_profile=grey_profile(1.0)))

@@ -17,7 +17,7 @@ from facestats_pipeline.core.images.image_headers import (
 from facestats_pipeline.core.images.tiff_tags import MAX_PAGES, MAX_STRIPS, MAX_TAGS
 from facestats_pipeline_tests import costly
 
-SECONDS = 5.0
+SECONDS = 8.0
 """Of the processor, for two decodes; each takes under 2 on a quiet machine."""
 
 
@@ -33,19 +33,20 @@ def outcome(data: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"),
+    ("make", "reason"),
     [
-        (costly.many_chunks(1_000_000), f"too_large.*{MAX_CHUNKS:,} chunks"),
-        (costly.many_chunks(1_000_000, b"IDAT"), f"too_large.*{MAX_CHUNKS:,} chunks"),
-        (costly.many_blocks(2_000_000), f"too_large.*{MAX_EXTENSION_BLOCKS:,} blocks before"),
-        (costly.many_strips(1_000_000), f"too_large.*{MAX_STRIPS:,} values"),
-        (costly.many_tags(60_000), f"corrupt.*{MAX_TAGS:,} entries"),
-        (costly.run_lengths(4096 * 500), f"too_large.*{MAX_RUNS_BYTES:,} bytes of run lengths"),
+        (lambda: costly.many_chunks(1_000_000), f"too_large.*{MAX_CHUNKS:,} chunks"),
+        (lambda: costly.many_chunks(1_000_000, b"IDAT"), f"too_large.*{MAX_CHUNKS:,} chunks"),
+        (lambda: costly.many_blocks(2_000_000), f"too_large.*{MAX_EXTENSION_BLOCKS:,} blocks before"),
+        (lambda: costly.many_strips(1_000_000), f"too_large.*{MAX_STRIPS:,} values"),
+        (lambda: costly.many_tags(60_000), f"corrupt.*{MAX_TAGS:,} entries"),
+        (lambda: costly.run_lengths(4096 * 500), f"too_large.*{MAX_RUNS_BYTES:,} bytes of run lengths"),
     ],
     ids=["png", "png pixels", "gif", "tiff strips", "tiff tags", "bmp"],
 )
-def test_what_announces_too_much_work_is_refused_at_once(data: bytes, reason: str) -> None:
-    assert re.match(reason, outcome(data)), outcome(data)
+def test_what_announces_too_much_work_is_refused_at_once(make: Callable[[], bytes], reason: str) -> None:
+    found = outcome(make())
+    assert re.match(reason, found), found
 
 
 @pytest.mark.slow
