@@ -4,10 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from facestats_pipeline.cli.console import err, out, print_json, progress
+from facestats_pipeline.cli.console import err, print_json, progress
 from facestats_pipeline.cli.options import Json
 from facestats_pipeline.cli.run import execute, show
 from facestats_pipeline.collection.collection import open_collection
@@ -15,16 +13,6 @@ from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.opening import require_folder, settings_for
 
 app = typer.Typer(add_completion=False)
-WHERE = {
-    "composites/all.jpg": "average faces",
-    "composites/eigenfaces.jpg": "the directions in which faces differ",
-    "reports/contact_sheet.jpg": "photos with what was said of them",
-    "reports/learning_curves.png": "training of the regressor",
-    "reports/bias_audit.png": "differences between groups",
-    "reports/data_card.md": "what is in the collection",
-    "metadata/master.parquet": "one row per image: polars.read_parquet(...)",
-    "metadata/labels_template.csv": "the images most worth a label",
-}
 
 
 @app.command(epilog="Examples:\n\n  facestats demo\n\n  facestats demo --images 500 --data-dir /tmp/demo")
@@ -55,19 +43,5 @@ def demo(
         print_json(summary)
     else:
         show(summary)
-        _show_places(data_dir / "processed")
     if summary["error"]:
         raise FaceStatsError(summary["error"])
-
-
-def _show_places(processed: Path) -> None:
-    here = Path.cwd()
-    shown = processed.relative_to(here) if processed.is_relative_to(here) else processed
-    table = Table(title=f"Where to look in {escape(str(shown))}", title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(overflow="fold")
-    for name, what in WHERE.items():
-        if (processed / name).exists():
-            table.add_row(what, name)
-    out.print(table)
-    out.print(f"The whole graph, in a browser: facestats ui --data-dir {processed.parent}", markup=False)

@@ -13,6 +13,7 @@ from facestats_pipeline.cli.console import out, print_json, progress, say_waitin
 from facestats_pipeline.cli.options import DataDir, Json
 from facestats_pipeline.collection.collection import Collection, open_collection
 from facestats_pipeline.collection.errors import FaceStatsError
+from facestats_pipeline.config import DEFAULT_ENCODER
 from facestats_pipeline.core.phases import PHASES
 
 app = typer.Typer(add_completion=False)
@@ -43,6 +44,7 @@ def run(
         Path | None, typer.Option(help="CSV of path, source, licence, consent. Copied into DATA_DIR/labels.")
     ] = None,
     shard_size: Annotated[int | None, typer.Option(help="Photos per shard. Remembered.")] = None,
+    timings: Annotated[bool, typer.Option("--timings", help="Print rows, seconds and photos/s of each asset.")] = False,
     json_: Json = False,
 ) -> None:
     """Ingest photos, then make through Dagster whatever is missing or stale; says what was done, skipped and quarantined."""
@@ -51,7 +53,7 @@ def run(
     if json_:
         print_json(summary)
     else:
-        show(summary)
+        show(summary, timings=timings)
     if summary["error"]:
         raise FaceStatsError(summary["error"])
 
@@ -69,23 +71,28 @@ def execute(here: Collection, *, quiet: bool = False, **given: Any) -> dict[str,
         return asdict(failure.done)
 
 
-def show(summary: dict[str, Any]) -> None:
-    """The summary for people."""
+FIRST_LOOK = {
+    "reports/data_card.md": "who is in the collection",
+    "reports/contact_sheet.jpg": "photos with what was said of them",
+    "reports/bias_audit.png": "differences between groups",
+    "reports/learning_curves.png": "training of the regressor",
+    "composites/all.jpg": "average faces",
+    "composites/eigenfaces.jpg": "the directions in which faces differ",
+    "metadata/master.parquet": "one row per photo: polars.read_parquet(...)",
+    "metadata/labels_template.csv": "the photos most worth a label",
+}
+"""What to open first, below `processed/`."""
+
+
+def show(summary: dict[str, Any], *, timings: bool = False) -> None:
+    """The summary for people: what was made, what was set aside or skipped, and what to open first."""
     photos = summary["photos"]
     total = sum(photos.values())
     if summary["made"]:
-        title = f"Made in {escape(summary['data_dir'])}; seconds, those of phases summed over threads"
-        table = Table(
-            title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, collapse_padding=True
-        )
-        table.add_column("asset")
-        for column in ("rows", "clock", *PHASES, "photos/s"):
-            table.add_column(column, justify="right")
-        for row in summary["made"]:
-            phases = [f"{row[phase]:.1f}" if row.get(phase, 0) >= 0.05 else "" for phase in PHASES]
-            speed = f"{row['images_per_second']:.0f}" if "images_per_second" in row else ""
-            table.add_row(row["asset"], str(row["rows"] or ""), f"{row['seconds']:.1f}", *phases, speed)
-        out.print(table)
+        if timings:
+            out.print(_timings(summary))
+        rows = max(row["rows"] for row in summary["made"])
+        out.print(f"Made {counted(len(summary['made']), 'artifact')}, of up to {counted(rows, 'row')}.")
     elif not summary["error"]:
         out.print("Nothing to do: everything is up to date.")
     found = ", ".join(f"{count} {what}" for what, count in summary["discovered"].items() if count)
@@ -97,8 +104,8 @@ def show(summary: dict[str, Any]) -> None:
         out.print(f"Set aside: {listed}. Why, file by file: `facestats status --photos`.")
     if summary["withheld"]:
         out.print(f"Withheld by the setting `use`, from models, composites, search and exports: {summary['withheld']}.")
-    for asset, reason in summary["skipped"].items():
-        out.print(f"[yellow]Skipped[/] {asset}: ", end="")
+    for reason, assets in summary["skipped_for"].items():
+        out.print(f"[yellow]Skipped[/] {', '.join(assets)}: ", end="")
         out.print(reason, markup=False)
     for check in summary["failed_checks"]:
         out.print("[yellow]Check failed[/] ", end="")
@@ -107,7 +114,51 @@ def show(summary: dict[str, Any]) -> None:
         out.print(
             f"[yellow]Note[/] the encoder {summary['encoder']} is untrained: what is derived from it means nothing."
         )
-    out.print(
-        f"{summary['seconds']:.0f} s. Tables, composites and reports are in {summary['data_dir']}/processed.",
-        markup=False,
+    if summary["error"]:
+        return
+    seconds = f"{summary['seconds']:.0f} s."
+    out.print(seconds if timings or not summary["made"] else f"{seconds} Where the time went: --timings.")
+    if summary["made"]:
+        _show_first_look(Path(summary["data_dir"]))
+        if DEFAULT_ENCODER in summary["encoder"]:
+            out.print(
+                "A larger encoder: facestats run --encoder ViT-B-32/laion2b_s34b_b79k (downloads once).", markup=False
+            )
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 row`, `2,048 rows`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def _show_first_look(data_dir: Path) -> None:
+    processed = data_dir / "processed"
+    table = Table(
+        title=f"Open first, in {escape(str(processed))}",
+        title_justify="left",
+        show_header=False,
+        box=None,
+        pad_edge=False,
     )
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, what in FIRST_LOOK.items():
+        if (processed / name).exists():
+            table.add_row(name, what)
+    out.print(table)
+    out.print(f"In a browser: facestats dashboard -d {data_dir}", markup=False)
+
+
+def _timings(summary: dict[str, Any]) -> Table:
+    title = f"Made in {escape(summary['data_dir'])}; seconds, those of phases summed over threads"
+    table = Table(
+        title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, collapse_padding=True
+    )
+    table.add_column("asset")
+    for column in ("rows", "clock", *PHASES, "photos/s"):
+        table.add_column(column, justify="right")
+    for row in summary["made"]:
+        phases = [f"{row[phase]:.1f}" if row.get(phase, 0) >= 0.05 else "" for phase in PHASES]
+        speed = f"{row['images_per_second']:.0f}" if "images_per_second" in row else ""
+        table.add_row(row["asset"], str(row["rows"] or ""), f"{row['seconds']:.1f}", *phases, speed)
+    return table

@@ -11,10 +11,10 @@ from typing import Any
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.opening import settings_for
 from facestats_pipeline.collection.pipeline import Pipeline, UpdateFailed
-from facestats_pipeline.config import Settings, save_settings
+from facestats_pipeline.config import DEFAULT_ENCODER, Settings, save_settings
 from facestats_pipeline.core.phases import PHASES
 from facestats_pipeline.core.uris import shown
-from facestats_pipeline.io.freshness import ROOT
+from facestats_pipeline.io.freshness import ROOT, Node
 from facestats_pipeline.io.locations import open_photos, open_store
 from facestats_pipeline.io.plan import Step
 from facestats_pipeline.io.store import Store
@@ -53,7 +53,9 @@ def prepare(
     settings = settings_for(data_dir, **{**overrides, **remembered})
     require_photos(settings)
     _check_labels(labels, ratings, sources)
-    if encoder is not None:
+    if (
+        encoder is not None or settings.encoder.name == DEFAULT_ENCODER
+    ):  # a name of the hub is looked up when it is given
         _check_encoder(settings)
     if remembered:
         save_settings(settings.data_dir, remembered)
@@ -113,6 +115,7 @@ class RunSummary:
         withheld: photos that the setting `use` keeps out of models, composites, search and exports.
         made: for each asset: asset, shards, rows, seconds, and where it has shards the seconds of each phase and images_per_second.
         skipped: asset → why there is nothing of it.
+        skipped_for: first cause → the assets that were skipped for it.
         failed_checks: what Dagster's asset checks found wrong.
         seconds: by the clock.
         error: why the run failed; empty when it did not.
@@ -125,6 +128,7 @@ class RunSummary:
     withheld: int
     made: list[dict[str, Any]]
     skipped: dict[str, str]
+    skipped_for: dict[str, list[str]]
     failed_checks: list[str]
     seconds: float
     error: str
@@ -146,6 +150,7 @@ def run(
         report = pipeline.update(lambda step: on_step(_what(step)), on_wait=on_wait)
     except UpdateFailed as failure:
         error, report = str(failure), failure.report
+    skipped = skipped_assets(pipeline)
     return RunSummary(
         data_dir=shown(settings.data_uri) if settings.data_uri else str(settings.data_dir),
         encoder=settings.encoder.name,
@@ -163,7 +168,8 @@ def run(
             for name, seconds in report.seconds.items()
             if name != ROOT and name in pipeline.freshness.graph
         ],
-        skipped=skipped_assets(pipeline),
+        skipped=skipped,
+        skipped_for=causes(skipped, pipeline.freshness.graph),
         failed_checks=report.failed_checks,
         seconds=round(time.monotonic() - started, 1),
         error=error,
@@ -191,6 +197,18 @@ def photo_counts(store: Store) -> dict[str, int]:
         return {}
     counts = store.scan("manifest").group_by("status").len().sort("len", descending=True).collect()
     return dict(counts.iter_rows())
+
+
+def causes(skipped: Mapping[str, str], graph: Mapping[str, Node]) -> dict[str, list[str]]:
+    """First cause → the assets that were skipped for it: one missing file stops several assets and everything made from them."""
+    grouped: dict[str, list[str]] = {}
+    for asset in (name for name in graph if name in skipped):
+        parent = next((name for name in graph[asset].parents if name in skipped), None)
+        group = next((assets for assets in grouped.values() if parent in assets), None)
+        if group is None:
+            group = grouped.setdefault(skipped[asset], [])
+        group.append(asset)
+    return grouped
 
 
 def skipped_assets(pipeline: Pipeline) -> dict[str, str]:

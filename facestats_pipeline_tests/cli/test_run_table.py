@@ -1,16 +1,19 @@
 """The table that `facestats run` ends with: where the time of each asset went."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from facestats_pipeline.cli import run
+from facestats_pipeline.collection.run import causes
+from facestats_pipeline.io.freshness import Node
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_table_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+def test_the_table_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, width: int) -> None:
     monkeypatch.setattr(run, "out", Console(file=io.StringIO(), width=width))
     phases = {"read": 0.1, "decode": 120.0, "compute": 1234.5, "write": 12.0, "images_per_second": 187.2}
     made: list[dict[str, Any]] = [
@@ -21,16 +24,17 @@ def test_the_table_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int) 
     run.show(
         {
             "made": made,
-            "data_dir": "D",
+            "data_dir": str(tmp_path),
             "photos": photos,
             "discovered": photos,
             "withheld": 0,
-            "skipped": {},
+            "skipped_for": {"no ratings": ["attractiveness_regressor"]},
             "failed_checks": [],
             "encoder": "facestats-mini",
             "seconds": 1303.0,
             "error": "",
-        }
+        },
+        timings=True,
     )
     lines = run.out.file.getvalue().splitlines()  # type: ignore[attr-defined]
     row = next(line for line in lines if "attractiveness_with" in line)
@@ -38,5 +42,12 @@ def test_the_table_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int) 
         "attractiveness_with_attributes",
         *("24576", "1300.0", "0.1", "120.0", "1234.5", "12.0", "187"),
     ]
-    assert max(map(len, lines)) <= width
-    print("\n".join(lines))
+    assert max(len(line) for line in lines if str(tmp_path) not in line) <= width
+
+
+def test_what_is_skipped_for_one_cause_is_one_line() -> None:
+    parents = {"a": ("ratings_csv",), "b": ("labels_csv",), "c": ("a",), "e": ("b",), "d": ("c", "e")}
+    graph = {name: Node(name, "g", False, "1", inputs) for name, inputs in parents.items()}
+    skipped = {"a": "no ratings", "b": "no labels", "c": "no model", "d": "no scores"}
+    assert causes(skipped, graph) == {"no ratings": ["a", "c", "d"], "no labels": ["b"]}
+    assert run.counted(1, "row") == "1 row" and run.counted(2048, "row") == "2,048 rows"
