@@ -46,7 +46,7 @@ from facestats_pipeline.core.single_thread import torch_threads
 RawPhoto = tuple[str, str, Callable[[], bytes] | Path]
 """image_id, filename, and where the photo's bytes come from."""
 
-_METHOD = 3  # raised when the code changes what bytes come out; makes every preprocessed photo stale
+_METHOD = 4  # raised when the code changes what bytes come out; makes every preprocessed photo stale
 
 
 @dataclass(frozen=True)
