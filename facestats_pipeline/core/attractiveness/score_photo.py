@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from facestats_pipeline.core.attractiveness.regressor_model import predict_scores
-from facestats_pipeline.core.attractiveness.scoring import decile, percentile
+from facestats_pipeline.core.attractiveness.scoring import decile, percentile, snap
 from facestats_pipeline.core.attributes.inference import AttributeModels, infer_attributes
 from facestats_pipeline.core.encoders.encoder import Encoder
 from facestats_pipeline.core.encoders.new_photo import embed_new_photo
@@ -72,6 +72,6 @@ def _score(
         return found
     found |= {name: float(value[0]) for name, value in zip(names, (raw, low, high), strict=True)}
     if reference is not None and len(np.asarray(reference)):
-        pct = percentile(raw, reference)
+        pct = percentile(snap(raw, reference), reference)
         found |= {"attractiveness_pct": float(pct[0]), "attractiveness": int(decile(pct)[0])}
     return found

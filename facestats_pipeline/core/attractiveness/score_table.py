@@ -75,9 +75,9 @@ def ranked_scores(
     """SCORES for the rows of `ids` (image_id, filename); a row without a score is null in every number."""
     import numpy as np
 
-    from facestats_pipeline.core.attractiveness.scoring import decile, percentile
+    from facestats_pipeline.core.attractiveness.scoring import decile, percentile, snap
 
-    pct = percentile(raw, reference)
+    pct = percentile(snap(raw, reference), reference)
     columns = {
         "image_id": ids["image_id"],
         "filename": ids["filename"],

@@ -36,6 +36,30 @@ def percentile(raw: npt.ArrayLike, reference: npt.ArrayLike) -> Floats:
     return np.where(np.isfinite(values), (below + through) / (2 * len(sorted_scores)), np.nan)
 
 
+ROUNDING = 1e-5
+"""Relative difference of two scores below which they are one: a hundred times float32's rounding, far below what a rating resolves."""
+
+
+def snap(raw: npt.ArrayLike, reference: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Each score, or the entry of the sorted reference that it equals but for rounding, (n,) f32.
+
+    The same photo embedded in a batch of another size has a score that differs in its last bits. Without this it would no longer equal
+    its own entry in the reference, and its rank would move.
+    """
+    values = np.asarray(raw, dtype=np.float32).reshape(-1)
+    entries = np.asarray(reference, dtype=np.float32).reshape(-1)
+    if not len(entries):
+        return values
+    right = (
+        np.clip(np.searchsorted(entries, values), 1, len(entries) - 1)
+        if len(entries) > 1
+        else np.zeros(len(values), int)
+    )
+    left = np.maximum(right - 1, 0)
+    nearest = np.where(np.abs(values - entries[left]) <= np.abs(values - entries[right]), entries[left], entries[right])
+    return np.where(np.abs(values - nearest) <= ROUNDING * (1 + np.abs(values)), nearest, values).astype(np.float32)
+
+
 def decile(pct: npt.ArrayLike) -> npt.NDArray[np.int8]:
     """Deciles 1–10, (n,) i8, of percentiles in [0, 1]: [0, 0.1) is 1, [0.9, 1] is 10; 0 for NaN, which tables turn into null."""
     p = np.asarray(pct, dtype=np.float64).reshape(-1)

@@ -162,7 +162,7 @@ def attractiveness_reference(
     return Files({REFERENCE: npy_bytes(reference)}, {"scores": len(reference)})
 
 
-@shard_table(group_name="attractiveness", metadata=depends_on())
+@shard_table(group_name="attractiveness", code_version="2", metadata=depends_on())
 def attractiveness_scores(
     preproc: ShardPhotos,
     embeddings_clip: ShardFrames,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.attractiveness.score_table import SCORES, ranked_scores
-from facestats_pipeline.core.attractiveness.scoring import REFERENCE_SIZE, build_reference, decile, percentile
+from facestats_pipeline.core.attractiveness.scoring import REFERENCE_SIZE, build_reference, decile, percentile, snap
 
 
 def test_percentile_by_hand() -> None:
@@ -46,6 +46,15 @@ def test_a_large_collection_is_kept_as_quantiles() -> None:
 def test_percentile_is_the_mid_rank(values: list[float], x: float) -> None:
     expected = (sum(v < x for v in values) + sum(v <= x for v in values)) / 2 / len(values)
     assert percentile([x], build_reference(values))[0] == pytest.approx(expected)
+
+
+def test_rounding_does_not_move_a_rank() -> None:
+    raw = np.random.default_rng(2).normal(4, 1, size=60).astype(np.float32)
+    reference = build_reference(raw)
+    again = np.nextafter(raw, np.float32(9))
+    assert percentile(again, reference).tolist() != percentile(raw, reference).tolist()
+    assert percentile(snap(again, reference), reference).tolist() == percentile(raw, reference).tolist()
+    assert snap([2.0, np.nan], [1.0])[0] == 2 and np.isnan(snap([np.nan], [1.0])[0]) and snap([1.0], []).tolist() == [1]
 
 
 def test_table() -> None:
