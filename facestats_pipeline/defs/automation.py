@@ -95,6 +95,12 @@ def automation(
         if not now.photos.available():
             yield dg.SkipReason(f"there is no folder {now.photos}")
             return
+        if (
+            now.store.recipe(ROOT) is None
+            and next(now.photos.scan(max_bytes=now.settings.ingest.max_bytes), None) is None
+        ):
+            yield dg.SkipReason(f"there are no photos in {now.photos} yet")
+            return
         before = FolderScan.from_cursor(context.cursor)
         scan = continued(before, now.photos, now.freshness.code_digest(ROOT), now.settings.ingest.max_bytes)
         context.update_cursor(scan.cursor)

@@ -67,6 +67,8 @@ def run_requests(
         return [], before
     freshness, snapshot = folder.freshness, Snapshot(folder.store)
     shards = sorted(instance.get_dynamic_partitions(str(SHARDS.name)))
+    if not shards:  # no photo was ever found: models and reports of nothing would only fail
+        return [], before
     states = freshness.states(shards, snapshot)
 
     def fingerprint(key: Artifact) -> str:

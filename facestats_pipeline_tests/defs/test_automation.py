@@ -52,6 +52,17 @@ def test_discovery_is_asked_for_once_per_change(
     assert len(sensor.tick().run_requests) == 1, "a file with another time"
 
 
+def test_an_empty_folder_starts_nothing_until_the_first_photo_comes(
+    own: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    sensor = Ticks(own, "raw_folder", instance)
+    idle = sensor.tick()
+    assert idle.run_requests == []
+    assert "there are no photos" in idle.skip_message
+    add_photo(tmp_path / "raw", "a.jpg")
+    assert len(sensor.tick().run_requests) == 1
+
+
 def test_a_folder_that_is_again_as_it_was_is_a_change_too(
     own: dg.Definitions, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:

@@ -382,6 +382,12 @@ def test_nothing_is_asked_for_before_photos_are_discovered(tmp_path: Path, insta
     assert Automation(tmp_path, instance).tick() == set()
 
 
+def test_nothing_is_asked_for_where_no_photo_was_ever_found(folder: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as empty:  # no shard is registered
+        automation = Automation(folder, empty, **{"metadata.clusters": 3})
+        assert automation.tick() == set()
+
+
 def test_nothing_is_asked_for_while_somebody_works_in_the_folder(folder: Path, instance: dg.DagsterInstance) -> None:
     automation = Automation(folder, instance)
     loses("master")(automation)
