@@ -93,7 +93,7 @@ class Collection:
         from facestats_pipeline.collection.run import prepare, require_photos, run
 
         files = {"raw": raw, "labels": labels, "ratings": ratings, "sources": sources}
-        paths = {name: Path(file) for name, file in files.items() if file is not None}
+        paths = {name: Path(file).expanduser() for name, file in files.items() if file is not None}
         if paths or encoder is not None or shard_size is not None:
             here = self.settings.data_dir
             self._reopen(prepare(here, self._overrides, encoder=encoder, shard_size=shard_size, **paths))
@@ -188,7 +188,7 @@ class Collection:
         A photo that cannot be read or shows no face has a `status` that says so.
         """
         self._require_run()
-        return self._loaded()[0].score(photo if isinstance(photo, bytes) else Path(photo))
+        return self._loaded()[0].score(photo if isinstance(photo, bytes) else Path(photo).expanduser())
 
     def search(self, query: str | Path | bytes, k: int = 10, *, where: Sequence[str] = ()) -> pl.DataFrame:
         """The `k` faces nearest to a text, or to the largest face of a picture: rank, cosine, filename, image_id, shard.
@@ -201,7 +201,7 @@ class Collection:
         searcher = self._searcher(where)
         if isinstance(query, str) and not is_picture(query):
             return searcher.by_text(query, k)
-        return searcher.by_picture(query if isinstance(query, bytes) else Path(query), k)
+        return searcher.by_picture(query if isinstance(query, bytes) else Path(query).expanduser(), k)
 
     def near(self, vector: "npt.NDArray[np.float32]", k: int = 10, *, where: Sequence[str] = ()) -> pl.DataFrame:
         """The `k` faces nearest to an embedding (d,) of the collection's encoder; columns as of `search`."""
@@ -293,7 +293,7 @@ class Collection:
         from facestats_pipeline.collection.export import Wanted, export_to
 
         self._require_run()
-        wanted = Wanted(layout, Path(out), tuple(columns) if columns is not None else None, limit, replace)
+        wanted = Wanted(layout, Path(out).expanduser(), tuple(columns) if columns is not None else None, limit, replace)
         return export_to(self.folder, wanted, use=use_with(self.settings, where), on_wait=on_wait)
 
     # --- people --------------------------------------------------------------------------------------------------------------------
