@@ -9,7 +9,7 @@ from facestats_pipeline.app.data import Queries
 from facestats_pipeline.app.state import ask, faces, queries
 from facestats_pipeline.app.words import plain, shown
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.core.attributes.catalogue import BUILT_IN
+from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES, CLASSES
 from facestats_pipeline.core.metadata.manual_label_writer import Label, check_annotator
 

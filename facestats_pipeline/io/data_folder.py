@@ -91,11 +91,22 @@ class DataFolder:
     @cached_property
     def detector(self) -> "FaceDetector | None":
         """The face detector, or None where its model is absent: photos are then fitted, not aligned."""
-        from facestats_pipeline.core.preproc.detection import load_detector
+        from facestats_pipeline.core.preproc.detection import DetectorUnavailable, load_detector
         from facestats_pipeline.io.weights import detector_model
 
         path = detector_model(self.settings)
-        return load_detector(path) if path is not None else None
+        if path is None:
+            return None
+        if not path.is_dir():
+            return load_detector(path)
+        # FaceStats' own; who works with YuNet needs no torch.
+        from facestats_pipeline.core.detector.detect import load
+        from facestats_pipeline.core.detector.export import WeightsRefused
+
+        try:
+            return load(path)
+        except WeightsRefused as refusal:
+            raise DetectorUnavailable(str(refusal)) from None
 
     @cached_property
     def landmarker(self) -> "FaceLandmarker | None":

@@ -1,7 +1,7 @@
-"""The words of the built-in attributes under short names; what each attribute is stands in `core.attributes.catalogue`."""
+"""The words of the built-in attributes under short names; what each attribute is stands in `core.catalogue`."""
 
-from facestats_pipeline.core.attributes.attribute import MAX_AGE, UNKNOWN
-from facestats_pipeline.core.attributes.catalogue import AGE, BUILT_IN, ETHNICITY, GENDER
+from facestats_pipeline.core.attribute import MAX_AGE, UNKNOWN
+from facestats_pipeline.core.catalogue import AGE, BUILT_IN, ETHNICITY, GENDER
 
 __all__ = ["MAX_AGE", "UNKNOWN"]
 

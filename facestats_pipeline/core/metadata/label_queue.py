@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.attributes.catalogue import BUILT_IN
+from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.joins import conform
 from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES, CLASSES, ETHNICITIES, GENDERS
 from facestats_pipeline.core.tables import KEYS, Schema

@@ -206,23 +206,8 @@ def _patch_around(rgb: Pixels, face: Face) -> tuple[Pixels, npt.NDArray[np.float
     return patch, np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], dtype=np.float64)
 
 
-def load_detector(model: Path) -> FaceDetector:
-    """FaceStats' own detector from its folder, YuNet from its ONNX file.
-
-    Raises DetectorUnavailable, naming the file, when it is missing, damaged or something else.
-    """
-    if not model.is_dir():
-        return _load_yunet(model)
-    # Who works with YuNet needs no torch.
-    from facestats_pipeline.core.detector import detect, export
-
-    try:
-        return detect.load(model)
-    except export.WeightsRefused as refusal:
-        raise DetectorUnavailable(str(refusal)) from None
-
-
-def _load_yunet(model: Path) -> YuNet:
+def load_detector(model: Path) -> YuNet:
+    """YuNet from its ONNX file. Raises DetectorUnavailable, naming the file, when it is missing, damaged or something else."""
     advice = "take face_detection_yunet_*.onnx from OpenCV's model zoo, or leave the setting empty to work without a detector"
     try:
         data = model.read_bytes()
