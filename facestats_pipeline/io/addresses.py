@@ -1,11 +1,11 @@
-"""Addresses that a page is served on: who can reach one, and whether something answers there."""
+"""Network addresses of the web pages: whether one is loopback only, and whether a port is in use."""
 
 import socket
 from ipaddress import ip_address
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
+    """Whether only this machine can reach an address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -13,7 +13,7 @@ def is_loopback(host: str) -> bool:
 
 
 def answers(host: str, port: int) -> bool:
-    """Whether something listens there."""
+    """Whether a server listens on a TCP port. Waits at most one second."""
     try:
         with socket.create_connection((host, port), timeout=1):
             return True

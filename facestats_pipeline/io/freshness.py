@@ -1,8 +1,10 @@
-"""Freshness: which artifacts are current, stale or missing, decided by comparing recipes, before anything runs.
+"""Freshness: compares recipes to decide, before anything runs, which artifacts are current, stale or missing.
 
-An artifact is current when the recipe in its file equals the recipe that would be used now. The asset graph comes in as plain nodes, so
-nothing here depends on Dagster. Models fitted on the collection (`refits`) do not follow every new photo. They are stale when a user file
-or a setting changes, or when the number of live images has moved by more than `refit_growth` since the fit.
+An artifact is current when the recipe in its file equals the recipe it would get now. The asset graph is passed in as plain nodes, so
+this module does not depend on Dagster.
+
+Models fitted on the collection (`refits`) are not refitted for every new photo. They become stale when a user file or a setting changes,
+or when the number of live images differs from that at the fit by more than the fraction `refit_growth`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,16 +20,16 @@ from facestats_pipeline.io.store import Store, fingerprint_of
 
 Status = Literal["done", "stale", "missing"]
 Artifact = tuple[str, str | None]
-"""Asset, and shard: None for an asset without shards."""
+"""(asset, shard); the shard is None for an asset without shards."""
 ROOT = "raw_photos"
 """The asset whose recipe lists a fingerprint for each shard."""
 PREPROC = "preproc"
-"""The asset whose shards have JPEGs beside the table."""
+"""The asset whose shards have JPEGs in addition to the table."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """An asset as freshness sees it."""
+    """The part of an asset's definition that freshness needs."""
 
     name: str
     group: str
@@ -35,12 +37,12 @@ class Node:
     code_version: str
     parents: tuple[str, ...]
     refits: bool = False
-    on_demand: bool = False  # made only when someone asks for it by name
+    on_demand: bool = False  # never planned; made only when requested by name
 
 
 @dataclass(frozen=True)
 class State:
-    """Whether an artifact is current, and if not, why."""
+    """Status of an artifact, with the reason when it is not current."""
 
     status: Status
     reason: str = ""
@@ -50,7 +52,7 @@ DONE = State("done")
 
 
 class Snapshot:
-    """The recipes of a store at one moment. Each is read once, however many artifacts depend on it."""
+    """A cache of recipes as of one moment: each is read at most once, however many artifacts depend on it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -60,13 +62,13 @@ class Snapshot:
         self.live_images = cache(self._live_images)
 
     def recipe(self, asset: str, shard: str | None = None) -> Recipe | None:
-        """The recipe of an artifact; None when it does not exist."""
+        """The stored recipe of an artifact; None when the artifact does not exist."""
         if (asset, shard) not in self._recipes:
             self._recipes[asset, shard] = self._store.recipe(asset, shard)
         return self._recipes[asset, shard]
 
     def recipes(self, asset: str, shards: Iterable[str]) -> dict[str, Recipe | None]:
-        """The recipes of these shards. Those that are not known yet are read together, in a bucket several at a time."""
+        """Shard → stored recipe. Recipes that are not cached are read together; those in a bucket are read in parallel."""
         named = list(shards)
         unread = [shard for shard in named if (asset, shard) not in self._recipes]
         self._recipes |= {(asset, shard): found for shard, found in self._store.recipes(asset, unread).items()}
@@ -84,7 +86,7 @@ class Snapshot:
 
 @dataclass
 class Freshness:
-    """Recipes and states of a graph of assets over one store."""
+    """Recipes and states of an asset graph over one store."""
 
     store: Store
     load_graph: Callable[[], Iterable[Node]]
@@ -93,7 +95,7 @@ class Freshness:
 
     @cached_property
     def graph(self) -> Mapping[str, Node]:
-        """Asset name → node, parents before children."""
+        """Asset name → node, in topological order."""
         nodes = {node.name: node for node in self.load_graph()}
         ordered: dict[str, Node] = {}
 
@@ -108,7 +110,7 @@ class Freshness:
         return ordered
 
     def code_digest(self, asset: str) -> str:
-        """Digest over the code and settings of an asset and of all its ancestors."""
+        """Digest of the code and settings of an asset and of all its ancestors."""
         if asset not in self._code_digests:
             node = self.graph.get(asset)
             parents = {} if node is None else {parent: self.code_digest(parent) for parent in node.parents}
@@ -118,7 +120,7 @@ class Freshness:
     def recipe(
         self, asset: str, shard: str | None = None, *, skipped: str = "", snapshot: Snapshot | None = None
     ) -> Recipe:
-        """The recipe that an artifact made now would have, by the inputs in the store or in a `snapshot` of it."""
+        """The recipe an artifact would get if it were made now. Inputs are read from the store, or from a `snapshot` of it."""
         node, snapshot = self.graph[asset], snapshot or Snapshot(self.store)
         inputs = self._inputs(node, shard, snapshot)
         fitted_on = self.fitted_on(snapshot) if node.refits else {}
@@ -132,12 +134,12 @@ class Freshness:
         }
 
     def fitted_on(self, snapshot: Snapshot | None = None) -> dict[str, str | int]:
-        """The collection that a model fitted now would learn from: number of live images (status `ok`), and a digest over which."""
+        """The collection a model would be fitted on now: the number of live images (status `ok`) and a digest of the manifest."""
         snapshot = snapshot or Snapshot(self.store)
         return {"images": snapshot.live_images(), "collection": snapshot.collection_fingerprint("manifest")}
 
     def states(self, shards: list[str], snapshot: Snapshot | None = None) -> dict[Artifact, State]:
-        """The state of every artifact."""
+        """The state of every artifact of the graph; sharded assets have one per shard in `shards`."""
         snapshot = snapshot or Snapshot(self.store)
         states: dict[Artifact, State] = {}
         for node in self.graph.values():
@@ -216,7 +218,10 @@ class Freshness:
 
 
 def inventory_inputs(inventory: pl.DataFrame) -> dict[str, str]:
-    """Shard → digest over what its files are: the inputs of the root's recipe. Times are left out: a touched file is the same."""
+    """Shard → digest of its inventory rows, used as inputs of the root's recipe.
+
+    Modification times are excluded, so that touching a file makes nothing stale.
+    """
     kept = inventory.select("shard", "filename", "image_id", "state", "reason")
     return {
         str(shard): digest(rows.drop("shard").rows()) for (shard,), rows in kept.group_by("shard", maintain_order=True)

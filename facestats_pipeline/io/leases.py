@@ -1,12 +1,13 @@
-"""Leases between machines that share a bucket: objects that only one machine can create.
+"""Leases for machines that share a bucket. A lease is an object that only one machine can create.
 
-A run over shards creates an object for each shard, then lists whether another run leases the whole folder. A run over the whole folder
-creates one object, then waits until no shard is leased. A store orders puts and lists alike for every client, so of two runs that meet at
-least one sees the other. A holder writes a heartbeat. Without one for `expires_after` seconds its leases expire, and whoever waits removes
-them.
+A run over shards creates a lease for each shard, then checks whether another run leases the whole folder. A run over the whole folder
+creates one lease, then waits until no shard is leased. The store orders puts and lists the same way for every client, so at least one of
+two conflicting runs sees the other.
 
-Leases save double work. They are not needed for correct data: every artifact is put whole with its recipe. When one machine pauses for so
-long that two runs work on the same shard, either result is right, or the next plan sees that it is stale.
+The holder of a lease writes a heartbeat. A lease expires after `expires_after` seconds without one, and a waiting run removes it.
+
+Leases only avoid duplicate work. Correct data does not depend on them, because each artifact is uploaded in one put with its recipe. If
+a machine pauses until its lease expires and two runs work on one shard, each result is either correct or stale in the next plan.
 """
 
 import json
@@ -21,16 +22,16 @@ from datetime import UTC, datetime
 from facestats_pipeline.io.remote import Remote
 
 WHOLE_FOLDER = "folder"
-"""Name of the lease on the whole folder; a lease on a shard is named like the shard."""
+"""Name of the lease on the whole folder. A lease on a shard has the shard's name."""
 HEARTBEATS = "alive"
-"""Prefix of the objects that holders write again and again."""
+"""Prefix of the heartbeat objects, which holders rewrite periodically."""
 POLL_SECONDS = 2.0
 HEARTBEATS_BEFORE_EXPIRY = 6
-"""More than one, because a heartbeat may be lost on the way."""
+"""Heartbeats per expiry time. More than one, because a single heartbeat may fail."""
 
 
 class Leases:
-    """The leases below one URI. They expire `expires_after` seconds after the last heartbeat of their holder."""
+    """The leases below one URI. A lease expires `expires_after` seconds after its holder's last heartbeat."""
 
     def __init__(
         self, remote: Remote, *, expires_after: float, poll: float = POLL_SECONDS, heartbeat: float | None = None
@@ -41,7 +42,7 @@ class Leases:
 
     @contextmanager
     def hold(self, shards: Sequence[str] | None, what: str, on_wait: Callable[[str], None]) -> Iterator[None]:
-        """Lease `shards` (None: the whole folder) until the block ends. `on_wait` is told once who holds them now."""
+        """Lease `shards` (None: the whole folder) until the block ends. Calls `on_wait` once with the current holder."""
         holder = uuid.uuid4().hex
         since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         text = json.dumps({"holder": holder, "what": f"{what} (on {socket.gethostname()}, since {since})"}).encode()
@@ -60,7 +61,7 @@ class Leases:
             self.remote.remove([f"{HEARTBEATS}/{holder}"])
 
     def holder(self) -> str | None:
-        """Who holds anything, as text for people; None when nobody does."""
+        """A readable description of a current holder; None when there is no lease."""
         for name in self.remote.listing(""):
             who, what = self._read(name)
             if who and not self._has_expired(who):
@@ -80,10 +81,10 @@ class Leases:
             time.sleep(self.poll)
 
     def _try(self, names: Sequence[str], text: bytes, holder: str) -> str | None:
-        """Name of a lease that is in the way; None when all of `names` are held."""
+        """Name of a conflicting lease; None when this machine now holds all of `names`."""
         for name in names:
             if not self.remote.create(name, text) and self._read(name)[0] != holder:
-                # While it waits, it must not keep other runs from the shards that it could lease.
+                # Release the shards already leased: a waiting run must not block other runs.
                 if names != [WHOLE_FOLDER]:
                     self.remote.remove([got for got in names if self._read(got)[0] == holder])
                 return name
@@ -104,7 +105,7 @@ class Leases:
             return "", ""
 
     def _has_expired(self, holder: str) -> bool:
-        """Whether the heartbeat is too old. Both times are the store's, because clocks of machines differ."""
+        """Whether the last heartbeat is too old. Both times come from the store, because machines' clocks differ."""
         mine = f"{HEARTBEATS}/look-{uuid.uuid4().hex}"
         self.remote.write(mine, b"now")
         now, theirs = self.remote.entry(mine), self.remote.entry(f"{HEARTBEATS}/{holder}")
@@ -119,5 +120,5 @@ class Leases:
         while not done.wait(self.heartbeat):
             try:
                 self.remote.write(f"{HEARTBEATS}/{holder}", b"alive")
-            except OSError:  # the store does not answer; the run notices that by itself
+            except OSError:  # the store is unreachable; the run itself will report that
                 continue

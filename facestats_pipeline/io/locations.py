@@ -1,4 +1,4 @@
-"""Where the settings say that data, models and photos are: folders of this machine, or URIs with copies on this machine."""
+"""Opens what the settings name as data, models and photos: local folders, or URIs with local copies."""
 
 from fnmatch import fnmatch
 
@@ -14,11 +14,11 @@ from facestats_pipeline.io.weights import DETECTOR_PATTERN, LANDMARKER, MINI
 
 
 def open_store(settings: Settings) -> Store:
-    """The store of the data and models folders. Asks nothing of a network yet."""
+    """The store of the data and models folders. Makes no network request."""
     data_dir = settings.data_dir.resolve() if settings.data_uri is not None else settings.data_dir
     models = settings.models.resolve() if mirrored_models(settings) else settings.models
     mirrors = [
-        Mirror(_remote(settings, uri), folder)  # the models' first: their folder may lie inside the data's
+        Mirror(_remote(settings, uri), folder)  # models first: their folder may be inside the data folder
         for uri, folder in ((settings.models_uri, models), (settings.data_uri, data_dir))
         if uri is not None
     ]
@@ -26,7 +26,7 @@ def open_store(settings: Settings) -> Store:
 
 
 def bring_weights(settings: Settings, store: Store) -> None:
-    """Have the weights that lie in a models folder under a URI on this machine, so that each machine of a cluster works with the same."""
+    """Download weights from a models folder under a URI, so that every machine of a cluster uses the same weights."""
     if not mirrored_models(settings):
         return
     for name in store.names(store.models):
@@ -36,7 +36,7 @@ def bring_weights(settings: Settings, store: Store) -> None:
 
 
 def mirrored_models(settings: Settings) -> bool:
-    """Whether the models folder holds copies."""
+    """Whether the models folder is a local copy of objects under a URI."""
     inside = settings.models.resolve().is_relative_to(settings.data_dir.resolve())
     return settings.models_uri is not None or (settings.data_uri is not None and inside)
 
@@ -51,7 +51,7 @@ def open_photos(settings: Settings) -> PhotoSource:
 
 
 def open_locks(settings: Settings) -> FolderLocks:
-    """The locks of the data folder. Under a URI they come with leases, which other machines see."""
+    """The locks of the data folder. A data folder under a URI also gets leases, which other machines see."""
     if settings.data_uri is None:
         return FolderLocks(settings.data_dir)
     leases = Leases(_remote(settings, f"{settings.data_uri}/.locks"), expires_after=settings.storage.lease_seconds)

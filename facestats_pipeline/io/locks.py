@@ -1,8 +1,8 @@
-"""Locks of a data folder: runs over different shards work side by side, everything else one after another.
+"""Locks of a data folder: runs over different shards run in parallel, all others one after another.
 
-A run over some shards shares the folder and locks those shards. A run that reads or writes across shards (discovery, models, reports, a
-whole update) locks the folder. The locks are the operating system's (flock): they end with the process that holds them, however it ends,
-so nothing has to be cleaned up after a crash. The text in a lock file is for people alone.
+A run over shards takes a shared lock on the folder and an exclusive lock on each of its shards. A run across shards (discovery, models,
+reports, a whole update) takes an exclusive lock on the folder. The locks are flock locks of the operating system. They end with the
+process that holds them, so a crash leaves nothing to clean up. The text in a lock file is only for display.
 """
 
 import fcntl
@@ -19,11 +19,11 @@ from facestats_pipeline.io.leases import WHOLE_FOLDER, Leases
 
 POLL_SECONDS = 0.2
 _held: dict[tuple[Path, int], frozenset[str] | None] = {}
-"""(lock folder, thread) → shards held, None for the whole folder: a run inside an update does not wait for the update."""
+"""(lock folder, thread) → shards held; None for the whole folder. Makes locks re-entrant: a run inside an update does not wait for it."""
 
 
 class FolderLocks:
-    """The locks of one data folder, in `.locks` there; with `leases`, runs on other machines wait too."""
+    """The locks of one data folder, kept in its `.locks`. With `leases`, they also hold against runs on other machines."""
 
     def __init__(self, data_dir: Path, leases: Leases | None = None) -> None:
         self.folder = data_dir.resolve() / ".locks"
@@ -37,10 +37,10 @@ class FolderLocks:
         what: str = "a run",
         on_wait: Callable[[str], None] = lambda holder: None,
     ) -> Iterator[None]:
-        """Lock `shards` (None: the whole folder) until the block ends; waits for their holder.
+        """Lock `shards` (None: the whole folder) until the block ends; waits while another run holds them.
 
-        `on_wait` is told once who that is. A block inside a block of the same thread that holds as much does not wait.
-        Raises RuntimeError when the block around it holds less: it would wait for itself.
+        Calls `on_wait` once with a description of the holder. A nested block of the same thread does not wait when the outer block
+        covers it. Raises RuntimeError when the outer block does not, because the thread would wait for itself.
         """
         key = (self.folder, threading.get_ident())
         wanted = None if shards is None else frozenset(shards)
@@ -54,7 +54,7 @@ class FolderLocks:
         with ExitStack() as stack:
             mode = fcntl.LOCK_EX if shards is None else fcntl.LOCK_SH
             stack.enter_context(self._one(WHOLE_FOLDER, mode, what, on_wait))
-            for shard in sorted(wanted or ()):  # in one order, so that no two runs wait for each other
+            for shard in sorted(wanted or ()):  # always in the same order, which prevents deadlocks
                 stack.enter_context(self._one(shard, fcntl.LOCK_EX, what, on_wait))
             if self.leases is not None:
                 stack.enter_context(self.leases.hold(shards, what, on_wait))
@@ -65,7 +65,7 @@ class FolderLocks:
                 del _held[key]
 
     def holder(self) -> str | None:
-        """The run that works in the folder now, as text for people; None when there is none."""
+        """A readable description of the run that holds a lock now; None when there is none."""
         path = self.folder / WHOLE_FOLDER
         if path.exists():
             with path.open("rb") as file:
@@ -80,7 +80,7 @@ class FolderLocks:
             refused = 0
             while not _try(descriptor, mode):
                 refused += 1
-                if refused == 2:  # the first time it may be `holder`, which locks for a moment
+                if refused == 2:  # the first failure may be caused by `holder`, which locks only for a moment
                     on_wait(_read(descriptor))
                 time.sleep(POLL_SECONDS)
             os.ftruncate(descriptor, 0)
@@ -90,7 +90,7 @@ class FolderLocks:
             )
             yield
         finally:
-            os.close(descriptor)  # ends the lock
+            os.close(descriptor)  # releases the lock
 
 
 def _try(descriptor: int, mode: int) -> bool:

@@ -1,10 +1,10 @@
-"""Which runs make whatever is missing or stale: one plan for `facestats run` and for the sensor `bring_up_to_date`.
+"""Plans the runs that make missing and stale artifacts, for `facestats run` and for the sensor `bring_up_to_date`.
 
-The graph falls into phases in which all assets are either sharded or not (photos · images · models · tables · reports). Each phase
-becomes as few runs as possible, because a run costs about a second by itself.
+The graph is split into phases (photos · images · models · tables · reports). All assets of a phase are sharded, or none is. A phase
+becomes as few runs as possible, because each run has an overhead of about a second.
 
-Whoever carries a plan out asks for the next steps, runs them, and asks again. A plan never reaches past the first phase with work to do:
-what did not change in effect need not be made again after it.
+The caller runs the next steps, then asks for a new plan. A plan covers only the first phase with work to do: when that work leaves
+content unchanged, later phases need no run.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -13,29 +13,29 @@ from dataclasses import dataclass
 from facestats_pipeline.io.freshness import ROOT, Artifact, Node, State
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-"""Tags that make one Dagster run cover a range of shards."""
+"""Dagster tags with which one run covers a range of shards."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One Dagster run: some assets, over consecutive shards when they are sharded."""
+    """One Dagster run: a selection of assets, and consecutive shards when the assets are sharded."""
 
     assets: tuple[str, ...]
     shards: tuple[str, ...] = ()
 
     @property
     def artifacts(self) -> list[Artifact]:
-        """What the run makes."""
+        """The artifacts that the run makes."""
         return [(name, shard) for name in self.assets for shard in self.shards or (None,)]
 
     @property
     def tags(self) -> dict[str, str]:
-        """Tags of the run."""
+        """The run's Dagster tags."""
         return {RANGE_START: self.shards[0], RANGE_END: self.shards[-1]} if self.shards else {}
 
 
 def phases(graph: Mapping[str, Node]) -> list[list[str]]:
-    """Assets in layers, parents first, such that a layer holds only sharded or only other assets."""
+    """Assets grouped into phases, parents first. All assets of a phase are sharded, or none is."""
     layer: dict[str, int] = {}
     for node in graph.values():
         parents = [parent for parent in node.parents if parent in graph]
@@ -52,7 +52,7 @@ def next_steps(
     most: int,
     tried: Container[Artifact] = (),
 ) -> list[Step]:
-    """The runs that can start now: those of the first phase that has any. Empty when all that can be made is done or was `tried`."""
+    """The runs of the first phase that has work to do. Empty when every artifact that can be made is done or was `tried`."""
     plans = (plan(states, assets, graph, shards, most, tried) for assets in phases(graph))
     return next((steps for steps in plans if steps), [])
 
@@ -65,13 +65,13 @@ def plan(
     most: int,
     tried: Container[Artifact] = (),
 ) -> list[Step]:
-    """The runs, of at most `most` shards each, that make whatever of `assets` (one phase) is not done.
+    """The runs, of at most `most` shards each, that make the artifacts of `assets` (one phase) that are not done.
 
-    Left out is what was `tried`, and what has a parent that is neither done nor made in the same run. What is made on demand alone is never
-    planned, nor is the root: looking at the photos comes before any plan.
+    Excluded are artifacts that were already `tried`, and those with a parent that is neither done nor made in the same run. On-demand
+    assets are never planned. The root is not planned either, because the photos are scanned before planning.
     """
     ready: set[Artifact] = set()
-    held: dict[str | None, set[str]] = {}  # shard → assets that no run over it may contain
+    held: dict[str | None, set[str]] = {}  # shard → assets to exclude from runs over it
     for name in assets:
         node = graph[name]
         for shard in shards if node.sharded else [None]:
@@ -92,9 +92,9 @@ def plan(
 
 
 def _parents(node: Node, shard: str | None, graph: Mapping[str, Node], shards: Sequence[str]) -> Iterator[Artifact]:
-    """What an artifact is made from; an asset without shards is made from all shards of a parent."""
+    """The artifacts that an artifact is made from. An asset without shards depends on all shards of a sharded parent."""
     for parent in node.parents:
-        if parent not in graph:  # a file that people provide
+        if parent not in graph:  # a user file
             continue
         if not graph[parent].sharded:
             yield parent, None
@@ -105,7 +105,9 @@ def _parents(node: Node, shard: str | None, graph: Mapping[str, Node], shards: S
 def _consecutive(
     chosen: Sequence[str], all_shards: Sequence[str], held: Mapping[str | None, set[str]], most: int
 ) -> Iterator[list[str]]:
-    """`chosen` in runs of neighbours. A run makes each of its assets in all its shards, so those of one run hold back the same assets."""
+    """Split `chosen` into ranges of consecutive shards. A run makes every asset for every shard of its range, so all shards of
+    one range must exclude the same assets.
+    """
     place = {shard: i for i, shard in enumerate(all_shards)}
     run: list[str] = []
     for shard in chosen:
