@@ -1,4 +1,4 @@
-"""Labels, ratings and models of a data folder as cards list them: name, licence, checksum."""
+"""Labels, ratings and models that model and data cards list as inputs: name, licence, checksum."""
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.ingest.sources import Sources
@@ -14,7 +14,7 @@ _DETECTORS = {"facestats": DETECTOR, "yunet": "YuNet"}
 
 
 def label_input(store: Store, sources: Sources, asset: str) -> list[CardInput]:
-    """The file of an asset of LABELS, where there is one; sources.csv may state its licence under the path `labels/NAME`."""
+    """The user file of an asset in LABELS; none when it is missing. sources.csv can state its licence under the path `labels/NAME`."""
     path = store.input_path(asset)
     if not path.is_file():
         return []
@@ -26,7 +26,7 @@ def label_input(store: Store, sources: Sources, asset: str) -> list[CardInput]:
 
 
 def encoder_input(settings: Settings, model_id: str | None = None) -> CardInput:
-    """The encoder of the settings; `model_id` says which weights."""
+    """The encoder named in the settings; `model_id` identifies its weights."""
     name = settings.encoder.name
     known = {model.name: model for model in known_models(settings)}.get(name)
     if known is None:
@@ -35,7 +35,7 @@ def encoder_input(settings: Settings, model_id: str | None = None) -> CardInput:
 
 
 def weight_inputs(settings: Settings) -> list[CardInput]:
-    """Encoder, face detector and face landmarks that are used here."""
+    """The encoder, the face detector and the face landmarker in use."""
     roles = {"face landmarker": "face landmarks"}
     if settings.preproc.detector != "none":
         roles[_DETECTORS[settings.preproc.detector]] = "face detector"

@@ -1,4 +1,4 @@
-"""Embeddings out of their table, without a copy where Arrow allows it."""
+"""Embeddings as a NumPy array, without a copy where Arrow allows it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 
 def vectors(frame: pl.DataFrame) -> "npt.NDArray[np.float32]":
-    """(n, d) float32 of the column `embedding`."""
+    """The column `embedding` as an array of shape (n, d), float32."""
     width: Any = getattr(frame.schema["embedding"], "size", None)
     return frame["embedding"].to_numpy().reshape(frame.height, width).astype("float32", copy=False)

@@ -1,7 +1,7 @@
-"""IO managers: they write what an asset returns, with its recipe, and read it back for the assets that depend on it.
+"""IO managers: they write an asset's return value with its recipe, and load it for downstream assets.
 
-An asset with shards returns a mapping from shard to content, for one shard or a range of them. An asset that cannot be made returns
-`Skipped(reason)`, and its readers get None: one run makes everything that can be made, and says what cannot.
+A sharded asset returns a mapping from shard to content, for one shard or a range. An asset that cannot be made returns
+`Skipped(reason)`, and downstream assets get None. So one run makes everything that can be made and reports the rest.
 """
 
 import base64
@@ -26,21 +26,21 @@ from facestats_pipeline.io.shard_frames import AllShards, LazyShards
 from facestats_pipeline.io.table_facts import column_lineage, column_schema
 
 COLUMNS, NEEDED_BY = "columns", "needed_by"
-"""Metadata of an input: the columns that it needs, or the table that is made from it."""
+"""Keys of an input's metadata: the columns to load, or the table whose specification lists them."""
 
 PREVIEW = "![{}](" + PREVIEW_START + "{})"
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """Returned by an asset that cannot be made, for example without labels: neither an error nor an invented result."""
+    """Returned by an asset that cannot be made, for example for lack of labels. It is not an error, and no result is invented."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Files:
-    """What an asset without a table returns: files by name, facts worth a line in the summary, and which pictures to preview."""
+    """The return value of an asset that makes files: content by name, facts for the summary, names of images to preview."""
 
     content: Mapping[str, bytes | Path]
     facts: Mapping[str, Any]
@@ -48,30 +48,30 @@ class Files:
 
 
 class RecordedIOManager(dg.IOManager):
-    """What all IO managers share: recipes, data versions, skipping."""
+    """Base of all IO managers: recipes, data versions, skipping."""
 
     def __init__(self, freshness: Freshness) -> None:
         self.freshness = freshness
         self.store = freshness.store
 
     def recipe(self, context: dg.OutputContext, shard: str | None = None, skipped: str = "") -> Recipe:
-        """The recipe of what is being written."""
+        """The recipe of the output that is being written."""
         return self.freshness.recipe(_name(context.asset_key), shard, skipped=skipped)
 
     def report(self, context: dg.OutputContext, recipe: Recipe, facts: Mapping[str, Any]) -> None:
-        """Tell Dagster the data version and the facts of what was written."""
+        """Report the data version and the facts of an output to Dagster."""
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(recipe.fingerprint))
         context.add_output_metadata({**facts, **({"skipped": recipe.skipped} if recipe.skipped else {})})
 
     def write_skipped(self, context: dg.OutputContext, reason: str) -> None:
-        """Write a record that says why there is nothing; files of an earlier run are removed."""
+        """Write a record with the reason for skipping; files of an earlier run are removed."""
         recipe = self.recipe(context, skipped=reason)
         self.store.write_files(_name(context.asset_key), {}, recipe)
         context.log.warning(f"skipped: {reason}")
         self.report(context, recipe, {})
 
     def recorded_paths(self, context: dg.InputContext) -> dict[str, Path] | None:
-        """Files of the upstream artifact; None when it was skipped. Raises FileNotFoundError when it was never made."""
+        """Files of the upstream artifact; None when it was skipped. Raises FileNotFoundError when it has not been made."""
         asset = _name(context.asset_key)
         record = self.store.record(asset)
         if record is None:
@@ -82,14 +82,14 @@ class RecordedIOManager(dg.IOManager):
 
 
 class SpecifiedIOManager(RecordedIOManager):
-    """What the IO managers of tables share: the specification of each table."""
+    """Base of the IO managers of tables: knows each table's specification."""
 
     def __init__(self, freshness: Freshness, tables: Mapping[str, Table] | None = None) -> None:
         super().__init__(freshness)
         self.tables = tables_of() if tables is None else tables
 
     def column_facts(self, asset: str, frame: pl.DataFrame) -> dict[str, Any]:
-        """Columns and their sources, for Dagster's page of the asset."""
+        """Column schema and column lineage, for Dagster's page of the asset."""
         table = self.tables[asset]
         return {
             "dagster/column_schema": column_schema(table, frame.schema),
@@ -97,7 +97,7 @@ class SpecifiedIOManager(RecordedIOManager):
         }
 
     def columns_wanted(self, context: dg.InputContext) -> Collection[str] | None:
-        """The columns that an input names in its metadata, or those that the table `needed_by` is made from; None for all."""
+        """The columns an input needs, from its metadata `columns` or from the specification of `needed_by`; None for all."""
         reader = context.definition_metadata.get(NEEDED_BY)
         if reader is not None:
             return self.tables[reader].reads[_name(context.asset_key)]
@@ -106,19 +106,19 @@ class SpecifiedIOManager(RecordedIOManager):
 
 
 class ShardTableIOManager(SpecifiedIOManager):
-    """Shard → DataFrame, one Parquet file each. An asset without shards that reads it gets one LazyFrame over all."""
+    """Shard → DataFrame, one Parquet file each. Downstream assets without shards can load all shards as one LazyFrame."""
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, pl.DataFrame]) -> None:
-        """Make, write and forget one shard after another."""
+        """Compute and write one shard at a time, so that only one is in memory."""
         asset = _name(context.asset_key)
         written: pl.DataFrame | None = None
         for shard in obj:
-            # Before the inputs are read: if one is replaced meanwhile, the result is stale, not wrongly current.
+            # Taken before the inputs are read: if one is replaced in between, the result counts as stale, not as current.
             recipe = self.recipe(context, shard)
             started = time.perf_counter()
             with measuring() as phases:
                 written = obj[shard]
-                if "compute" not in phases.seconds:  # tables: all that was neither reading nor writing
+                if "compute" not in phases.seconds:  # assets that do not time themselves: all but reading and writing
                     phases.add("compute", time.perf_counter() - started - sum(phases.seconds.values()))
                 with phases.timing("write"):
                     path = self.store.write_table(asset, shard, written, recipe)
@@ -129,7 +129,9 @@ class ShardTableIOManager(SpecifiedIOManager):
     def add_shard_facts(
         self, context: dg.OutputContext, shard: str, frame: pl.DataFrame, path: Path, phases: Phases, seconds: float
     ) -> None:
-        """Rows, bytes, seconds of each phase (summed over threads) and by the clock, and images/s; shown at the shard's partition."""
+        """Add a shard's metadata to its partition: rows, bytes, seconds of each phase (summed over threads), wall-clock seconds
+        and images/s.
+        """
         facts = {
             "dagster/row_count": frame.height,
             "bytes": path.stat().st_size,
@@ -141,9 +143,9 @@ class ShardTableIOManager(SpecifiedIOManager):
         context.step_context.add_asset_metadata(facts, asset_key=context.asset_key, partition_key=shard)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """LazyShards over the partitions of the run; LazyFrame or AllShards over the whole table.
+        """LazyShards over the run's partitions; or, by the input's type annotation, a LazyFrame or AllShards over the whole table.
 
-        An input may say which columns it needs (`columns_wanted`); shards are then read without the others.
+        Only the columns from `columns_wanted` are read, except for a LazyFrame, which selects its own.
         """
         asset = _name(context.asset_key)
         columns = self.columns_wanted(context)
@@ -162,14 +164,14 @@ class ShardTableIOManager(SpecifiedIOManager):
 
 @dataclass(frozen=True)
 class ShardImages:
-    """The preprocessed photos of one shard: the table, and where each JPEG lies."""
+    """The preprocessed photos of one shard: the table and the paths of the JPEGs."""
 
     shard: str
     table: pl.DataFrame
     store: Any
 
     def path(self, image_id: str) -> Path:
-        """JPEG of an image."""
+        """Path of an image's JPEG."""
         return Path(self.store.jpeg_path(self.shard, image_id))
 
     @property
@@ -178,7 +180,7 @@ class ShardImages:
         return self.table.filter(pl.col("status").is_in(PICTURED))
 
 
-# Dagster checks values against annotations and knows plain classes only.
+# Dagster checks values against annotations at run time and does not support generic classes there.
 if TYPE_CHECKING:
     ShardPhotos = LazyShards[ShardImages]
 else:
@@ -186,18 +188,17 @@ else:
 
 
 class JpegShardIOManager(ShardTableIOManager):
-    """Shard → (table, iterator of (image id, JPEG bytes)): JPEGs first, then the table, which makes the shard complete."""
+    """Shard → (table, iterator of (image id, JPEG bytes)). The table is written after the JPEGs and marks the shard as complete."""
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, Any]) -> None:
-        """Write each shard's JPEGs as they come, then its table; JPEGs that no row names are removed."""
-
+        """Write each shard's JPEGs as they arrive, then its table. JPEGs without a row are removed."""
         asset = _name(context.asset_key)
 
         def write(shard: str) -> pl.DataFrame:
             try:
                 return attempt(shard)
             except BaseException:
-                self.store.drop_pictures([shard])  # copies on this machine that were never put
+                self.store.drop_pictures([shard])  # local copies that were never uploaded
                 raise
 
         def attempt(shard: str) -> pl.DataFrame:
@@ -205,7 +206,7 @@ class JpegShardIOManager(ShardTableIOManager):
             result = obj[shard]
             before = self.store.recipe(asset, shard)
             if before is not None and before.code_digest != self.freshness.code_digest(asset):
-                # Else, after a crash, the table would list JPEGs that other settings made.
+                # Otherwise, after a crash, the old table would list JPEGs made with the new settings.
                 self.store.forget_table(asset, shard)
             for image_id, jpeg in result.jpegs:
                 with current().timing("write"):
@@ -218,7 +219,7 @@ class JpegShardIOManager(ShardTableIOManager):
         super().handle_output(context, LazyShards(list(obj), write))
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """As for tables, with ShardImages in place of DataFrames for the partitions of the run."""
+        """As for tables, but LazyShards hold ShardImages instead of DataFrames."""
         loaded = super().load_input(context)
         if isinstance(loaded, pl.LazyFrame | AllShards):
             return loaded
@@ -244,15 +245,15 @@ class TableIOManager(SpecifiedIOManager):
         self.report(context, recipe, {**facts, **self.column_facts(asset, obj)})
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame | pl.LazyFrame:
-        """The table; lazily where that is asked for."""
+        """The table as a DataFrame, or as a LazyFrame if the input is annotated so."""
         asset = _name(context.asset_key)
         return self.store.scan(asset) if _is_lazy(context) else self.store.read_table(asset)
 
 
 class FilesIOManager(RecordedIOManager):
-    """`Files`, or `Skipped`: pictures, JSON, cards, arrays, an index. Read back as name → path, or None when skipped.
+    """Writes `Files` (images, JSON, cards, arrays, an index) or `Skipped`; loads name → path, or None when skipped.
 
-    With `previews`, Dagster's page shows small copies of the pictures that an asset names; they are faces in its event log.
+    With `previews`, small copies of the images an asset names are stored in Dagster's event log. They show faces.
     """
 
     def __init__(self, freshness: Freshness, *, previews: bool = False) -> None:
@@ -276,7 +277,7 @@ class FilesIOManager(RecordedIOManager):
 
 
 class TorchCheckpointIOManager(RecordedIOManager):
-    """A dictionary of tensors and plain values in `<models>/<asset>.pt`. Loaded with `weights_only=True`: nothing is executed."""
+    """A dictionary of tensors and plain values in `<models>/<asset>.pt`. Loading with `weights_only=True` executes no code."""
 
     def handle_output(self, context: dg.OutputContext, obj: Mapping[str, Any] | Skipped) -> None:
         """Save the checkpoint."""
@@ -303,7 +304,7 @@ class TorchCheckpointIOManager(RecordedIOManager):
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's tensors and plain values. Raises ValueError that names the file when it holds anything else."""
+    """Load a checkpoint of tensors and plain values on the CPU. Raises ValueError, with the file, when it holds anything else."""
     import torch
 
     try:
@@ -324,7 +325,7 @@ def _name(key: dg.AssetKey) -> str:
 
 
 class ProbeIOManager(RecordedIOManager):
-    """A trained probe in files of the models folder, without pickle; read back as the probe, or None when it was skipped."""
+    """A trained probe, saved in the models folder without pickle; loads the probe, or None when it was skipped."""
 
     STEMS: ClassVar[Mapping[str, str]] = {
         "gender_classifier": "gender_clf",
@@ -353,14 +354,14 @@ class ProbeIOManager(RecordedIOManager):
         """The probe, or None."""
         from facestats_pipeline.core.attributes.probe_store import load_probe
 
-        if self.recorded_paths(context) is None:  # else, every file is here now
+        if self.recorded_paths(context) is None:  # otherwise every file has been fetched by now
             return None
         asset = _name(context.asset_key)
         return load_probe(self.store.base(asset), self.STEMS[asset])
 
 
 def previews_of(files: Files) -> dict[str, dg.MetadataValue]:
-    """Small copies of the pictures that `files` names for it, as pictures in Markdown; together at most `EVENT_BYTES` of text."""
+    """Small copies of the images in `files.previews`, as Markdown images of at most `EVENT_BYTES` of text in total."""
     from facestats_pipeline.core.drawing.preview import EVENT_BYTES, preview
 
     shown: dict[str, dg.MetadataValue] = {}
@@ -377,7 +378,7 @@ def previews_of(files: Files) -> dict[str, dg.MetadataValue]:
 def io_managers(
     freshness: Freshness, *, previews: bool = False, tables: Mapping[str, Table] | None = None
 ) -> dict[str, dg.IOManager]:
-    """Every IO manager under the key by which assets name it. `tables`: their specifications, by default without extra attributes."""
+    """IO manager key → IO manager. `tables`: the table specifications; by default those without extra attributes."""
     return {
         "tables": TableIOManager(freshness, tables),
         "shard_tables": ShardTableIOManager(freshness, tables),

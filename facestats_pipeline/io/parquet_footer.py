@@ -1,4 +1,4 @@
-"""The recipe in the footer of a Parquet file, also of an object of which only the end is read."""
+"""Reads the recipe in the footer of a Parquet file. Of an object in a bucket, only the end is read."""
 
 import io
 import os
@@ -9,18 +9,18 @@ import polars as pl
 from facestats_pipeline.io.remote import Remote
 
 FOOTER_KEY = "facestats"
-_TAIL = 64 * 2**10  # bytes: holds the footer of a shard of our tables (2 to 20 KiB)
+_TAIL = 64 * 2**10  # bytes: enough for the footer of a shard (2 to 20 KiB)
 DAMAGED = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
-"""What Polars raises on a damaged Parquet file; the second is no Exception."""
+"""Errors that Polars raises on a damaged Parquet file. PanicException is not a subclass of Exception."""
 _ENTRY = b"\x18" + bytes([len(FOOTER_KEY)]) + FOOTER_KEY.encode() + b"\x18"
-"""In Thrift's compact protocol: field 1 of a KeyValue, a text, which is our key; then field 2, a text, whose length follows."""
-_TRAILER = 8  # bytes: length of the footer, and "PAR1"
+"""Thrift's compact protocol: field 1 of a KeyValue (string, our key), then the header of field 2 (string, its length follows)."""
+_TRAILER = 8  # bytes: length of the footer and the magic "PAR1"
 
 
 def local_recipe(path: Path | str) -> str:
     """The recipe's JSON in a Parquet file.
 
-    Raises KeyError where there is none, ValueError for what is no Parquet file, OSError for what is no file.
+    Raises KeyError when it holds no recipe, ValueError when it is not a Parquet file, OSError when it cannot be read.
     """
     file = os.open(path, os.O_RDONLY)
     try:
@@ -32,7 +32,7 @@ def local_recipe(path: Path | str) -> str:
 
 
 def remote_recipe(remote: Remote, name: str, size: int) -> str:
-    """The same for an object of `size` bytes, of which the end alone is read."""
+    """Like `local_recipe`, for an object of `size` bytes. Reads only the end of it."""
     tail = remote.tail(name, _TAIL, size=size)
     length = int.from_bytes(tail[-_TRAILER:-4], "little") + _TRAILER
     if len(tail) < length <= size:
@@ -41,16 +41,16 @@ def remote_recipe(remote: Remote, name: str, size: int) -> str:
 
 
 def _recipe(tail: bytes, name: Path | str, source: Path | str | io.BytesIO) -> str:
-    """The recipe in the last bytes of a file; where it is not plainly there, Polars reads `source` and decides.
+    """The recipe in the last bytes of a file. When the byte search finds none, Polars reads `source`.
 
-    A status or a tick over 10,000 shards reads 160,000 footers. Looking for the text in the bytes takes 14 to 20 µs of the processor for
-    tables of 8 to 90 columns, Polars 22 to 60, pyarrow 80 to 550 (`bench_footers`): Polars alone would make a tick of 12 s 1 to 6 s longer.
+    A status or a sensor tick over 10,000 shards reads 160,000 footers. For tables of 8 to 90 columns, the byte search takes 14 to 20 µs
+    of CPU time, Polars 22 to 60 and pyarrow 80 to 550 (`bench_footers`). With Polars alone, a tick of 12 s would take 1 to 6 s longer.
     """
     footer = tail[-_TRAILER - int.from_bytes(tail[-_TRAILER:-4], "little") : -_TRAILER]
     if tail[-4:] == b"PAR1" and footer.count(_ENTRY) == 1:
         start = footer.index(_ENTRY) + len(_ENTRY)
         length, shift = 0, 0
-        for byte in footer[start : start + 5]:  # a number of up to 35 bits, seven a byte, the lowest first
+        for byte in footer[start : start + 5]:  # a varint: seven bits a byte, lowest first, at most 35 bits
             length |= (byte & 0x7F) << shift
             start, shift = start + 1, shift + 7
             if byte < 0x80:

@@ -1,4 +1,4 @@
-"""Shards one at a time: a mapping that makes its values when they are asked for and keeps none of them."""
+"""Lazy mappings over shards: values are computed on access and not kept."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -10,10 +10,10 @@ U = TypeVar("U")
 
 
 class LazyShards(Mapping[str, T], Generic[T]):
-    """Shard name → value, computed at each access: a run over a thousand shards holds one in memory."""
+    """Shard name → value, computed on each access, so that a run over a thousand shards holds one in memory."""
 
     def __init__(self, keys: Sequence[str], compute: Callable[[str], T]) -> None:
-        self._keys = dict.fromkeys(keys)  # in order, and found at once among ten thousand
+        self._keys = dict.fromkeys(keys)  # a dict: ordered, with fast membership tests among ten thousand shards
         self._compute = compute
 
     def __getitem__(self, shard: str) -> T:
@@ -28,15 +28,15 @@ class LazyShards(Mapping[str, T], Generic[T]):
         return len(self._keys)
 
     def map(self, function: Callable[..., U], *others: Mapping[str, Any]) -> "LazyShards[U]":
-        """`function(this shard, the same shard of each other)` for every shard, lazily."""
+        """Lazily apply `function(value, *values of the same shard in the other mappings)` to every shard."""
         return LazyShards(list(self), lambda shard: function(self[shard], *(other[shard] for other in others)))
 
     def map_with_name(self, function: Callable[..., U], *others: Mapping[str, Any]) -> "LazyShards[U]":
-        """As `map`, with the shard's name first."""
+        """Like `map`; `function` gets the shard's name as its first argument."""
         return LazyShards(list(self), lambda shard: function(shard, self[shard], *(other[shard] for other in others)))
 
 
-# Dagster checks values against annotations and knows plain classes only.
+# Dagster checks values against annotations at run time and does not support generic classes there.
 if TYPE_CHECKING:
     ShardFrames = LazyShards[pl.DataFrame]
 else:
@@ -44,4 +44,4 @@ else:
 
 
 class AllShards(LazyShards[pl.DataFrame]):
-    """What an asset without shards reads of a table: every shard there is, one at a time."""
+    """All existing shards of a table, one at a time: an input of assets without shards."""

@@ -1,7 +1,7 @@
-"""The store of a data folder: every byte that the pipeline keeps goes through it.
+"""The store of a data folder: all artifacts are read and written through it.
 
-It keeps three kinds of things: tables, which carry their recipe in the Parquet footer; other files, which have a record beside them; and
-preprocessed photos. `folders.py` writes the files whole or not at all, and copies them to and from a bucket.
+There are three kinds of artifacts: tables, with their recipe in the Parquet footer; other files, with their recipe in a separate record;
+and preprocessed photos. `folders.py` writes the files atomically and copies them to and from a bucket.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from facestats_pipeline.io.picture_shards import PictureShards
 
 RECORDS = ".receipts"
-"""Folder of the records: `<asset>.json`."""
+"""Folder of the records, one `<asset>.json` each."""
 ABSENT = "absent"
-"""Fingerprint of a user file that is not there."""
+"""Fingerprint of a missing user file."""
 T = TypeVar("T")
 
 
@@ -42,11 +42,11 @@ def fingerprint_of(recipes: Mapping[str, Recipe | None]) -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """How an artifact that is no table was made, and which files belong to it."""
+    """Recipe, files and facts of an artifact that is not a table."""
 
     recipe: Recipe
-    files: Mapping[str, int]  # path below the base folder → bytes
-    facts: Mapping[str, object]  # what its summary shows
+    files: Mapping[str, int]  # path below the base folder → size in bytes
+    facts: Mapping[str, object]  # shown in the run's summary
 
 
 class Store(Folders):
@@ -59,7 +59,7 @@ class Store(Folders):
         home = self._mirror(self.processed)
         self.packs = self._packs_of(home) if home and pack_pictures else None
         self._notes = PictureNotes(data_dir / NOTES_FILE)
-        # Asset → (stamp and size of its file, recipe): the recipe of the root names every shard, and parsing it takes long.
+        # Asset → (stamp and size of its file, recipe). A cache, because the root's recipe lists every shard and is slow to parse.
         self._table_recipes: dict[str, tuple[tuple[int, int | None], Recipe | None]] = {}
 
     def _packs_of(self, home: Mirror) -> "PictureShards":
@@ -70,7 +70,7 @@ class Store(Folders):
     # --- tables -----------------------------------------------------------------------------------------------------------------
 
     def path(self, asset: str, shard: str | None = None) -> Path:
-        """File of a table, or of one shard of it, fetched where the data lie in a bucket; the folder when a table with shards is meant."""
+        """File of a table or of one shard; without `shard`, the folder of a sharded table. Data in a bucket is fetched first."""
         place = self._place(asset, shard)
         return place if shard is None and asset in SHARD_TABLES else self.current(place)
 
@@ -79,16 +79,16 @@ class Store(Folders):
         return base if shard is None else base / f"{shard}.parquet"
 
     def write_table(self, asset: str, shard: str | None, frame: pl.DataFrame, recipe: Recipe) -> Path:
-        """Write a table or one shard of it, with its recipe in the Parquet footer."""
+        """Write a table or one shard of it, with the recipe in the Parquet footer; returns the file."""
         target = self._place(asset, shard)
         with self.replacing(target) as temporary:
             frame.write_parquet(temporary, compression="zstd", metadata={FOOTER_KEY: recipe.to_json()})
         return target
 
     def read_table(self, asset: str, shard: str | None = None, columns: Collection[str] | None = None) -> pl.DataFrame:
-        """A table or one shard of it, or those of `columns` that it has.
+        """A table or one shard of it. With `columns`, only these are read, and those that the file lacks are ignored.
 
-        Raises FileNotFoundError that says what to run, ValueError for a damaged file.
+        Raises FileNotFoundError, with the command to run, when the table does not exist, and ValueError when the file is damaged.
         """
         path = self._existing(asset, shard)
         try:
@@ -109,9 +109,9 @@ class Store(Folders):
         return path
 
     def scan(self, asset: str) -> pl.LazyFrame:
-        """The whole table, lazily; an empty one without columns when there is no shard yet.
+        """The whole table as a LazyFrame; without columns when no shard exists yet.
 
-        Raises FileNotFoundError that says what to run, where the table has no shards and is not there.
+        Raises FileNotFoundError, with the command to run, for a missing table without shards.
         """
         if asset in TABLES:
             return pl.scan_parquet(self._existing(asset, None))
@@ -121,19 +121,19 @@ class Store(Folders):
         return pl.scan_parquet(files) if files else pl.LazyFrame()
 
     def shards(self, asset: str) -> list[str]:
-        """Names of the shards that a table has, in order."""
+        """Names of a table's existing shards, sorted."""
         listed = self.names(self._place(asset, None))
         return sorted(name.removesuffix(".parquet") for name in listed if fnmatchcase(name, "shard-*.parquet"))
 
     def previous(self, asset: str, shard: str, code_digest: str) -> pl.DataFrame | None:
-        """Rows that an earlier run wrote for this shard with the same code and settings, so that they may be reused; else None."""
+        """The shard's stored rows if they were made with the same code and settings and may be reused; else None."""
         recipe = self.recipe(asset, shard)
         return self.read_table(asset, shard) if recipe is not None and recipe.code_digest == code_digest else None
 
     # --- recipes ----------------------------------------------------------------------------------------------------------------
 
     def recipe(self, asset: str, shard: str | None = None) -> Recipe | None:
-        """The recipe of an artifact; None when it does not exist or has none."""
+        """The recipe of an artifact; None when the artifact is missing or has no readable recipe."""
         if asset in SHARD_TABLES:
             return self._table_recipe(self._place(asset, shard))
         if asset in TABLES:
@@ -153,10 +153,10 @@ class Store(Folders):
         return {shard: self._recipe_by(lambda: local_recipe(f"{folder}/{shard}.parquet")) for shard in shards}  # noqa: B023  called at once
 
     def _each(self, read: Callable[[str], T], asset: str, shards: Sequence[str]) -> list[T]:
-        """`read` of each shard; several at a time in a bucket, where each answer takes tens of milliseconds."""
+        """`read` of each shard. Reads from a bucket run in parallel, because each takes tens of milliseconds."""
         if not shards or self._mirror(self.processed) is None:
             return [read(shard) for shard in shards]
-        self.shards(asset)  # lists the folder once
+        self.shards(asset)  # caches the folder's listing before the threads need it
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             return list(pool.map(read, shards))
 
@@ -167,13 +167,13 @@ class Store(Folders):
     def _recipe_by(read: Callable[[], str]) -> Recipe | None:
         try:
             return Recipe.from_json(read())
-        except StorageUnavailable:  # not to be taken for a table without a recipe
+        except StorageUnavailable:  # a network failure must not look like a missing recipe
             raise
         except (OSError, KeyError, ValueError, TypeError):
             return None
 
     def input_fingerprint(self, asset: str) -> str:
-        """Digest over the bytes of a user file; ABSENT when there is none."""
+        """16 hexadecimal characters of the SHA-256 of a user file; ABSENT when it does not exist."""
         try:
             return hashlib.sha256(self.input_path(asset).read_bytes()).hexdigest()[:16]
         except FileNotFoundError:
@@ -184,11 +184,11 @@ class Store(Folders):
         return self.label_file(INPUTS[asset])
 
     def label_file(self, name: str) -> Path:
-        """A file of the labels folder."""
+        """Path of a file in the labels folder."""
         return self.current(self.labels / name)
 
     def _read_recipe(self, path: Path) -> str:
-        """The recipe in a table's footer. Of an object, only the end is read, and once for each content."""
+        """The recipe in a table's footer. Of an object only the end is read, and the result is cached by ETag."""
         mirror = self._mirror(path)
         if mirror is None:
             return local_recipe(path)
@@ -208,7 +208,7 @@ class Store(Folders):
     # --- artifacts that are not tables ------------------------------------------------------------------------------------------
 
     def record(self, asset: str) -> Record | None:
-        """The record of an artifact; None when it was never made, or when a file of it is missing or of another size."""
+        """The record of an artifact; None when there is none, or when one of its files is missing or has another size."""
         record = self.last_record(asset)
         if record is None:
             return None
@@ -216,11 +216,11 @@ class Store(Folders):
         return record if all(self.size(base / name) == size for name, size in record.files.items()) else None
 
     def file(self, asset: str, name: str) -> Path:
-        """A file of an artifact that is no table."""
+        """Path of a file of an artifact that is not a table."""
         return self.current(self.base(asset) / name)
 
     def last_record(self, asset: str) -> Record | None:
-        """The record that was written last, even if files that it names are gone or have another size."""
+        """The last record written, even if the files no longer match it."""
         try:
             values = json.loads(self.current(self._record_path(asset)).read_text(encoding="utf-8"))
             return Record(Recipe.from_values(values["recipe"]), values["files"], values["facts"])
@@ -235,10 +235,14 @@ class Store(Folders):
     def write_files(
         self, asset: str, files: Mapping[str, bytes | Path], recipe: Recipe, facts: Mapping[str, object] | None = None
     ) -> Record:
-        """Write an artifact's files (bytes, or a temporary file to move), then its record; files it no longer has are removed."""
+        """Write an artifact's files, then its record. A Path is a temporary file that is moved. Files of the previous record
+        that are not written again are removed.
+        """
         base = self.base(asset)
-        before = self.last_record(asset)  # also when a file is lost: the others are removed below
-        self.remove(self._record_path(asset))  # after a crash no record vouches for a mixture of old and new
+        before = self.last_record(asset)  # not `record`: even if one old file is lost, the others are removed below
+        self.remove(
+            self._record_path(asset)
+        )  # first, so that a crash never leaves a record over a mix of old and new files
         for name, content in files.items():
             with self.replacing(base / name) as temporary:
                 if isinstance(content, bytes):
@@ -257,14 +261,14 @@ class Store(Folders):
             temporary.write_text(json.dumps(values, default=str), encoding="utf-8")
 
     def amend(self, asset: str, facts: Mapping[str, object]) -> None:
-        """Add facts to an artifact's record and note the sizes of its files anew: the caller has changed them."""
+        """Add facts to an artifact's record and update the file sizes, after the caller has changed the files in place."""
         record = self.last_record(asset)
         if record is not None:
             sizes = {name: self.file(asset, name).stat().st_size for name in record.files}
             self._write_record(asset, Record(record.recipe, sizes, {**record.facts, **facts}))
 
     def forget(self, asset: str) -> int:
-        """Remove an artifact without shards, so that it is missing; how many files were removed. Its record goes last."""
+        """Remove an artifact without shards; returns the number of files removed. The record is removed last."""
         record = None if asset in TABLES else self.last_record(asset)
         names = record.files if record is not None else ()
         paths = [self._place(asset, None)] if asset in TABLES else [self.base(asset) / name for name in names]
@@ -275,7 +279,7 @@ class Store(Folders):
         return len(there)
 
     def base(self, asset: str) -> Path:
-        """Folder that an artifact's file names are relative to."""
+        """The folder to which an artifact's file names are relative."""
         return self.models if asset in MODEL_ASSETS else self.processed
 
     def _record_path(self, asset: str) -> Path:
@@ -284,7 +288,7 @@ class Store(Folders):
     # --- preprocessed photos ----------------------------------------------------------------------------------------------------
 
     def jpeg_path(self, shard: str, image_id: str) -> Path:
-        """File of a preprocessed photo."""
+        """Path of a preprocessed photo; a packed shard is unpacked first."""
         path = self.processed / JPEG_SHARDS / shard / f"{image_id}.jpg"
         if self.packs is None:
             return self.current(path)
@@ -300,7 +304,10 @@ class Store(Folders):
             temporary.write_bytes(jpeg)
 
     def keep_jpegs(self, shard: str, image_ids: set[str], recipe: Recipe) -> int:
-        """Remove the preprocessed photos of a shard that are not in `image_ids`; how many were removed. Ends the writing of JPEGs."""
+        """Remove a shard's preprocessed photos that are not in `image_ids`; returns their number.
+
+        Call it after the last `write_jpeg` of a shard: where JPEGs are packed, it uploads the pack with `recipe`.
+        """
         folder = self.processed / JPEG_SHARDS / shard
         if self.packs is not None:
             return self.packs.put(shard, image_ids, {FOOTER_KEY: recipe.to_json()})
@@ -312,14 +319,14 @@ class Store(Folders):
         return len(gone)
 
     def forget_table(self, asset: str, shard: str) -> None:
-        """Remove one shard of a table, before the JPEGs that it lists are replaced."""
+        """Remove one shard of a table."""
         self.remove(self._place(asset, shard))
 
     def pictures_are_there(self, shard: str) -> bool:
-        """Whether the shard has the JPEG of every row that should have one, and no other; True where there is no table.
+        """Whether a shard's JPEGs are exactly those that its table lists; True when there is no table.
 
-        Names alone are compared, and only when the folder or the table has changed since they were last compared. Of JPEGs in one file,
-        its recipe is compared with the table's.
+        Only names are compared, and only when the folder or the table has changed since the last comparison. For packed JPEGs, the
+        recipes of the pack and the table are compared.
         """
         if self.packs is not None:
             made = self.recipe("preproc", shard)
@@ -332,24 +339,24 @@ class Store(Folders):
         return self._notes.agree(shard, table, folder, lambda: self._names_agree(shard))
 
     def save_picture_notes(self) -> None:
-        """Keep for the next process what `pictures_are_there` found."""
+        """Save the results of `pictures_are_there` for the next process."""
         if self._notes.changed:
             notes = self.data_dir / NOTES_FILE
-            # In a folder that may only be read nothing is noted, and everything compared again.
+            # A read-only folder keeps no notes: the next process compares everything again.
             with suppress(OSError), self.replacing(notes, publish=False) as temporary:
                 self._notes.write(temporary)
 
     def prefetch_picture_recipes(self, shards: Sequence[str]) -> None:
-        """Read the recipes of packed JPEGs several at a time, before `pictures_are_there` asks for each."""
+        """Read the recipes of packed JPEGs in parallel, so that `pictures_are_there` finds them in the cache."""
         if self.packs is not None:
             self._each(self.packs.recipe, "preproc", shards)
 
     def check_packed(self, shard: str) -> None:
-        """Raises RuntimeError when the packed JPEGs of a shard and its table come from different runs: nothing may be made from both."""
+        """Raises RuntimeError when a shard's packed JPEGs and its table come from different runs and must not be used together."""
         if self.packs is not None and not self.pictures_are_there(shard):
             raise RuntimeError(
-                f"the preprocessed photos of {shard} are not those that its table lists: another run is replacing "
-                "them, or ended half way; `facestats run` makes them again"
+                f"the preprocessed photos of {shard} do not match its table: another run is replacing them, or was "
+                "interrupted; `facestats run` makes them again"
             )
 
     def _names_agree(self, shard: str) -> bool:
@@ -365,7 +372,7 @@ class Store(Folders):
         return named == {name.removesuffix(".jpg") for name in there if name.endswith(".jpg")}
 
     def drop_pictures(self, shards: Iterable[str]) -> None:
-        """Remove the unpacked copies of these shards' JPEGs from this machine; nothing where the JPEGs are not packed."""
+        """Remove the local unpacked copies of these shards' JPEGs. Does nothing when the JPEGs are not packed."""
         if self.packs is not None:
             for shard in shards:
                 self.packs.drop(shard)
@@ -382,4 +389,4 @@ MODEL_ASSETS = frozenset(
         "mini_encoder",
     }
 )
-"""Artifacts whose files lie in the models folder."""
+"""Assets whose files are in the models folder."""

@@ -1,4 +1,4 @@
-"""What Dagster's page of a table shows of its columns: from the table's specification."""
+"""Column schema and lineage for Dagster's page of a table, derived from the table's specification."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from facestats_pipeline.core.tables import Table
 
 
 def column_schema(table: Table, written: Mapping[str, pl.DataType] | None = None) -> dg.TableSchema:
-    """Columns with types and descriptions; of a table that was just written, with the types that it has."""
+    """Columns with types and descriptions. With the schema of a written table, the types are those of that table."""
     columns = table.schema if written is None else written
     return dg.TableSchema(
         [dg.TableColumn(name, str(dtype), table.descriptions.get(name)) for name, dtype in columns.items()]
@@ -17,7 +17,7 @@ def column_schema(table: Table, written: Mapping[str, pl.DataType] | None = None
 
 
 def column_lineage(table: Table) -> dg.TableColumnLineage:
-    """Which columns each column is made from."""
+    """Column → the columns it is made from."""
     return dg.TableColumnLineage(
         {
             column: [dg.TableColumnDep(dg.AssetKey(source), name) for source, name in sources]
@@ -27,5 +27,5 @@ def column_lineage(table: Table) -> dg.TableColumnLineage:
 
 
 def place(table: Table) -> str:
-    """Where the table lies in the data folder."""
+    """Path of the table in the data folder, for display."""
     return f"processed/{table.path}/, one Parquet file a shard" if table.kind == "shards" else f"processed/{table.path}"

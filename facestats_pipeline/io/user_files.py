@@ -1,6 +1,6 @@
-"""What people provide in `labels/`: read when an asset needs it, None where there is nothing.
+"""Readers of the user files in `labels/`. Each returns None, or an empty table, when its file is missing.
 
-Raises LabelsError, with the file, what is wrong and what to do, for a file that cannot be read as a whole.
+A file that cannot be parsed raises LabelsError, which names the file, the problem and what to do.
 """
 
 from collections.abc import Callable, Container, Sequence
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def labels_of(store: Store, filenames: Sequence[str], *, in_names: str = "none") -> Labels | None:
-    """labels.csv, else what UTKFace-style names of the photos say when `in_names` is `utkface`."""
+    """Labels from labels.csv. Without that file, labels from UTKFace-style file names if `in_names` is `utkface`."""
     path = store.input_path("labels_csv")
     if path.is_file():
         return _as_drawn(_readable(read_labels, path), store)
@@ -33,38 +33,38 @@ def labels_of(store: Store, filenames: Sequence[str], *, in_names: str = "none")
 
 
 def _as_drawn(read: Read, store: Store) -> Read:
-    """In the demo's folder nobody labelled anything: the truth is what the faces were drawn from, and cards must say so."""
+    """Whether the folder holds the demo's drawn faces. Their labels are known parameters, not human labels, and cards say so."""
     if not store.label_file(DEMO_TRUTH).is_file():
         return read
     return replace(read, provenance=replace(read.provenance, kind="synthetic", note="drawn faces with known truth"))
 
 
 def ratings_of(store: Store) -> Ratings | None:
-    """ratings.csv."""
+    """Ratings from ratings.csv."""
     path = store.input_path("ratings_csv")
     return _as_drawn(_readable(read_ratings, path), store) if path.is_file() else None
 
 
 def sources_of(store: Store, otherwise: Origin) -> Sources:
-    """sources.csv; `otherwise` is what holds where it says nothing, or does not exist."""
+    """Sources from sources.csv; `otherwise` gives the defaults for photos that it does not cover."""
     path = store.input_path("sources_csv")
     return read_sources(path, otherwise) if path.is_file() else Sources(otherwise=otherwise)
 
 
 def splits_of(store: Store) -> pl.DataFrame | None:
-    """splits.csv: SPLITS_SCHEMA."""
+    """Published splits from splits.csv, with the schema SPLITS_SCHEMA."""
     path = store.input_path("splits_csv")
     return _readable(read_splits, path) if path.is_file() else None
 
 
 def manual_labels_of(store: Store, known_ids: Container[str] | None = None) -> ManualLabels | None:
-    """manual_labels.csv; with `known_ids`, labels of other images are rejected."""
+    """Manual labels from manual_labels.csv. With `known_ids`, labels of other images are rejected."""
     path: Path = store.input_path("manual_labels_csv")
     return _readable(partial(read_manual_labels, known_ids=known_ids), path) if path.is_file() else None
 
 
 def _readable(read: Callable[[Path], T], path: Path) -> T:
-    """What `read` makes of the file; its LabelsError with what to do next."""
+    """Parse the file with `read`; add what to do next to its LabelsError."""
     try:
         return read(path)
     except LabelsError as problem:

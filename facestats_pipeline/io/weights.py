@@ -1,4 +1,4 @@
-"""Where weights lie, and what identifies them without loading them."""
+"""Locates the weights of models and identifies them without loading them."""
 
 import hashlib
 from pathlib import Path
@@ -13,9 +13,9 @@ LANDMARKER = "face_landmarker.task"
 
 
 def detector_model(settings: Settings) -> Path | None:
-    """The folder of FaceStats' own detector, or YuNet's file where the settings ask for it; None without a detector.
+    """The folder of FaceStats' own detector, or YuNet's file if the settings name YuNet; None when there is no detector.
 
-    Raises SettingsError where YuNet is asked for and its file is not there.
+    Raises SettingsError when the settings name YuNet and its file is missing.
     """
     asked = settings.preproc.detector
     if asked == "none":
@@ -34,12 +34,12 @@ def detector_model(settings: Settings) -> Path | None:
 
 
 def detector_folder(settings: Settings) -> Path | None:
-    """Where the detector that comes with FaceStats lies."""
+    """The folder of the detector that FaceStats ships."""
     return next((folder / DETECTOR for folder in settings.model_folders if (folder / DETECTOR).is_dir()), None)
 
 
 def yunet_model(settings: Settings) -> Path | None:
-    """YuNet's file: the configured one, else the first found in the model folders. Raises SettingsError for a wrong path."""
+    """YuNet's file: the configured one, else the first in the model folders. Raises SettingsError when the configured one is missing."""
     configured = settings.preproc.detector_model
     if configured is not None:
         if not configured.is_file():
@@ -51,34 +51,34 @@ def yunet_model(settings: Settings) -> Path | None:
 
 
 def landmark_model(settings: Settings) -> Path | None:
-    """MediaPipe's face landmarker, where it was placed in a model folder."""
+    """MediaPipe's face landmarker file in a model folder; None when it is missing."""
     return next((folder / LANDMARKER for folder in settings.model_folders if (folder / LANDMARKER).is_file()), None)
 
 
 def encoder_folder(settings: Settings) -> Path:
-    """The model folder that holds the default encoder; the shipped one when none does."""
+    """The model folder with the default encoder; the shipped folder when none has it."""
     return next((folder for folder in settings.model_folders if (folder / MINI).is_dir()), config.shipped_models())
 
 
 def is_shipped(folder: Path) -> bool:
-    """Whether this is the folder of the encoder that came with FaceStats."""
+    """Whether this is the folder of the shipped encoder."""
     return folder.resolve() == (config.shipped_models() / MINI).resolve()
 
 
 def shipped_probes(settings: Settings) -> Path:
-    """Folder of the probes that come with the shipped encoder."""
+    """Folder of the probes that are shipped with the encoder."""
     return encoder_folder(settings) / MINI / "probes"
 
 
 def identity(settings: Settings, what: str) -> str:
-    """A short text that changes when what `detector`, `landmarker`, `encoder` or `shipped_probes` stand for changes."""
+    """A short text that changes when the weights of `detector`, `landmarker`, `encoder` or `shipped_probes` change."""
     if what == "detector":
         model = detector_model(settings)
         return _content(model / "SHA256SUMS" if model is not None and model.is_dir() else model)
     if what == "landmarker":
         return _content(landmark_model(settings))
     name = settings.encoder.name
-    if what == "shipped_probes":  # of no use to another encoder
+    if what == "shipped_probes":  # probes fit only the encoder they were trained on
         return _folder(shipped_probes(settings)) if name == MINI else "none"
     if name == MINI:
         return _content(encoder_folder(settings) / MINI / "SHA256SUMS")
@@ -91,7 +91,7 @@ def _content(path: Path | None) -> str:
 
 
 def _folder(path: Path) -> str:
-    """Of probes: their JSON files hold the checksums of the files beside them."""
+    """Identity of probes: their JSON files, which hold the checksums of the other files."""
     digest = hashlib.sha256()
     for file in sorted(path.glob("*.json")):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
