@@ -1,4 +1,4 @@
-"""What assets and commands share of one data folder: settings, store, recipes, and the models that are loaded once per process."""
+"""`DataFolder`: the settings, store, freshness and models of one data folder, which assets and commands share."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class DataFolder:
-    """One data folder with its settings. Cheap to make; models load when they are first asked for."""
+    """One data folder with its settings. Cheap to create; each model is loaded on first use, once per process."""
 
     def __init__(self, settings: Settings, load_graph: Callable[[], Iterable[Node]]) -> None:
         self.settings = settings
@@ -37,18 +37,18 @@ class DataFolder:
         self._zeroshots: dict[str, ZeroShot | None] = {}
 
     def previous(self, asset: str, shard: str) -> pl.DataFrame | None:
-        """Rows of an earlier run that the same code and settings made."""
+        """The shard's stored rows if they were made with the same code and settings; else None."""
         return self.store.previous(asset, shard, self.freshness.code_digest(asset))
 
     @property
     def live_filenames(self) -> list[str]:
-        """File names of all live images, in order of arrival."""
+        """File names of all live images, in the order of the manifest."""
         live = self.store.scan("manifest").filter(pl.col("status") == "ok").select("filename").collect()
         return live["filename"].to_list()
 
     @property
     def sources(self) -> "Sources":
-        """Where photos come from, by sources.csv and the settings."""
+        """Source, licence and consent of the photos, from sources.csv and the settings."""
         from facestats_pipeline.io.user_files import sources_of
 
         return sources_of(self.store, self.settings.ingest.model_dump(include={"source", "licence", "consent"}))
@@ -60,16 +60,16 @@ class DataFolder:
         return set(live.select("filename").collect()["filename"])
 
     def learnable(self, frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-        """Shards (with a column `filename`) without the rows that are withheld."""
+        """The shards without withheld rows. Each frame needs a column `filename`."""
         withheld = self.withheld
         return (frame.filter(~pl.col("filename").is_in(withheld)) for frame in frames)
 
     def usable_rows(self, table: pl.LazyFrame, use: Sequence[str] | None = None) -> pl.LazyFrame:
-        """The rows of master that the setting `use`, or `use` as given, lets through."""
+        """The rows of master that satisfy the conditions `use`; by default those of the setting."""
         return table.filter(usable(tuple(use) if use is not None else self.settings.use))
 
     def preprocessed(self, rows: pl.DataFrame) -> Callable[[str], Path]:
-        """image id → path of the preprocessed photo, for rows with image_id and shard."""
+        """A function from image id to the path of the preprocessed photo. `rows` needs the columns image_id and shard."""
         place = {
             image_id: self.store.jpeg_path(shard, image_id)
             for image_id, shard in rows.select("image_id", "shard").iter_rows()
@@ -77,7 +77,10 @@ class DataFolder:
         return place.__getitem__
 
     def as_taken(self, rows: pl.DataFrame) -> Callable[[str], bytes]:
-        """image id → bytes of the photo as it was taken, for rows with image_id and filename; OSError where it is gone or has changed."""
+        """A function from image id to the bytes of the raw photo. `rows` needs the columns image_id and filename.
+
+        The function raises OSError when the photo is gone or has changed.
+        """
         names: dict[str, str] = dict(rows.select("image_id", "filename").iter_rows())
 
         def load(image_id: str) -> bytes:
@@ -90,7 +93,7 @@ class DataFolder:
 
     @cached_property
     def detector(self) -> "FaceDetector | None":
-        """The face detector, or None where its model is absent: photos are then fitted, not aligned."""
+        """The face detector; None when its model is missing. Photos are then fitted into the square without alignment."""
         from facestats_pipeline.core.preproc.detection import DetectorUnavailable, load_detector
         from facestats_pipeline.io.weights import detector_model
 
@@ -110,7 +113,7 @@ class DataFolder:
 
     @cached_property
     def landmarker(self) -> "FaceLandmarker | None":
-        """MediaPipe's face landmarker, or None; then `landmarks_absent` says why."""
+        """MediaPipe's face landmarker. None when it is unavailable; `landmarks_absent` then holds the reason."""
         from facestats_pipeline.core.preproc.face_landmarks import LandmarksUnavailable, load_landmarker
         from facestats_pipeline.io.weights import LANDMARKER, landmark_model
 
@@ -133,7 +136,7 @@ class DataFolder:
 
     @cached_property
     def image_encoder(self) -> "Encoder":
-        """The same for pictures alone: what a shard is embedded with, without the memory of the text tower."""
+        """The encoder without its text tower, to save memory when embedding shards."""
         return self._load_encoder(text=False)
 
     def _load_encoder(self, *, text: bool) -> "Encoder":
@@ -151,16 +154,16 @@ class DataFolder:
         )
 
     def attribute_models(self, own: "AttributeModels", encoder_id: str | None) -> "AttributeModels":
-        """What to infer attributes of embeddings of `encoder_id` with: one's own probes, then shipped ones, then zero-shot.
+        """Models that infer attributes from embeddings of `encoder_id`: probes trained here, else shipped probes, else zero-shot.
 
-        The encoder is loaded only where zero-shot is needed and it may know words. None: there is no embedding, nothing is added.
+        The encoder is loaded only if zero-shot is needed. `encoder_id` None means that there are no embeddings: returns `own` unchanged.
         """
         if encoder_id is None:
             return own
         return own.completed(self.shipped_probes(encoder_id), lambda: self._zeroshot(encoder_id))
 
     def shipped_probes(self, encoder_id: str) -> "AttributeModels":
-        """The probes that came with the encoder; none where it came without."""
+        """The probes shipped with an encoder; empty when it has none."""
         from facestats_pipeline.core.attributes.shipped_probes import load_shipped
         from facestats_pipeline.io.weights import shipped_probes
 
@@ -185,7 +188,7 @@ class DataFolder:
 
     @cached_property
     def preproc_settings(self) -> "PreprocSettings":
-        """The settings that decide a preprocessed photo's bytes."""
+        """The settings that determine the bytes of a preprocessed photo."""
         from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
 
         wanted = self.settings.preproc

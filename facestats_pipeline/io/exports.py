@@ -1,7 +1,7 @@
-"""Folders of copies outside the data folder: written whole or not at all, and remembered, so that an erasure can name them.
+"""Exports: copies outside the data folder, written atomically and recorded, so that an erasure can name them.
 
-`exports.json` in the data folder says where an export went, when, and which state of the collection it was made from; no image id and
-no file name. It lies outside `processed/`, which may be deleted and made again: the copies are then still out there.
+`exports.json` in the data folder records the target folder, the time and the state of the collection of each export, but no image ids or
+file names. It is outside `processed/`, because the copies still exist when `processed/` is deleted and made again.
 """
 
 import json
@@ -15,11 +15,11 @@ from pathlib import Path
 
 RECORD = "exports.json"
 MARKER = "facestats-export.json"
-"""File by which an export is recognised as FaceStats' own; what it was made from, without any image."""
+"""File that marks a folder as an export of FaceStats. It records what the export was made from, without image ids."""
 
 
 class ExportFolderTaken(ValueError):
-    """The folder to write into holds something that would be lost."""
+    """The target folder is not usable for an export, or holds files that would be lost."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Export:
         out: the folder, absolute.
         layout: huggingface, fiftyone, webdataset or csv.
         started_at: UTC, ISO 8601.
-        finished_at: "" while it is being written, and for one that never ended: parts of it may lie in the `.partial` folder beside `out`.
-        photos: how many it holds; 0 until it is finished.
-        collection: fingerprint of the master table that it was made from.
+        finished_at: "" while it is being written or if it was interrupted; the `.partial` folder beside `out` may then hold parts of it.
+        photos: number of photos; 0 until it is finished.
+        collection: fingerprint of the master table it was made from.
     """
 
     out: str
@@ -44,12 +44,12 @@ class Export:
 
     @property
     def is_there(self) -> bool:
-        """Whether the folder, or what an export that was killed left of it, can be seen from here."""
+        """Whether the export's folder, or its `.partial` folder, exists on this machine."""
         return Path(self.out).exists() or partial_folder(Path(self.out)).exists()
 
 
 def exports_of(data_dir: Path) -> list[Export]:
-    """Every export that was begun in a data folder, oldest first. Raises ValueError for a record that cannot be read."""
+    """Every export that was started from a data folder, oldest first. Raises ValueError for an unreadable record."""
     path = data_dir / RECORD
     try:
         return [Export(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
@@ -57,12 +57,12 @@ def exports_of(data_dir: Path) -> list[Export]:
         return []
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"{path} cannot be read ({error}); it lists where copies of photos went, so look before deleting it"
+            f"{path} cannot be read ({error}); it lists where copies of photos are, so check it before deleting it"
         ) from None
 
 
 def may_hold(data_dir: Path, added_at: datetime | None) -> list[Export]:
-    """The exports that were not finished before a photo came into the collection; all of them where it is not known when it came."""
+    """The exports that may contain a photo: those unfinished or finished after `added_at` (None, if unknown: all of them)."""
     return [
         one
         for one in exports_of(data_dir)
@@ -74,15 +74,15 @@ def may_hold(data_dir: Path, added_at: datetime | None) -> list[Export]:
 def new_export(
     data_dir: Path, raw: Path, out: Path, layout: str, *, collection: str, replace: bool
 ) -> Iterator["Writing"]:
-    """A folder to write into, which becomes `out` when the block ends well and is removed when it does not. `raw`: the photos.
+    """A folder to write into. It becomes `out` if the block succeeds, and is removed if it fails.
 
-    The export is on record before its first byte. Raises ExportFolderTaken when `out` holds anything, unless that is an export of
-    FaceStats and `replace` says that it may go.
+    The export is recorded before its first byte is written. `raw` is the folder of photos, which must not overlap with `out`. Raises
+    ExportFolderTaken unless `out` is free, or is an earlier export and `replace` is true.
     """
     out = out.absolute()
     check_folder(out, data_dir, raw, replace=replace)
     partial = partial_folder(out)
-    shutil.rmtree(partial, ignore_errors=True)  # of an export to the same place that was killed
+    shutil.rmtree(partial, ignore_errors=True)  # left by an interrupted export to the same folder
     before = exports_of(data_dir)
     begun = Export(str(out), layout, _text(datetime.now(UTC)), collection=collection)
     _write(data_dir, [*before, begun])
@@ -91,7 +91,7 @@ def new_export(
     try:
         yield writing
         if out.exists():
-            shutil.rmtree(out)  # empty, or an export that is replaced
+            shutil.rmtree(out)  # empty, or an earlier export to replace
         partial.rename(out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -103,21 +103,21 @@ def new_export(
 
 @dataclass
 class Writing:
-    """An export under way: the folder to write into, and, once known, how many photos it holds."""
+    """An export in progress: the folder to write into, and the number of photos, set by the writer."""
 
     folder: Path
     photos: int = 0
 
 
 def partial_folder(out: Path) -> Path:
-    """Where an export to `out` is written until it is whole."""
+    """The temporary folder in which an export to `out` is written."""
     return out.with_name(f".{out.name}.partial")
 
 
 def check_folder(out: Path, data_dir: Path, raw: Path, *, replace: bool) -> None:
-    """Raises ExportFolderTaken, with what to do, where `out` is not a place for an export."""
+    """Raises ExportFolderTaken, with what to do, when `out` cannot take an export."""
     for folder, what in ((data_dir.resolve(), "data folder"), (raw.resolve(), "folder of photos")):
-        if out.resolve().is_relative_to(folder):  # there it would be taken for photos, or never be found again
+        if out.resolve().is_relative_to(folder):  # its pictures would be ingested as photos, or be lost among artifacts
             raise ExportFolderTaken(f"{out} is inside the {what}; choose a folder outside of {folder}")
         if folder.is_relative_to(out.resolve()):
             raise ExportFolderTaken(f"{out} holds the {what}; choose another folder")

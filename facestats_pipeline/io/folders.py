@@ -1,11 +1,11 @@
-"""Files of a data folder and its models, whole or not at all, on this machine or as copies of what lies under a URI.
+"""Atomic file access to a data folder and its models, local or mirrored from a URI.
 
-A file appears under its final name complete or not at all: it is written into a temporary folder of the same file system and renamed.
-The temporary folder lies beside the datasets, never inside one, where readers would take its files for shards. What a killed process
-leaves in it is removed by the next run that has the data folder to itself.
+A file is written into a temporary folder on the same file system and then renamed, so that readers never see part of it. The temporary
+folder is never inside a dataset, because readers would take its files for shards. The next run that locks the whole data folder
+removes what killed processes left there.
 
-Where the data lie under a URI, the folder holds copies (see `mirror.py`): paths that are given out are of current copies; what is written
-is put when it is whole.
+With data under a URI, the folder holds local copies (see `mirror.py`): files are downloaded before their path is returned, and uploaded
+when they are complete.
 """
 
 import os
@@ -25,7 +25,10 @@ class Folders:
     """The folders of one collection, and single files in them.
 
     Attributes:
-        data_dir, processed, labels, models: the data folder, what is made in it, what people provide, and the models' folder.
+        data_dir: the data folder.
+        processed: its folder of artifacts.
+        labels: its folder of user files.
+        models: the folder of trained models.
     """
 
     def __init__(self, data_dir: Path, models_dir: Path, *, mirrors: Sequence[Mirror] = ()) -> None:
@@ -37,23 +40,23 @@ class Folders:
         self._made: set[Path] = set()
 
     def refresh(self) -> None:
-        """From now on, see what other machines have written since."""
+        """Drop cached listings, so that files written by other machines become visible."""
         for mirror in self._mirrors:
             mirror.refresh()
 
     def current(self, path: Path) -> Path:
-        """A file of the data or models folder, fetched where its copy is not current."""
+        """The path, after downloading the file if its local copy is not current."""
         mirror = self._mirror(path)
         return path if mirror is None else mirror.fetch(mirror.name_of(path))
 
     def publish(self, path: Path) -> None:
-        """Let others see a file that was written in place. What goes through this class is published by it."""
+        """Upload a file that was written in place. Files written through this class are uploaded by it."""
         mirror = self._mirror(path)
         if mirror is not None:
             mirror.put(path)
 
     def remove(self, path: Path) -> None:
-        """Remove a file, where there is one."""
+        """Remove a file if it exists."""
         mirror = self._mirror(path)
         if mirror is None:
             path.unlink(missing_ok=True)
@@ -61,7 +64,7 @@ class Folders:
             mirror.remove([mirror.name_of(path)])
 
     def names(self, folder: Path) -> set[str]:
-        """Names of the files in a folder, without those below it."""
+        """Names of the files directly in a folder."""
         mirror = self._mirror(folder)
         if mirror is not None:
             return set(mirror.listing(mirror.name_of(folder)))
@@ -71,7 +74,7 @@ class Folders:
             return {entry.name for entry in entries if entry.is_file()}
 
     def size(self, path: Path) -> int | None:
-        """Bytes of a file; None where there is none."""
+        """Size of a file in bytes; None when it does not exist."""
         mirror = self._mirror(path)
         if mirror is not None:
             entry = mirror.entry(mirror.name_of(path))
@@ -79,7 +82,7 @@ class Folders:
         return path.stat().st_size if path.is_file() else None
 
     def files_below(self, folder: Path) -> list[Path]:
-        """Every file in a folder and below it, each current."""
+        """Every file in a folder and its subfolders, as up-to-date copies."""
         mirror = self._mirror(folder)
         if mirror is not None:
             name = mirror.name_of(folder)
@@ -87,7 +90,7 @@ class Folders:
         return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
 
     def stamp(self, path: Path) -> int:
-        """Changes when a file, or a file in a folder, is written; 0 where there is nothing."""
+        """A number that changes when a file, or any file directly in a folder, is written; 0 when the path does not exist."""
         mirror = self._mirror(path)
         if mirror is None:
             return path.stat().st_mtime_ns if path.exists() else 0
@@ -100,7 +103,7 @@ class Folders:
 
     @contextmanager
     def replacing(self, target: Path, *, publish: bool = True) -> Iterator[Path]:
-        """A temporary path to write to; renamed to `target` (and published) when the block ends well, removed when it does not."""
+        """A temporary path to write to. It is renamed to `target` and uploaded if the block succeeds, and removed if it fails."""
         temporary = self.temporary_path(target)
         self._make_folder(target.parent)
         try:
@@ -113,13 +116,16 @@ class Folders:
             self.publish(target)
 
     def temporary_path(self, target: Path) -> Path:
-        """A new name on the same file system as `target`, outside every dataset."""
+        """A new temporary path on the file system of `target`, outside every dataset."""
         folder = (self.models if target.is_relative_to(self.models) else self.processed) / TEMPORARY
         self._make_folder(folder)
         return folder / f"{uuid.uuid4().hex}{target.suffix}"
 
     def clear_temporary(self) -> int:
-        """Remove what killed processes left in the temporary folders; how many entries. Only for whoever has the data folder locked."""
+        """Remove what killed processes left in the temporary folders; returns the number of entries.
+
+        Only for a caller that holds the lock of the whole data folder: other runs may be writing there.
+        """
         left = [path for base in (self.processed, self.models) for path in (base / TEMPORARY).glob("*")]
         for path in left:
             if path.is_dir() and not path.is_symlink():
@@ -129,6 +135,6 @@ class Folders:
         return len(left) + sum(mirror.tidy() for mirror in self._mirrors)
 
     def _make_folder(self, folder: Path) -> None:
-        if folder not in self._made:  # once a folder, not once a photo
+        if folder not in self._made:  # cached: once per folder, not once per photo
             folder.mkdir(parents=True, exist_ok=True)
             self._made.add(folder)

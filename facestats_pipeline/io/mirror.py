@@ -1,7 +1,7 @@
-"""Local copies of what lies under a URI, for libraries that read files: fetched when they are asked for and not current, put when written.
+"""Local copies of objects under a URI, for libraries that need files. Copies are downloaded on demand; written files are uploaded.
 
-The objects are the truth. A folder is listed once and the list kept until `refresh()`, which each run, plan and sensor begins with; a copy
-is current while the ETag that it was fetched with is the listed one. Several processes may share the copies of a machine.
+The objects are the source of truth. Each folder is listed once, and the listing is cached until `refresh()`, with which every run, plan
+and sensor tick begins. A copy is current while its ETag equals the listed one. Processes of one machine can share the copies.
 """
 
 import hashlib
@@ -16,15 +16,15 @@ from pathlib import Path
 from facestats_pipeline.io.remote import Entry, Remote, StorageUnavailable
 
 NOTES = ".mirror.db"
-"""Which content each copy has. Lost, everything is fetched again."""
+"""SQLite database with the ETag of each copy. If it is lost, everything is downloaded again."""
 FETCHING = ".fetching"
 A_DAY = 86_400  # seconds
 AT_A_TIME = 16
-"""Objects that are fetched side by side: an answer takes tens of milliseconds, whatever its size."""
+"""Parallel downloads. Latency dominates: a request takes tens of milliseconds whatever its size."""
 
 
 class Mirror:
-    """The copies of one URI in one folder."""
+    """The local copies of one URI in one folder."""
 
     def __init__(self, remote: Remote, folder: Path) -> None:
         self.remote = remote
@@ -34,12 +34,12 @@ class Mirror:
         self._of_thread = threading.local()
 
     def refresh(self) -> None:
-        """Forget the lists: from now on, what others have written since is seen."""
+        """Drop the cached listings, so that objects written by others become visible."""
         with self._guard:
             self._lists.clear()
 
     def listing(self, folder: str) -> dict[str, Entry]:
-        """Names in a folder → entry."""
+        """Object name → entry, for one folder without its subfolders."""
         with self._guard:
             known = self._lists.get(folder)
         if known is None:
@@ -49,16 +49,16 @@ class Mirror:
         return known
 
     def entry(self, name: str) -> Entry | None:
-        """An object as it is listed; None where there is none."""
+        """The listed entry of an object; None when there is none."""
         folder, _, last = name.rpartition("/")
         return self.listing(folder).get(last)
 
     def path(self, name: str) -> Path:
-        """Where the copy lies, current or not, there or not."""
+        """Local path of a copy, whether or not it exists or is current."""
         return self.folder / name
 
     def fetch(self, name: str) -> Path:
-        """The copy, made current. A path where no file is when there is no such object; an older copy stays where it is."""
+        """Path of the up-to-date copy. Without such an object, the path of a file that does not exist; an older copy is kept."""
         entry = self.entry(name)
         if entry is None:
             absent = self.folder / ".absent" / name
@@ -76,7 +76,7 @@ class Mirror:
         return target
 
     def download(self, name: str, target: Path) -> Entry:
-        """An object into any file; the entry of what came. Raises FileNotFoundError."""
+        """Download an object into a file; returns the entry of the downloaded version. Raises FileNotFoundError."""
         entry = self.entry(name)
         if entry is None:
             raise FileNotFoundError(f"{self.remote}/{name} is not there")
@@ -86,27 +86,27 @@ class Mirror:
             now = self.remote.entry(name)
             if now is None or now == entry or now.etag == entry.etag:
                 raise
-            entry = now  # it was replaced after the folder was listed
+            entry = now  # replaced after the folder was listed
             self.remote.download(name, target, size=entry.size)
             self._wrote(name, entry, None)
         return entry
 
     def fetch_all(self, names: Iterable[str]) -> list[Path]:
-        """The copies of many objects, several fetched at a time."""
+        """Paths of the up-to-date copies of many objects, downloaded in parallel."""
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             return list(pool.map(self.fetch, names))
 
     def name_of(self, path: Path) -> str:
-        """The object's name of a path that was given out."""
+        """The object name of a local path."""
         return path.relative_to(self.folder).as_posix().removeprefix(".absent/")
 
     def put(self, path: Path) -> None:
-        """Make a file that lies where its copy would, or where `fetch` said that there is none, the object."""
+        """Upload a file at a path that `path` or `fetch` returned, as the object of that path."""
         name = self.name_of(path)
         self._wrote(name, self.remote.upload(path, name), path)
 
     def put_file(self, path: Path, name: str) -> Entry:
-        """A file as an object of which no copy is kept."""
+        """Upload a file as an object without keeping a copy."""
         entry = self.remote.upload(path, name)
         self._wrote(name, entry, None)
         return entry
@@ -122,7 +122,7 @@ class Mirror:
             self.path(name).unlink(missing_ok=True)
 
     def noted(self, key: str, entry: Entry, find: Callable[[], str]) -> str:
-        """A text about an object's content, found once for each content of it."""
+        """A text derived from an object's content by `find`, cached by ETag."""
         known = self.note_of(key)
         if known is not None and known[0] == entry.etag:
             return known[1]
@@ -131,16 +131,16 @@ class Mirror:
         return text
 
     def note_of(self, key: str) -> tuple[str, str] | None:
-        """(ETag, text) that was noted last."""
+        """The cached (ETag, text)."""
         row = self._notes.execute("SELECT etag, text FROM texts WHERE key = ?", (key,)).fetchone()
         return (str(row[0]), str(row[1])) if row is not None else None
 
     def keep_note(self, key: str, etag: str, text: str) -> None:
-        """Note a text about the content with this ETag."""
+        """Cache a text about the content with this ETag."""
         self._notes.execute("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (key, etag, text))
 
     def forget_note(self, key: str) -> None:
-        """Forget what was noted."""
+        """Drop the cached text."""
         self._notes.execute("DELETE FROM texts WHERE key = ?", (key,))
 
     # --- which content a copy has -----------------------------------------------------------------------------------------------
@@ -154,7 +154,9 @@ class Mirror:
                 self._lists[folder][last] = entry
 
     def _is_current(self, name: str, entry: Entry) -> bool:
-        """The note names the very file: of two processes that fetch at once, one's note may come beside the other's file."""
+        """Whether the local file is the noted version. The note includes a stamp of the file, because when two processes download
+        at once, the note of one may meet the file of the other.
+        """
         try:
             now = _stamp(self.path(name))
         except FileNotFoundError:
@@ -167,20 +169,20 @@ class Mirror:
 
     @property
     def _notes(self) -> sqlite3.Connection:
-        """One connection for each thread: a lookup takes 10 µs, opening 200."""
+        """One connection per thread: a lookup takes 10 µs, opening a connection 200."""
         notes: sqlite3.Connection | None = getattr(self._of_thread, "notes", None)
         if notes is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             notes = sqlite3.connect(self.folder / NOTES, timeout=60, isolation_level=None)
             notes.execute("PRAGMA journal_mode = WAL")
-            notes.execute("PRAGMA synchronous = OFF")  # a lost note costs one more fetch
+            notes.execute("PRAGMA synchronous = OFF")  # a lost note only costs one more download
             notes.execute("CREATE TABLE IF NOT EXISTS copies (name TEXT PRIMARY KEY, etag TEXT, stamp TEXT)")
             notes.execute("CREATE TABLE IF NOT EXISTS texts (key TEXT PRIMARY KEY, etag TEXT, text TEXT)")
             self._of_thread.notes = notes
         return notes
 
     def tidy(self) -> int:
-        """Remove what processes that were killed had begun to fetch, a day ago or earlier; how many files."""
+        """Remove partial downloads of killed processes that are at least a day old; returns the number of files."""
         before = time.time() - A_DAY
         left = [path for path in (self.folder / FETCHING).glob("*") if path.stat().st_mtime < before]
         for path in left:
@@ -188,14 +190,14 @@ class Mirror:
         return len(left)
 
     def temporary(self, suffix: str = "") -> Path:
-        """A new name among the copies, outside every dataset."""
+        """A new temporary path on the file system of the copies, outside every dataset."""
         folder = self.folder / FETCHING
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{uuid.uuid4().hex}{suffix}"
 
 
 def _hidden(name: str) -> str:
-    """Names of JPEGs are image ids, which must not stay in the notes when an image is erased."""
+    """A hash of the name, as key of its note. JPEG names are image ids, which must not remain in the notes after an erasure."""
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 

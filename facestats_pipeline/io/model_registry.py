@@ -1,4 +1,4 @@
-"""The weights that FaceStats knows of: source, licence, checksum, and whether they are on this machine."""
+"""The registry of known model weights: source, licence, checksum, and whether they are on this machine."""
 
 import hashlib
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class ModelState:
 
 
 def known_models(settings: Settings) -> list[ModelState]:
-    """Weights that can be used, then the models trained in this data folder."""
+    """The known weights, then the models trained in this data folder."""
     folder = settings.models
     mini = encoder_folder(settings) / MINI
     listed = [

@@ -1,4 +1,4 @@
-"""Photos under a URI, listed and read as those of a folder are."""
+"""A photo source under a URI, with the interface of a folder of photos."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from facestats_pipeline.io.remote import Entry, Remote, StorageUnavailable
 
 @dataclass(frozen=True)
 class PhotoObjects:
-    """Photos below one URI. An object whose ETag has changed is read again, as a file with another time is."""
+    """Photos below one URI. A changed ETag takes the place of a changed modification time."""
 
     remote: Remote
 
@@ -19,15 +19,15 @@ class PhotoObjects:
         return str(self.remote)
 
     def available(self) -> bool:
-        """Whether there is anything at all: a bucket has no empty folders."""
+        """Whether there is any object: a bucket has no empty folders."""
         return next(self.remote.walk(), None) is not None
 
     def listed(self, *, max_bytes: int) -> list[Found]:
-        """Every object, in the order of a folder's files. Raises OSError when the store does not answer."""
+        """Every object, in the same order as the files of a folder. Raises OSError when the store does not answer."""
         return sorted(self.scan(max_bytes=max_bytes), key=lambda found: decode_filename(found.filename).split("/"))
 
     def scan(self, *, max_bytes: int, after: str = "") -> Iterator[Found]:
-        """Every object in the store's own order; on S3, page after page from `after` on."""
+        """Every object after the name `after`, in the store's order; on S3 one page at a time."""
         for name, entry in self.remote.walk(after=decode_filename(after)):
             if not any(is_clutter(part) for part in name.split("/")):
                 yield regular_file(name, entry.size, _stamp(entry), max_bytes)
@@ -35,8 +35,8 @@ class PhotoObjects:
     def read(self, filename: str, expected_id: str | None = None, *, size: int | None = None) -> bytes:
         """The bytes of an object.
 
-        Raises FileNotFoundError where it is gone, PhotoChanged when two looks at it agree that its bytes are not those of `expected_id`,
-        PhotosUnavailable when the store does not answer: a photo is not set aside because a network fails.
+        Raises FileNotFoundError when it is gone, PhotoChanged when two reads agree on content with another id than `expected_id`, and
+        PhotosUnavailable when the store does not answer. A network failure is not the photo's fault, so it fails the run.
         """
         name = decode_filename(filename)
         try:
@@ -65,5 +65,5 @@ class PhotoObjects:
 
 
 def _stamp(entry: Entry) -> int:
-    """A number that changes with the ETag, for the column where a file's time would be."""
+    """An integer that changes with the ETag; it stands in the column of a file's modification time."""
     return int.from_bytes(hashlib.sha256(entry.etag.encode()).digest()[:8], "big") >> 1

@@ -1,17 +1,17 @@
-"""Of which shards the preprocessed photos were compared with the table, so that the next process need not compare them again."""
+"""A cache, kept across processes, of which shards' JPEGs match their table."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 NOTES_FILE = ".pictures.json"
-"""In the data folder."""
+"""File of the notes, in the data folder."""
 
 
 class PictureNotes:
-    """Shard → (state of table and folder, whether their names agree), as this process or one before it found.
+    """Shard → (stamp of table and folder, whether their names match).
 
-    Ten thousand shards take 20 seconds to compare. A file that cannot be read is one without notes.
+    Comparing ten thousand shards takes 20 seconds. An unreadable notes file counts as empty.
     """
 
     def __init__(self, file: Path) -> None:
@@ -20,7 +20,7 @@ class PictureNotes:
         self.changed = False
 
     def agree(self, shard: str, table: Path, folder: Path, compare: Callable[[], bool]) -> bool:
-        """What `compare` said when table and folder were in the state that they are in now; asked again when they are in another."""
+        """The cached result of `compare`, which is called again when the table or the folder has changed."""
         stamp = [*_stamp(table), *(_stamp(folder) if folder.is_dir() else ())]
         if self._known is None:
             self._known = self._read()
@@ -43,6 +43,6 @@ class PictureNotes:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Changes when a file is replaced, a folder's entries change, or either is a copy."""
+    """A stamp that changes when a file is replaced, a folder's entries change, or either is copied."""
     info = path.stat()
     return info.st_ino, info.st_mtime_ns

@@ -1,7 +1,7 @@
-"""Preprocessed photos on an object store: one Parquet file of JPEG bytes for each shard, instead of one object for each photo.
+"""Preprocessed photos in an object store: one Parquet file of JPEG bytes per shard instead of one object per photo.
 
-A store asks for milliseconds and money per object, not per byte. On this machine a shard is unpacked into the folder of JPEGs that it would
-be on a disk, so that whoever reads a photo opens a file either way.
+Object stores charge time and money per object, not per byte. Locally a shard is unpacked into a folder of JPEGs, so that readers open
+the same files as without packing.
 """
 
 import shutil
@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 from facestats_pipeline.io.mirror import Mirror
 
 SCHEMA = pa.schema([("image_id", pa.string()), ("jpeg", pa.binary())])
-_ROWS = 64  # photos a row group: about 3 MB in memory, whatever the shard's size
+_ROWS = 64  # photos per row group: about 3 MB in memory, whatever the shard's size
 
 
 class PictureShards:
-    """The JPEGs below `folder` (a name below the mirror's URI), packed as `<folder>/<shard>.parquet`.
+    """The JPEGs of `folder` (relative to the mirror's URI), packed as `<folder>/<shard>.parquet`.
 
-    `read_recipe(mirror, name)` reads the recipe in a Parquet file's footer.
+    `read_recipe(mirror, name)` reads the recipe from a Parquet footer.
     """
 
     def __init__(self, mirror: Mirror, folder: str, read_recipe: Callable[[Mirror, str], str]) -> None:
@@ -30,20 +30,20 @@ class PictureShards:
         self._writing: set[str] = set()
 
     def recipe(self, shard: str) -> str | None:
-        """The recipe that the shard's JPEGs were made by; None where there are none."""
+        """The recipe of a shard's pack as JSON; None when there is no pack."""
         try:
             return self._read_recipe(self._mirror, self._name(shard))
         except (FileNotFoundError, KeyError, ValueError, pa.ArrowException):
             return None
 
     def begin(self, shard: str) -> None:
-        """Until `put`, the folder on this machine is what is being made: it is not replaced by what was put before."""
+        """Start writing a shard. Until `put`, the local folder is not replaced by the uploaded pack."""
         if shard not in self._writing:
-            self._mirror.forget_note(self._note(shard))  # after a crash, its files are not those of any pack
+            self._mirror.forget_note(self._note(shard))  # after a crash, the folder is not taken for an unpacked pack
             self._writing.add(shard)
 
     def put(self, shard: str, image_ids: set[str], metadata: Mapping[str, str]) -> int:
-        """Pack the JPEGs of these images, and put them; the others on this machine are removed: how many."""
+        """Pack and upload the JPEGs of these images. Removes the other local JPEGs and returns their number."""
         self.unpack(shard)
         self.begin(shard)
         gone = [path for path in self._here(shard).glob("*.jpg") if path.stem not in image_ids]
@@ -65,7 +65,7 @@ class PictureShards:
         return len(gone)
 
     def unpack(self, shard: str) -> None:
-        """Have the shard's JPEGs on this machine, and no others."""
+        """Make the local folder hold exactly the JPEGs of the shard's pack."""
         if shard in self._writing:
             return
         entry = self._mirror.entry(self._name(shard))
@@ -83,7 +83,7 @@ class PictureShards:
         self._mirror.keep_note(self._note(shard), entry.etag, "unpacked")
 
     def drop(self, shard: str) -> None:
-        """Remove the unpacked JPEGs from this machine."""
+        """Remove a shard's local unpacked JPEGs."""
         self._writing.discard(shard)
         self._mirror.forget_note(self._note(shard))
         shutil.rmtree(self._here(shard), ignore_errors=True)
@@ -94,9 +94,11 @@ class PictureShards:
         with pq.ParquetFile(packed) as file:
             for batch in file.iter_batches(_ROWS):
                 for image_id, jpeg in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    if PurePath(image_id).name != image_id:  # it becomes a file name
+                    if PurePath(image_id).name != image_id:  # checked because it becomes a file name
                         raise ValueError(f"a file of JPEGs in {self._folder} names an image {image_id[:40]!r}")
-                    temporary = self._mirror.temporary()  # renamed, as another process may be reading
+                    temporary = (
+                        self._mirror.temporary()
+                    )  # renamed into place, because another process may be reading the file
                     temporary.write_bytes(jpeg)
                     temporary.replace(folder / f"{image_id}.jpg")
                     wanted.add(f"{image_id}.jpg")

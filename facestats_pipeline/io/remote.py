@@ -1,11 +1,11 @@
-"""Objects under a URI (s3://, gs://, az://, file://) through fsspec: listed, read and written whole, and tried again if need be.
+"""Objects under a URI (s3://, gs://, az://, file://) through fsspec, with retries.
 
-An object appears under its name with one put, or not at all. What is read is compared with the size that was listed, so that a body that
-breaks off is never taken for the whole. Credentials come from the usual places of each SDK (environment, profile, instance role) and
-appear in no message; neither do the names of photos.
+Objects are written with one put, so that readers never see part of one. The size of each read is compared with the listed size, so that
+a truncated response is an error. Credentials come from the usual places of each SDK (environment, profile, instance role). Messages
+contain neither credentials nor names of photos.
 
-obstore would do with a third fewer lines and half of the processor's time. But one object with a key that it does not take for a path
-(`raw//a.jpg`, a control character) fails the listing of all of them, and it reads no AWS profiles.
+obstore would need a third fewer lines and half the CPU time. But a single object key that it rejects as a path (`raw//a.jpg`, a control
+character) makes it fail the whole listing, and it does not read AWS profiles.
 """
 
 import random
@@ -26,27 +26,27 @@ T = TypeVar("T")
 _FIRST_WAIT, _LONGEST_WAIT = (
     0.2,
     20.0,
-)  # seconds; doubled after each failure, and shortened at random so that workers do not return at once
-_BIG = 64 * 2**20  # bytes; what is larger is put in parts, from the disk
+)  # seconds; doubled after each failure, with random jitter so that workers do not retry at the same time
+_BIG = 64 * 2**20  # bytes; larger files are uploaded in parts from the disk
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, NotImplementedError, TypeError, AttributeError, KeyError)
-"""Errors that trying again does not change."""
+"""Errors that are not retried."""
 
 
 class StorageUnavailable(OSError):
-    """The store did not answer, or not with the whole answer, however often it was asked."""
+    """All attempts failed: the store did not answer, or sent incomplete answers."""
 
 
 class StorageRefused(StorageUnavailable, PermissionError):
-    """The store answers, and lets this machine not do what it asked for."""
+    """The store denies access."""
 
 
 class CutOff(OSError):
-    """Fewer bytes came than were listed."""
+    """A response had fewer bytes than listed."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An object as it is listed. `etag` changes with its content."""
+    """A listed object: size in bytes, ETag (changes with the content), modification time."""
 
     size: int
     etag: str
@@ -65,7 +65,7 @@ class Remote:
         options: dict[str, Any] = {"use_listings_cache": False}
         self._whole_at_once: dict[str, Any] = {}
         if scheme == "s3":
-            # Else s3fs asks for the size first: two requests for each photo.
+            # Otherwise s3fs requests the size first, which makes two requests per photo.
             self._whole_at_once = {"max_concurrency": 1}
             config = {
                 "connect_timeout": timeout,
@@ -85,7 +85,7 @@ class Remote:
         return self.uri
 
     def listing(self, folder: str) -> dict[str, Entry]:
-        """Names in a folder, without those in folders below it → entry."""
+        """Object name → entry, for one folder without its subfolders."""
 
         def look() -> dict[str, Entry]:
             try:
@@ -102,9 +102,9 @@ class Remote:
         return self._tried("list", folder, look)
 
     def walk(self, folder: str = "", *, after: str = "") -> Iterator[tuple[str, Entry]]:
-        """Every object below a folder, as (name relative to the folder, entry), sorted by name; only those after `after`.
+        """Every object below a folder after the name `after`, as (name relative to the folder, entry), sorted by name.
 
-        S3 is asked for a page of 1,000 at a time and begins after the name; other stores list all of it.
+        S3 is listed in pages of 1,000 from `after` on. Other stores list everything.
         """
         base = self._key(folder)
         if hasattr(self._fs, "call_s3"):
@@ -134,14 +134,14 @@ class Remote:
             start = {"ContinuationToken": page["NextContinuationToken"]}
 
     def entry(self, name: str) -> Entry | None:
-        """One object as it is now; None where there is none."""
+        """The current entry of an object; None when it does not exist."""
         try:
             return _entry(self._tried("look at", name, lambda: self._fs.info(self._key(name), refresh=True)))
         except FileNotFoundError:
             return None
 
     def read(self, name: str, *, size: int | None = None) -> bytes:
-        """All bytes of an object; `size` of them where that is known. Raises FileNotFoundError."""
+        """All bytes of an object. With `size`, a shorter response is retried. Raises FileNotFoundError."""
 
         def get() -> bytes:
             data: bytes = self._fs.cat_file(self._key(name), **self._whole_at_once)
@@ -164,7 +164,7 @@ class Remote:
         return self._tried("read", name, get)
 
     def download(self, name: str, target: Path, *, size: int) -> None:
-        """An object into a file, which is overwritten."""
+        """Download an object of `size` bytes into a file, which is overwritten."""
 
         def get() -> None:
             self._fs.get_file(self._key(name), str(target))
@@ -174,7 +174,7 @@ class Remote:
         self._tried("read", name, get)
 
     def upload(self, path: Path, name: str) -> Entry:
-        """A file as an object, with one put; what was under the name is replaced."""
+        """Upload a file as an object in one put; replaces an existing object."""
         size = path.stat().st_size
         if size <= _BIG or self._on_disk:
             return self.write(name, path.read_bytes())
@@ -182,16 +182,16 @@ class Remote:
         return self._written(name, size)
 
     def write(self, name: str, data: bytes) -> Entry:
-        """Bytes as an object, with one put; what was under the name is replaced."""
+        """Write bytes as an object in one put; replaces an existing object."""
         answer = self._tried("write", name, lambda: self._pipe(name, data))
         if isinstance(answer, Mapping) and answer.get("ETag"):
             return Entry(len(data), str(answer["ETag"]).strip('"'))
         return self._written(name, len(data))
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write an object unless there is one of that name already; whether it was written.
+        """Write an object unless one of that name exists; returns whether it was written.
 
-        After an answer that was lost, the object that is there may be this one: its content decides.
+        If the response to the put was lost, the existing object may be this one. So its content is compared.
         """
         try:
             self._tried("write", name, lambda: self._create(name, data))
@@ -203,7 +203,7 @@ class Remote:
         return True
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove objects; those that are not there are passed over."""
+        """Remove objects; missing ones are ignored."""
         for name in names:
             try:
                 self._tried("remove", name, lambda: self._fs.rm_file(self._key(name)))  # noqa: B023 called at once
@@ -220,13 +220,13 @@ class Remote:
     def _create(self, name: str, data: bytes) -> None:
         if self._on_disk:
             with self._whole(name, data) as (temporary, target):
-                target.hardlink_to(temporary)  # fails where there is one already
+                target.hardlink_to(temporary)  # fails if the target exists
         else:
             self._fs.pipe_file(self._key(name), data, mode="create")
 
     @contextmanager
     def _whole(self, name: str, data: bytes) -> Iterator[tuple[Path, Path]]:
-        """On a disk, what a put is: (a file with these bytes beside all others, where it is to appear)."""
+        """A put on a disk: yields (temporary file with these bytes, target path) for the caller to rename or link."""
         target, temporary = Path(self._key(name)), Path(self._key(f".tmp/{uuid.uuid4().hex}"))
         for path in (target, temporary):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -239,20 +239,20 @@ class Remote:
     def _written(self, name: str, size: int) -> Entry:
         entry = self.entry(name)
         if entry is None or entry.size != size:
-            raise StorageUnavailable(f"{self._named(name)} was written and is not there as it was written")
+            raise StorageUnavailable(f"{self._named(name)} was written, but the store does not list it with its size")
         return entry
 
     def _key(self, name: str) -> str:
         return f"{self._root}/{name}".rstrip("/")
 
     def _named(self, name: str) -> str:
-        """A name for messages: of a photo, its folder alone."""
+        """An object's name for messages. Of a photo only the folder is shown, because file names may identify people."""
         path = PurePosixPath(name)
         is_ours = path.suffix in ("", ".parquet", ".json", ".csv", ".txt")
         return f"{self.uri}/{path if is_ours else path.parent}".removesuffix("/.")
 
     def _tried(self, verb: str, name: str, do: Callable[[], T]) -> T:
-        """What `do` gives, after as many attempts as are allowed. Raises StorageUnavailable, or at once what another try cannot change."""
+        """The result of `do`, with retries. Raises StorageUnavailable after the last attempt; errors in _FINAL are raised at once."""
         for attempt in range(1, self.attempts + 1):
             try:
                 return do()
@@ -266,7 +266,7 @@ class Remote:
                 ) from None
             except _FINAL:
                 raise
-            except Exception as error:  # each SDK has its own classes for a network that fails
+            except Exception as error:  # each SDK has its own exception classes for network failures
                 kind = type(error).__name__
                 if "Credentials" in kind:
                     raise StorageRefused(

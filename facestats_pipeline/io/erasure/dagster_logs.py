@@ -1,7 +1,7 @@
-"""Dagster's SQLite databases and compute logs without what identifies an erased image.
+"""Removes what identifies an erased image from Dagster's SQLite databases and compute logs.
 
-The project writes no id and no file name there; what is found comes from the messages of errors. Replaced texts leave no copy behind:
-SQLite overwrites deleted content (secure_delete), its write-ahead log is emptied, and the file is rewritten (VACUUM).
+The project writes no image ids or file names there, but error messages may contain them. No copy of a replaced text remains: SQLite
+overwrites deleted content (secure_delete), the write-ahead log is emptied, and the file is rewritten (VACUUM).
 """
 
 import mmap
@@ -16,11 +16,11 @@ BUSY_SECONDS = 30.0
 
 
 class LogsBusy(Exception):
-    """Another process has a database open and did not let go; the message names it."""
+    """Another process keeps a database locked; the message names the database."""
 
 
 def scrub_logs(home: Path, scrubber: Scrubber) -> int:
-    """Take what `scrubber` finds out of every file below `home`; how many texts were replaced. Raises LogsBusy."""
+    """Replace what `scrubber` finds in every file below `home`; returns the number of texts replaced. Raises LogsBusy."""
     suspects = [path for path in sorted(home.rglob("*")) if path.is_file() and _may_hold(path, scrubber)]
     databases = {_database(path) for path in suspects}
     replaced = 0
@@ -40,7 +40,7 @@ def _may_hold(path: Path, scrubber: Scrubber) -> bool:
 
 
 def _database(path: Path) -> Path | None:
-    """The database that a file is, or lies beside."""
+    """The database that a file is or belongs to (-wal, -shm, -journal)."""
     for ending in _BESIDE:
         if path.name.endswith(ending):
             path = path.with_name(path.name.removesuffix(ending))
@@ -73,7 +73,7 @@ def _scrub_database(path: Path, scrubber: Scrubber) -> int:
             for (table,) in tables.fetchall():
                 for column in connection.execute(f"PRAGMA table_info({_quoted(table)})").fetchall():
                     name = _quoted(column[1])
-                    # Read and compared in one pass: most values are left alone, and writing them would cost more than the rest.
+                    # Compare before writing: most values are unchanged, and rewriting them would cost more than everything else.
                     connection.execute(
                         f"UPDATE {_quoted(table)} SET {name} = scrub({name}) "
                         f"WHERE typeof({name}) IN ('text', 'blob') AND scrub({name}) IS NOT {name}"
@@ -86,7 +86,7 @@ def _scrub_database(path: Path, scrubber: Scrubber) -> int:
             connection.close()
     except sqlite3.OperationalError as error:
         raise LogsBusy(f"{path}: {error}; end `facestats ui` and whatever else uses this data folder") from None
-    return replaced // 2  # each find is seen once by the comparison and once by the replacement
+    return replaced // 2  # each match is counted twice: by the comparison and by the replacement
 
 
 def _quoted(name: str) -> str:

@@ -1,8 +1,9 @@
-"""Taking images out of a data folder, step by step, such that a crash at any point is made good by running it again.
+"""Erases images from a data folder in idempotent steps, so that running it again after a crash completes it.
 
-Rows leave tables by a filter, and the recipe of a filtered table says that it was made from its filtered parents: what was current
-stays current, what was stale stays stale, and nothing is computed again. What was made from many images is removed, for the planner
-to make again. Models forget rows and predictions and keep their weights, with a mark, until they are trained again.
+- Tables lose the rows of the images. The recipe of a filtered table then refers to its filtered parents: a current table stays current,
+  a stale one stays stale, and nothing is recomputed.
+- Artifacts made from many images are removed; the planner makes them again.
+- Models lose the images' rows and predictions. They keep their weights, with a mark, until they are trained again.
 """
 
 import shutil
@@ -30,12 +31,12 @@ from facestats_pipeline.io.store import Store
 
 ERASING = ".erasing"
 LEARNED_FROM_ERASED = "learned_from_erased"
-"""Fact in a model's record: digests of the erased images that its weights still come from. Training again writes it anew, without."""
+"""Fact in a model's record: digests of erased images that its weights were trained on. Training again writes a record without it."""
 
 
 @dataclass(frozen=True)
 class Eraser:
-    """Erasures in one data folder; whoever calls holds the lock of the folder."""
+    """Erases images in one data folder. The caller holds the lock of the whole folder."""
 
     freshness: Freshness
     raw: Path
@@ -43,11 +44,11 @@ class Eraser:
 
     @property
     def ledger(self) -> Ledger:
-        """Where erasures are remembered."""
+        """The ledger of erasures of the data folder."""
         return Ledger.of(self.freshness.store)
 
     def begin(self, target: Target, *, raw: bool) -> Journal:
-        """Write down what is to be erased, before anything is changed."""
+        """Write the journal of an erasure before anything is changed."""
         store, graph = self.freshness.store, self.freshness.graph
         self.ledger.open()
         journal = Journal(
@@ -65,7 +66,7 @@ class Eraser:
         return journal
 
     def carry_out(self, journal: Journal) -> None:
-        """Everything but the logs; after it the images are in no table, file, index or label of the data folder."""
+        """Erase the images from every table, file, index and label of the data folder: everything but the logs."""
         erased = self.ledger.add(journal.ids)
         steps: list[Callable[[Journal, ErasedIds], None]] = [
             self._photos, self._labels, self._inventory, self._tables, self._pictures, self._aggregates, self._models,
@@ -75,7 +76,7 @@ class Eraser:
             self.ledger.save(journal)
 
     def clean_logs(self, journal: Journal) -> None:
-        """Dagster's storage; last, since what is made again in between may have written there. Raises LogsBusy."""
+        """Erase ids and names from Dagster's storage. Call it last, because making artifacts again writes logs. Raises LogsBusy."""
         found = (
             scrub_logs(self.dagster_home, scrubber(journal.ids, journal.filenames)) if self.dagster_home.is_dir() else 0
         )
@@ -83,7 +84,7 @@ class Eraser:
         self.ledger.save(journal)
 
     def _fingerprints(self, shards: list[str]) -> dict[str, str]:
-        """Fingerprint of every table of the shards, as the tables made from it have recorded it."""
+        """`asset/shard` → fingerprint of every table of the shards, as recorded in the recipes of downstream tables."""
         store = self.freshness.store
         root = store.recipe(ROOT)
         found = {f"{ROOT}/{shard}": root.inputs.get(shard, "none") for shard in shards} if root is not None else {}
@@ -92,7 +93,7 @@ class Eraser:
                 found[f"{name}/{shard}"] = recipe.fingerprint
         return found
 
-    # --- the steps: each finds what is left to do, so that it may run twice ----------------------------------------------------------
+    # --- steps: each is idempotent, because after a crash all of them run again ------------------------------------------------------
 
     def _photos(self, journal: Journal, erased: ErasedIds) -> None:
         for path in places.photos(self.raw, journal.rows) if journal.raw else ():
@@ -103,10 +104,10 @@ class Eraser:
         names = {*places.collection_names(self.freshness.store), *journal.filenames}
         erasing = Erasing(frozenset(journal.ids), frozenset(journal.filenames), tuple(sorted(names)))
         for path in (path.resolve() for path in places.label_files(self.freshness.store)):
-            if path.name.endswith(ERASING):  # of an erasure that was killed
+            if path.name.endswith(ERASING):  # temporary file of an interrupted erasure
                 path.unlink()
             elif without_rows(path.read_bytes(), erasing)[1]:
-                with writing(path):  # somebody may be labelling in the dashboard
+                with writing(path):  # locked, because someone may be labelling in the dashboard
                     journal.count(f"rows of labels/{path.name}", _rewrite(path, erasing))
                 if path.exists():
                     self.freshness.store.publish(path)
@@ -133,7 +134,7 @@ class Eraser:
             else:
                 after = before.filter(~pl.col("image_id").is_in(journal.ids))
             recipe = store.recipe(name, shard)
-            if recipe is None:  # not ours, or damaged: made again rather than repaired
+            if recipe is None:  # foreign or damaged: made again rather than repaired
                 store.forget_table(name, shard)
                 continue
             rebased = self._rebased(recipe, shard, journal)
@@ -145,7 +146,7 @@ class Eraser:
             journal.count(f"rows of {where}", changed)
 
     def _rebased(self, recipe: Recipe, shard: str, journal: Journal) -> Recipe:
-        """The recipe with the fingerprints that its parents have now, where it had the ones that they had before."""
+        """The recipe with the current fingerprints of those parents that it was up to date with before the erasure."""
         root = self.freshness.store.recipe(ROOT)
 
         def now(parent: str) -> str | None:
@@ -167,13 +168,13 @@ class Eraser:
                 rows = store.read_table(PREPROC, shard, ["image_id", "status"])
                 left = set(rows.filter(pl.col("status").is_in(PICTURED))["image_id"])
                 journal.count("preprocessed photos", store.keep_jpegs(shard, left, recipe))
-        for _, path in places.pictures(store, ids, journal.shards):  # of shards whose table is damaged or gone
+        for _, path in places.pictures(store, ids, journal.shards):  # in shards whose table is damaged or missing
             store.remove(path)
             journal.count("preprocessed photos", 1)
         for path in places.named_after(store.data_dir, ids, but_not=self.raw):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
             journal.count("cached files", 1)
-        store.clear_temporary()  # what a run that was killed left half written
+        store.clear_temporary()  # partial files of killed runs
 
     def _aggregates(self, journal: Journal, erased: ErasedIds) -> None:
         for name in places.aggregates(self.freshness.graph):
@@ -188,10 +189,9 @@ class Eraser:
             if not node.refits or name in journal.models:
                 continue
             if (record := store.record(name)) is None:
-                store.forget(name)  # never made; or left half written, and then it is trained again
-            elif (
-                record.recipe.skipped and dict(record.recipe.fitted_on) == journal.fitted_on
-            ):  # fewer photos make it no more possible
+                store.forget(name)  # never made, or incomplete, in which case it is trained again
+            elif record.recipe.skipped and dict(record.recipe.fitted_on) == journal.fitted_on:
+                # With fewer photos it still cannot be fitted, so the reason for skipping stays current.
                 store.write_files(name, {}, replace(record.recipe, fitted_on=self.freshness.fitted_on()), record.facts)
         for path in places.files_with_rows(store):
             before = path.read_bytes()
@@ -204,25 +204,25 @@ class Eraser:
 
 
 def _rewrite(path: Path, erasing: Erasing) -> int:
-    """Take the rows out of a file of labels, which goes with its last row; how many they were."""
+    """Remove the images' rows from a label file, and the file itself when no row is left; returns the number of rows."""
     content, n = without_rows(path.read_bytes(), erasing)
     if content is None:
         path.unlink()
     else:
-        temporary = path.with_name(f".{path.name}{ERASING}")  # beside it: labels may be on another disk
+        temporary = path.with_name(f".{path.name}{ERASING}")  # in the same folder: labels may be on another file system
         temporary.write_bytes(content)
         temporary.replace(path)
     return n
 
 
 def marks_of(store: Store, model: str) -> frozenset[str]:
-    """Digests of the erased images that a model's weights still come from."""
+    """Digests of the erased images that a model's weights were trained on."""
     record = store.last_record(model)
     listed = record.facts.get(LEARNED_FROM_ERASED, ()) if record is not None else ()
     return frozenset(listed) if isinstance(listed, list) else frozenset()
 
 
 def marked_models(freshness: Freshness) -> dict[str, int]:
-    """Model → how many erased images its weights still come from; empty when there is none."""
+    """Model → number of erased images its weights were trained on; only models that have any."""
     counts = {name: len(marks_of(freshness.store, name)) for name, node in freshness.graph.items() if node.refits}
     return {name: count for name, count in counts.items() if count}

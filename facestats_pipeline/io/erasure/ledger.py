@@ -1,6 +1,6 @@
-"""What a data folder remembers of erasures: a key, keyed digests, receipts, and the one under way. All of it is in `erasure/`.
+"""The ledger of erasures in the folder `erasure/`: a key, keyed digests of image ids, receipts, and the journal of an unfinished erasure.
 
-It lies outside `processed/`, which may be deleted and made again: what was erased must stay erased then too.
+It is outside `processed/`, because erased images must stay erased when `processed/` is deleted and made again.
 """
 
 import json
@@ -17,24 +17,26 @@ from facestats_pipeline.io.store import Store
 
 ERASURES = "erasure"
 _FITTED_ON = "basis"
-"""Key of `Journal.fitted_on` in the file, which an erasure begun by an earlier version has too."""
+"""Key of `Journal.fitted_on` in the journal file. It stays as it was, so that an erasure begun by an earlier version can be completed."""
 
 
 @dataclass
 class Journal:
-    """An erasure under way, with ids and names in clear; it exists from the first change until the last, so that a crash is made good.
+    """An unfinished erasure, with image ids and file names in clear text.
+
+    It exists from before the first change until after the last, so that an erasure can be completed after a crash.
 
     Attributes:
-        ids: images to erase.
+        ids: image ids to erase.
         rows: (filename, image id or None) of the rows of the inventory that become tombstones.
-        filenames: names to look for in labels and logs; not those that another image still has.
-        shards: where their rows are.
-        raw: whether the photos themselves are to be removed.
-        before: `asset/shard` → fingerprint that its table had before anything was changed.
-        fitted_on: the collection as models were fitted on it before (`Freshness.fitted_on`).
-        changes: what was done so far, with counts.
+        filenames: file names to remove from labels and logs; without names that another image still has.
+        shards: the shards with rows of the images.
+        raw: whether to remove the photos from the raw folder.
+        before: `asset/shard` → fingerprint of the table before the erasure.
+        fitted_on: `Freshness.fitted_on` before the erasure.
+        changes: what has been erased so far → count.
         models: model → why it is marked.
-        remake: artifacts that were removed and are to be made again.
+        remake: removed artifacts to make again.
     """
 
     ids: list[str]
@@ -50,13 +52,13 @@ class Journal:
     resumed: bool = False
 
     def count(self, what: str, n: int) -> None:
-        """Add to what was done."""
+        """Add `n` to a count of `changes`."""
         if n:
             self.changes[what] = self.changes.get(what, 0) + n
 
 
 class Ledger:
-    """The erasures of one data folder; of one that lies under a URI, `store` must be given."""
+    """The ledger of one data folder. A data folder under a URI needs `store`, which uploads the files."""
 
     def __init__(self, data_dir: Path, store: Store | None = None) -> None:
         self.folder = data_dir / ERASURES
@@ -64,11 +66,11 @@ class Ledger:
 
     @classmethod
     def of(cls, store: Store) -> "Ledger":
-        """The erasures of a store's data folder."""
+        """The ledger of a store's data folder."""
         return cls(store.data_dir, store)
 
     def erased(self) -> ErasedIds:
-        """The erased images; nothing where none ever was. Raises ValueError when the key is gone and digests are there."""
+        """The erased images, as keyed digests. Raises ValueError when there are digests but no valid key."""
         digests = self._read("digests.txt").split()
         try:
             key = bytes.fromhex(self._read("key"))
@@ -82,20 +84,20 @@ class Ledger:
         return ErasedIds(key, frozenset(digests)) if key else NOTHING_ERASED
 
     def open(self) -> ErasedIds:
-        """As `erased`, with a key made now where there is none."""
+        """Like `erased`; creates the key when there is none."""
         if not (known := self.erased()).key:
             self._write("key", new_key().hex())
             return self.erased()
         return known
 
     def add(self, image_ids: Iterable[str]) -> ErasedIds:
-        """Remember more images; from now on their bytes are refused."""
+        """Record images as erased; from now on, discovery refuses their bytes."""
         erased = self.open().with_ids(image_ids)
         self._write("digests.txt", "".join(f"{digest}\n" for digest in sorted(erased.digests)))
         return erased
 
     def journal(self) -> Journal | None:
-        """The erasure that was begun and has not ended."""
+        """The journal of an unfinished erasure; None when there is none."""
         text = self._read("under-way.json")
         if not text:
             return None
@@ -104,13 +106,13 @@ class Ledger:
         return Journal(**values | {"rows": [(name, image_id) for name, image_id in values["rows"]]})
 
     def save(self, journal: Journal) -> None:
-        """Write down how far an erasure is."""
+        """Save the state of an unfinished erasure."""
         values = asdict(journal)
         values[_FITTED_ON] = values.pop("fitted_on")
         self._write("under-way.json", json.dumps(values))
 
     def close(self, receipt: dict[str, Any]) -> Path:
-        """Write the receipt and end the erasure; its path."""
+        """Write the receipt, remove the journal, and return the receipt's path."""
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         name = f"receipts/{moment}-{uuid.uuid4().hex[:6]}.json"
         self._write(name, json.dumps(receipt, indent=1, ensure_ascii=False) + "\n")
@@ -132,7 +134,7 @@ class Ledger:
             path.unlink(missing_ok=True)
 
     def _write(self, name: str, text: str) -> None:
-        """Whole or not at all, on the disk before anything that relies on it; readable by the owner alone."""
+        """Write atomically, with fsync before later steps rely on it; readable by the owner alone."""
         target = self.folder / name
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = target.with_name(f".{target.name}")

@@ -1,4 +1,4 @@
-"""Where one image is, from the raw file to every row and file that holds it, and which version of what made each."""
+"""Lineage of one image: every file and row that holds it, from the raw file on, with the code version and the run that made each."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,20 +18,20 @@ from facestats_pipeline.io.freshness import Freshness
 from facestats_pipeline.io.layout import INDEX
 
 Run = tuple[str, float]
-"""Id and Unix time of a Dagster run."""
+"""Id of a Dagster run, and its Unix time in seconds."""
 
 
 @dataclass(frozen=True)
 class Holding:
-    """One place, with what it says of the image and how it came about.
+    """A place that holds the image, with the values stored there and how it was made.
 
     Attributes:
-        stage: ingest, preproc, …; `provided` for what people gave.
-        kind, artifact, path, shard, rows, note: as in `Place`; the path is relative to the data folder where it is inside.
+        stage: ingest, preproc, …; `provided` for user files.
+        kind, artifact, path, shard, rows, note: as in `Place`; a path inside the data folder is relative to it.
         values: the row of a table, without ids and vectors.
-        code_version, fingerprint: of the recipe.
-        made_at: UTC, from the file.
-        run_id: the Dagster run that wrote it last, where Dagster knows one.
+        code_version, fingerprint: from the recipe.
+        made_at: modification time of the file, UTC, ISO 8601.
+        run_id: the Dagster run that last wrote it; empty when Dagster has no such record.
     """
 
     stage: str
@@ -48,7 +48,7 @@ class Holding:
     run_id: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able, without what is empty."""
+        """The attributes as a JSON-serialisable dictionary, without empty ones."""
         return {name: value for name, value in asdict(self).items() if value not in ("", None, {})}
 
 
@@ -58,9 +58,9 @@ def lineage(
     target: Target,
     last_run: Callable[[str, str | None], Run | None] = lambda asset, shard: None,
 ) -> list[Holding]:
-    """Every place that holds the image or images of `target`, in the order of the graph. Reads; changes nothing.
+    """Every place that holds an image of `target`, in the order of the graph. Read-only.
 
-    `last_run(asset, shard)` says which Dagster run made an artifact last.
+    `last_run(asset, shard)` returns the Dagster run that last made an artifact.
     """
     order = {name: at for at, name in enumerate(freshness.graph)}
     marked = marked_models(freshness)
@@ -92,7 +92,7 @@ def lineage(
 
 
 def _values(place: Place, target: Target) -> dict[str, Any]:
-    """What the table says of the first of the images; vectors and landmarks are left out."""
+    """The table's row of the first image, without vectors and landmarks."""
     rows = pl.scan_parquet(place.path).filter(pl.col("image_id").is_in(list(target.ids))).head(1).collect()
     short = {
         name: dtype
@@ -123,12 +123,12 @@ def _part(freshness: Freshness, place: Place, target: Target) -> str:
 
 
 def _words(table: Path) -> str:
-    """What a table says in columns that can be read as text; pixels are not even read."""
+    """A table's columns as JSON text, without binary columns, which hold pixels and are not read."""
     return pl.scan_parquet(table).select(cs.all() - cs.binary()).collect().write_json()
 
 
 def composite_names(freshness: Freshness, target: Target) -> list[str]:
-    """The composites that the image is part of."""
+    """Names of the composites that include an image of `target`."""
     path = freshness.store.file(COMPOSITES.name, COMPOSITES.path)
     shards = [shard for shard in target.shards if shard in freshness.store.shards("master")]
     if not path.is_file() or not shards:

@@ -1,7 +1,7 @@
-"""The one list of where an image can be. `facestats lineage` shows it, and `facestats erase` goes through the same one.
+"""The list of all places that can hold an image, used by both `facestats lineage` and `facestats erase`.
 
-Whoever adds an artifact that holds single images need not come here as long as it is a sharded table with `image_id`, an asset without
-shards made from such tables, or a file whose name has the image id in it.
+It is derived from the asset graph. A new artifact needs no change here if it is a sharded table with a column `image_id`, an asset
+without shards made from such tables, or a file whose name contains the image id.
 """
 
 import os
@@ -26,15 +26,15 @@ WHOLE_COLLECTION = "fitted on the whole collection"
 
 @dataclass(frozen=True)
 class Place:
-    """Where one or more of the images are.
+    """A place that holds one or more of the images.
 
     Attributes:
         kind: photo (raw file), label, inventory, table (one shard), picture (preprocessed), model, aggregate (made from many images).
-        artifact: the asset, or the file's name for what people provide.
+        artifact: the asset, or the file name of a user file.
         path: the file, or the first of several.
-        shard: of a table or a picture.
-        rows: how many rows, files or training examples.
-        note: how it is held, where that needs a word.
+        shard: the shard of a table or picture.
+        rows: number of rows or files.
+        note: how the place holds the image, if that needs an explanation.
     """
 
     kind: Kind
@@ -46,7 +46,7 @@ class Place:
 
 
 def find_places(store: Store, graph: Mapping[str, Node], raw: Path, target: Target) -> list[Place]:
-    """Every place that holds any of the images, from the raw file to the reports."""
+    """Every place that holds an image of `target`, from raw files to reports."""
     rows = list(target.rows.select("filename", "image_id").iter_rows())
     erasing = Erasing(target.ids, target.filenames, collection_names(store))
     found = [Place("photo", "raw file", path) for path in photos(raw, rows)]
@@ -68,7 +68,7 @@ def find_places(store: Store, graph: Mapping[str, Node], raw: Path, target: Targ
 
 
 def photos(raw: Path, rows: Sequence[tuple[str, str | None]]) -> list[Path]:
-    """The raw files of rows of the inventory that still hold what they were listed with (or never could be read)."""
+    """The raw files of inventory rows whose content is still that of the row, or could never be read."""
     return [path for name, identity in rows if _still_holds(path := raw / decode_filename(name), identity)]
 
 
@@ -76,22 +76,22 @@ def _still_holds(path: Path, identity: str | None) -> bool:
     try:
         return path.is_file() and (identity is None or image_id(path.read_bytes()) == identity)
     except OSError:
-        return path.is_symlink() or path.exists()  # cannot be read, but is there
+        return path.is_symlink() or path.exists()  # unreadable, but it exists
 
 
 def collection_names(store: Store) -> tuple[str, ...]:
-    """Names of all files that are there, among which a label's file name is understood."""
+    """File names of all present photos, against which the file names of labels are matched."""
     listed = store.read_table(ROOT)
     return tuple(listed.filter(pl.col("state") != "removed")["filename"])
 
 
 def label_files(store: Store) -> list[Path]:
-    """Everything that people provide: any file in `labels/`."""
+    """The user files: every file in `labels/`."""
     return store.files_below(store.labels)
 
 
 def shard_tables(store: Store, graph: Mapping[str, Node], shards: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(asset, shard) of every table of these shards that is there, parents first."""
+    """(asset, shard) of every existing table of these shards, parents first."""
     for name, node in graph.items():
         for shard in shards if node.sharded else ():
             if store.path(name, shard).is_file():
@@ -99,19 +99,19 @@ def shard_tables(store: Store, graph: Mapping[str, Node], shards: Sequence[str])
 
 
 def rows_in(store: Store, name: str, shard: str, ids: frozenset[str]) -> int:
-    """Rows of a shard's table that are about one of the images."""
+    """Number of rows in a shard's table with one of the image ids."""
     hits = pl.scan_parquet(store.path(name, shard)).filter(pl.col("image_id").is_in(list(ids)))
     return int(hits.select(pl.len()).collect().item())
 
 
 def pictures(store: Store, ids: frozenset[str], shards: Sequence[str]) -> list[tuple[str | None, Path]]:
-    """(shard, path) of the preprocessed photos."""
+    """(shard, path) of the existing preprocessed photos of the images."""
     paths = [(shard, store.jpeg_path(shard, image_id)) for shard in shards for image_id in sorted(ids)]
     return [(shard, path) for shard, path in paths if path.is_file()]
 
 
 def named_after(folder: Path, ids: frozenset[str], *, but_not: Path) -> list[Path]:
-    """Files and folders below `folder` that have an image id in their name, cached previews and the like; `but_not` is passed over."""
+    """Files and folders below `folder` with an image id in their name, such as cached previews. The folder `but_not` is skipped."""
     found, passed = [], but_not.resolve()
     for top, folders, files in os.walk(folder):
         here = [name for name in folders if any(image_id in name for image_id in ids)]
@@ -138,14 +138,14 @@ def aggregates(graph: Mapping[str, Node]) -> list[str]:
 
 
 def orphans(store: Store) -> list[Path]:
-    """Pictures and tables made from many images that no record names, as a run that was killed while it wrote them leaves behind."""
+    """Composites and reports that no record names. A run that is killed while it writes leaves such files."""
     named = {path for asset in store.records() for path in files_of(store, asset)}
     found = (path for folder in (COMPOSITES, REPORTS) for path in store.files_below(store.processed / folder))
     return [path for path in found if path not in named]
 
 
 def models(store: Store, graph: Mapping[str, Node], target: Target) -> dict[str, str]:
-    """Model → how it learned from the images, for those that did."""
+    """Model → how it learned from the images; only models that did."""
     embedded = any(
         rows_in(store, name, shard, target.ids)
         for name, shard in shard_tables(store, graph, target.shards)
@@ -165,18 +165,18 @@ def models(store: Store, graph: Mapping[str, Node], target: Target) -> dict[str,
 
 
 def files_with_rows(store: Store) -> list[Path]:
-    """Every file of the models folder that may list the images behind a model, also one that no record names any more."""
+    """Every file of the models folder that may list training images, including files that no record names."""
     names = sorted(name for name in store.names(store.models) if name.endswith((".json", ".pt", "_oof.parquet")))
     return [store.current(store.models / name) for name in names]
 
 
 def remembers_rows(name: str) -> bool:
-    """Whether a model's file lists the images that it learned from."""
+    """Whether files of this type list the images a model was trained on."""
     return name.endswith((".json", ".pt"))
 
 
 def files_of(store: Store, asset: str) -> list[Path]:
-    """Files of an asset without shards that are there."""
+    """The existing files of an asset without shards."""
     if asset in TABLES:
         return [store.path(asset)] if store.path(asset).is_file() else []
     record = store.record(asset)

@@ -1,4 +1,4 @@
-"""What somebody means who names an image: an id, a path in the raw folder, or a file with its bytes."""
+"""Resolves how users name images: by image id, by path in the raw folder, or by a file with the same bytes."""
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _SHOWN = ("filename", "image_id", "state", "shard")
 
 
 class UnknownImage(LookupError):
-    """Nothing in the collection is what was named; the message says what was."""
+    """A name matches no image of the collection; the message lists such names."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Target:
     """Images of one collection.
 
     Attributes:
-        ids: of the images.
-        rows: every row of the inventory that holds them or one of their names: filename, image_id, state, shard.
-        filenames: the names that no other image has now.
-        erased_before: how many of those named were erased already.
+        ids: the image ids.
+        rows: the inventory rows with one of the ids or file names: filename, image_id, state, shard.
+        filenames: the file names that no other image has now.
+        erased_before: number of named images that were already erased.
     """
 
     ids: frozenset[str]
@@ -34,15 +34,15 @@ class Target:
 
     @property
     def shards(self) -> list[str]:
-        """Where the rows are."""
+        """The shards that hold the rows."""
         return self.rows["shard"].unique().sort().to_list()
 
 
 def find_target(inventory: pl.DataFrame, raw: Path, wanted: Sequence[str], erased: ErasedIds) -> Target:
-    """The images that `wanted` names. Raises UnknownImage that lists all that name nothing.
+    """Resolve the names `wanted` to images. Raises UnknownImage, which lists the names without a match.
 
-    A path means every photo that was ever found under it; an id means one photo, under whatever names, and also the tombstones that a
-    later photo left under those names.
+    A path stands for every photo that was ever found there. An id stands for one photo under all its names, including tombstones that
+    a later photo left under those names.
     """
     listed = inventory.select(*_SHOWN)
     known_ids, known_names = set(listed["image_id"]), set(listed["filename"])
@@ -75,7 +75,7 @@ def find_target(inventory: pl.DataFrame, raw: Path, wanted: Sequence[str], erase
 
 
 def _name_of(text: str, raw: Path, known: Container[str]) -> str | None:
-    """The stored name that a path means: as the tables have it, relative to the raw folder, or anywhere on the disk."""
+    """The stored file name of a path, which may be given as in the tables, relative to the raw folder, or absolute."""
     candidates = [text, encode_filename(text)]
     for root in {raw.absolute(), raw.resolve()}:
         for path in {Path(text).absolute(), Path(text).parent.resolve() / Path(text).name}:
