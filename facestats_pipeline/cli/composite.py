@@ -13,13 +13,14 @@ from facestats_pipeline.cli.options import DataDir, Json, Where
 from facestats_pipeline.collection.collection import open_collection
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.opening import require_run, use_with
+from facestats_pipeline.core.drawing import PICTURE_QUALITY
 
 if TYPE_CHECKING:
     from facestats_pipeline.core.composites.composite_specs import CompositeSpec
     from facestats_pipeline.core.composites.groups import GeneratedComposite
 
 app = typer.Typer(add_completion=False)
-PICTURES = (".jpg", ".jpeg", ".png")
+STILLS = (".jpg", ".jpeg", ".png")
 FILMS = (".webp", ".gif", ".mp4")
 EPILOG = """
 Examples:
@@ -179,7 +180,7 @@ def _check_output(out_file: Path, by: Grouping | None, versus: str | None, diffe
         )
     if suffix in FILMS and difference:
         raise FaceStatsError(f"--out {out_file}: a difference is a picture: end it in .jpg or .png")
-    if suffix not in PICTURES + FILMS:
+    if suffix not in STILLS + FILMS:
         films = " (or .webp, .gif, .mp4 for a morph)" if versus is not None else ""
         raise FaceStatsError(f"--out {out_file}: end it in .jpg or .png{films}")
 
@@ -202,7 +203,7 @@ def _write_one(made: "GeneratedComposite", out_file: Path) -> None:
     if made.image is None:
         raise FaceStatsError(f"{made.row['filter']}: {made.row['reason']}")
     out_file.parent.mkdir(parents=True, exist_ok=True)
-    made.image.save(out_file, quality=95)
+    made.image.save(out_file, quality=PICTURE_QUALITY)
 
 
 def _write_groups(made: "list[GeneratedComposite]", out_file: Path) -> None:
@@ -211,7 +212,7 @@ def _write_groups(made: "list[GeneratedComposite]", out_file: Path) -> None:
     if all(one.image is None for one in made):
         raise FaceStatsError("every group was refused:\n" + "\n".join(f"  {one.row['reason']}" for one in made))
     out_file.parent.mkdir(parents=True, exist_ok=True)
-    composite_sheet(made, columns=5, thumb=320).save(out_file, quality=95)
+    composite_sheet(made, columns=5, thumb=320).save(out_file, quality=PICTURE_QUALITY)
 
 
 def _write_pair(first: "GeneratedComposite", second: "GeneratedComposite", out_file: Path, difference: bool) -> None:
@@ -224,7 +225,7 @@ def _write_pair(first: "GeneratedComposite", second: "GeneratedComposite", out_f
         write_morph(first.image, second.image, out_file)
         return
     out_file.parent.mkdir(parents=True, exist_ok=True)
-    side_by_side(first, second, difference=difference).save(out_file, quality=95)
+    side_by_side(first, second, difference=difference).save(out_file, quality=PICTURE_QUALITY)
 
 
 def _tell(row: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from facestats_pipeline.cli.options import DataDir, Json, Where
 from facestats_pipeline.collection.collection import Collection, open_collection
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.opening import require_run
+from facestats_pipeline.core.drawing import PICTURE_QUALITY
 
 app = typer.Typer(add_completion=False)
 EPILOG = """
@@ -84,4 +85,4 @@ def _write_sheet(path: Path, title: str, results: list[dict[str, Any]], here: Co
     ]
     page = contact_sheet(pictures, title=title, subtitle=f"{len(results)} nearest faces, with cosines", caption_lines=3)
     path.parent.mkdir(parents=True, exist_ok=True)
-    page.save(path, quality=92)
+    page.save(path, quality=PICTURE_QUALITY)

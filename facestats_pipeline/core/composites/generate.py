@@ -22,6 +22,7 @@ from facestats_pipeline.core.composites.composite_specs import (
 )
 from facestats_pipeline.core.composites.groups import Collection, GeneratedComposite, Group, points_of
 from facestats_pipeline.core.composites.kept_sums import KeptSum
+from facestats_pipeline.core.drawing import PICTURE_QUALITY
 from facestats_pipeline.core.images.decoding import ImageProblem, preprocess_image
 from facestats_pipeline.core.in_order import in_order
 from facestats_pipeline.core.preproc.detection import single_threaded_opencv
@@ -135,7 +136,7 @@ def generate_composite(
         raise CompositeRefused(f"composite {spec.name!r}: {made.row['reason']}")
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        made.image.save(out, quality=95)
+        made.image.save(out, quality=PICTURE_QUALITY)
     return made
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import dagster as dg
 import polars as pl
 
+from facestats_pipeline.core.drawing import PICTURE_QUALITY
 from facestats_pipeline.defs.partitions import depends_on, folder_asset
 from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.io_managers import Files, Skipped
@@ -15,7 +16,7 @@ from facestats_pipeline.io.io_managers import Files, Skipped
 T = TypeVar("T")
 
 
-def jpeg_bytes(picture: Any, quality: int = 92) -> bytes:
+def jpeg_bytes(picture: Any, quality: int = PICTURE_QUALITY) -> bytes:
     """A Pillow image as JPEG."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
