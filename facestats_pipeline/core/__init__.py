@@ -1,6 +1,6 @@
-"""The work itself: pure functions and small classes on arrays, frames and images. No Dagster, and no paths baked in.
+"""The computations: pure functions and small classes on arrays, frames and images. No Dagster, and no hard-coded paths.
 
-The functions that users of FaceStats 4 know can be imported from here; they are loaded when they are first used.
+The public functions of FaceStats 4 can still be imported from here. Their modules load on first use.
 """
 
 from importlib import import_module
@@ -26,7 +26,7 @@ _PUBLIC = {
     "generate_composite": "composites.generate",
     "run_merge": "metadata.master_table",
 }
-"""Name → module below `core` that defines it."""
+"""Public name → module below `core` that defines it."""
 
 __all__ = list(_PUBLIC)
 

@@ -1,4 +1,4 @@
-"""Threads whose results come in the order of what they work on, with few of them in memory at once."""
+"""A parallel map in threads that yields results in input order and holds few of them in memory."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,17 +17,19 @@ def in_order(
     name: str,
     begin: Callable[[], None] | None = None,
 ) -> Iterator[R]:
-    """work(item) of each item in turn, `threads` of them at once; at most twice as many items and results are held.
+    """Yield work(item) for each item, in order, computed by `threads` threads. At most 2 × threads items and results are in memory.
 
-    `begin` is called by each thread first, `name` is what threads are called. However the caller ends, the threads are gone then, and
-    what has not begun is not begun.
+    `begin` runs once in each thread before its first item; `name` prefixes the threads' names. When the caller stops, early or with an
+    error, queued items are cancelled and the threads end.
     """
     waiting: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix=name, initializer=begin)
     try:
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) >= 2 * max(1, threads):  # two each: a thread never waits for a slower one
+            if len(waiting) >= 2 * max(
+                1, threads
+            ):  # two per thread, so that a fast thread need not wait for a slow one
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

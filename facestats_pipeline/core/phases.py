@@ -1,7 +1,7 @@
-"""Where the time of a stage goes: seconds of reading, decoding, computing and writing.
+"""Timings of a stage by phase: seconds spent reading, decoding, computing and writing.
 
-`core` says what it is doing; whoever wants to know listens with `measuring`, as for `progress`. Seconds are summed over the threads that
-spend them, so on two cores they may come to twice those of the clock.
+`core` records its phases; a caller collects them with `measuring`. Seconds are summed over threads, so on two cores they can reach twice
+the elapsed time.
 """
 
 import threading
@@ -18,7 +18,7 @@ PHASES: tuple[Phase, ...] = ("read", "decode", "compute", "write")
 
 @dataclass
 class Phases:
-    """Seconds by phase, and how many images were worked on. Any number of threads may add to it."""
+    """Seconds by phase, and the number of processed images. Safe to use from several threads."""
 
     seconds: dict[Phase, float] = field(default_factory=dict)
     images: int = 0
@@ -26,7 +26,7 @@ class Phases:
 
     @contextmanager
     def timing(self, phase: Phase) -> Iterator[None]:
-        """Add the seconds of the block to `phase`, also when it raises."""
+        """Add the duration of the block to `phase`, also when the block raises."""
         started = perf_counter()
         try:
             yield
@@ -39,7 +39,7 @@ class Phases:
             self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
     def count(self, images: int = 1) -> None:
-        """Say that so many images more were worked on: read anew, not taken over from an earlier run."""
+        """Add to the number of processed images. Rows reused from an earlier run do not count."""
         with self._lock:
             self.images += images
 
@@ -49,7 +49,7 @@ _current: ContextVar[Phases | None] = ContextVar("facestats_phases", default=Non
 
 @contextmanager
 def measuring() -> Iterator[Phases]:
-    """Collect what is timed inside the block."""
+    """Collect the timings recorded inside the block."""
     phases = Phases()
     token = _current.set(phases)
     try:
@@ -59,5 +59,8 @@ def measuring() -> Iterator[Phases]:
 
 
 def current() -> Phases:
-    """What collects now, or one that nobody looks at. Threads do not inherit it: ask before starting them, and hand it on."""
+    """The active collector, or a throw-away one outside `measuring`.
+
+    New threads do not inherit context variables: call this before starting them and pass the result on.
+    """
     return _current.get() or Phases()

@@ -1,7 +1,7 @@
-"""Progress of long loops, without a word on how it is shown.
+"""Progress reports of long loops, independent of how they are shown.
 
-`core` reports; whoever runs it (the command line, a notebook, nobody) decides what to do with the reports. The listener lives in a
-context variable, so that two runs in one process do not see each other's.
+`core` reports; the caller (the command line, a notebook, or nobody) decides what to show. The listener is a context variable, so two
+runs in one process do not receive each other's reports.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -19,7 +19,7 @@ _listener: ContextVar[Listener | None] = ContextVar("facestats_progress", defaul
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Send every report made inside the block to `listener`."""
+    """Send every progress report inside the block to `listener`."""
     token = _listener.set(listener)
     try:
         yield
@@ -28,13 +28,13 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def report(stage: str, done: int, total: int | None = None) -> None:
-    """Say that `done` of `total` items of `stage` are finished; costs nothing when nobody listens."""
+    """Report that `done` of `total` items of `stage` are finished. Without a listener this does nothing."""
     if (listener := _listener.get()) is not None:
         listener(stage, done, total)
 
 
 def track(items: Iterable[T], stage: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` unchanged and report after each; `total` defaults to their length where they have one."""
+    """Yield `items` unchanged and report after each. `total` defaults to their length, if they have one."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     report(stage, 0, total)

@@ -1,4 +1,4 @@
-"""Do only what is new: rows that an earlier run made in the same way are taken over."""
+"""Incremental tables: rows from an earlier run are reused, only new rows are computed."""
 
 from collections.abc import Callable
 
@@ -12,10 +12,11 @@ KEY = list(KEYS)
 def with_reuse(
     previous: pl.DataFrame | None, wanted: pl.DataFrame, make: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> pl.DataFrame:
-    """One table over the rows of `wanted`, in their order.
+    """A table over the rows of `wanted`, in their order, with reused and new rows.
 
-    `previous`: an earlier table with the columns that `make` gives; only rows of the same image_id and filename are kept.
-    `make(rest)`: called with the rows of `wanted` (all its columns) that are not in `previous`; it may leave rows out.
+    `previous`: an earlier table with the columns that `make` returns, made by the same recipe (the caller checks that). Rows with the
+    same image_id and filename are reused.
+    `make(rest)`: computes the rows of `wanted` (all its columns) that are not in `previous`. It may leave rows out.
     """
     keys = wanted.select(KEY)
     if previous is None or previous.is_empty():

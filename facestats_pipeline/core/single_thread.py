@@ -1,7 +1,7 @@
-"""One thread for work on small matrices.
+"""Thread limits for numerical libraries.
 
-BLAS and OpenMP threads that wait for each other made fits on 242 × 512 embeddings 40 times slower on a busy machine with two cores
-(0.07 s against 2.8 s a fit), and gained nothing on an idle one. Sums in one thread also have one order: the same input, the same model.
+On a busy machine with two cores, BLAS and OpenMP threads waiting for each other made fits on 242 × 512 embeddings 40 times slower (2.8 s
+instead of 0.07 s per fit); on an idle machine they gained nothing. One thread also fixes the order of sums, so a fit is reproducible.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 def single_threaded(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, run with numerical libraries limited to one thread."""
+    """Decorator: run `function` with BLAS and OpenMP limited to one thread."""
 
     @wraps(function)
     def limited(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -28,9 +28,10 @@ def single_threaded(function: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def torch_threads(n: int) -> Iterator[Callable[[], None]]:
-    """Gives what a new thread has to call to have `n` of torch's threads for itself; puts the number for later threads back at the end.
+    """Yield an initializer for new threads: it limits torch to `n` threads in the calling thread.
 
-    torch keeps it for each thread, and the last one set also as what threads begin with.
+    torch stores the number per thread, but the last one set is also the default of threads started later. The default is restored at the
+    end of the block.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""Every table of the pipeline. A new one is found by the name of its module, so that it is declared in one place alone.
+"""The registry of all tables. It finds table modules by name, so a new table is declared in its own module only.
 
-The modules are `core/<stage>/<something>_table.py`. Each lists in `TABLES` what it specifies: a `Table`, or a function that gives one for a
-catalogue of attributes. They are imported to learn a path or a column, so they load nothing heavier than polars.
+The modules are `core/<stage>/<something>_table.py`. Each lists its specifications in `TABLES`: a `Table`, or a function that returns one
+for a catalogue of attributes. Definitions and `--help` import them, so they load nothing heavier than polars.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,9 +18,9 @@ SUFFIX = "_table"
 
 @cache
 def tables_of(catalogue: Catalogue = BUILT_IN) -> Mapping[str, Table]:
-    """Asset → its table, in an order in which each comes after those that its columns are made from.
+    """Asset → its table, in topological order: a table comes after the tables that its columns are made from.
 
-    Raises ValueError for two tables of one name or path, or a column whose source does not exist.
+    Raises ValueError when two tables share a name or a path, or when a column names a source that does not exist.
     """
     found: dict[str, Table] = {}
     for table in _specified(catalogue):
@@ -42,7 +42,7 @@ def tables_of(catalogue: Catalogue = BUILT_IN) -> Mapping[str, Table]:
 
 
 def fixed_columns() -> frozenset[str]:
-    """Every column that a table has whatever the attributes are: an attribute may not be called so."""
+    """The columns that exist whatever the catalogue holds. An attribute must not have one of these names."""
     return frozenset(name for table in tables_of(Catalogue(())).values() for name in table.schema)
 
 
@@ -50,5 +50,6 @@ def _specified(catalogue: Catalogue) -> Iterator[Table]:
     here = Path(__file__).parent
     for path in sorted(here.glob(f"*/*{SUFFIX}.py")):
         module = import_module(f"{__package__}.{path.parent.name}.{path.stem}")
-        for one in getattr(module, "TABLES", ()):  # a sharded asset without a table is an error of the definitions
+        # A module without TABLES is not an error here: the definitions refuse a sharded asset that has no table.
+        for one in getattr(module, "TABLES", ()):
             yield one if isinstance(one, Table) else one(catalogue)

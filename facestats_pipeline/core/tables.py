@@ -1,7 +1,7 @@
-"""What a table is: its columns with dtype, meaning and sources, and where its files lie.
+"""Table specifications: columns with dtype, description and sources, and the storage path.
 
 Each table is specified once, in a light module `<something>_table.py` beside the code that makes it. Storage paths, Dagster's column schema
-and lineage, docs/tables.md, what a join takes over and what erasure goes through all derive from the specification (`table_registry.py`).
+and lineage, docs/tables.md, joins and the places that erasure visits all derive from the specification (`table_registry.py`).
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ Source = tuple[str, str]
 """(table, column)."""
 
 Kind = Literal["shards", "table", "file"]
-"""One Parquet file a shard; a single Parquet file; or one among the files of an asset."""
+"""`shards`: one Parquet file per shard. `table`: a single Parquet file. `file`: one of several files of an asset."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Column:
     """One column of a table.
 
     Attributes:
-        description: one line without a full stop: unit, range, and when it is null.
-        sources: the columns of other tables that it is made from; empty where it comes from photos or from what people provide.
+        description: one line without a full stop: meaning, unit, range, and when it is null.
+        sources: the columns of other tables that it is made from; empty for a column made from photos or user files.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Table:
 
     Attributes:
         name: the asset that makes it.
-        path: relative to `processed/`; of a sharded table, a folder with one Parquet file a shard.
-        columns: in the order in which they are written.
+        path: relative to `processed/`; for a sharded table, a folder with one Parquet file per shard.
+        columns: the columns, in the order in which they are written.
         kind: how it is stored.
-        rows_by: columns of other tables that decide which rows there are, beside those that `image_id` comes from.
+        rows_by: columns of other tables that decide which rows exist, in addition to the sources of `image_id`.
 
-    Raises ValueError for two columns of one name, and for a sharded table without `image_id`: erasure could not find a person in it.
+    Raises ValueError when two columns share a name, and when a sharded table lacks `image_id`, since erasure could not find a person in it.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Table:
 
     @cached_property
     def descriptions(self) -> dict[str, str]:
-        """Column name → what it means."""
+        """Column name → description."""
         return {column.name: column.description for column in self.columns}
 
     @cached_property
@@ -80,9 +80,9 @@ class Table:
 
     @cached_property
     def reads(self) -> dict[str, tuple[str, ...]]:
-        """Table → the columns of it that this one is made from, with `image_id`, by which they are joined.
+        """Other table → the columns of it that this table reads, with `image_id` for the join.
 
-        Reading no others leaves embeddings and landmarks, most of the bytes, on the disk.
+        Readers load these columns only. Embeddings and landmarks, most of the bytes, then stay on the disk.
         """
         wanted: dict[str, dict[str, None]] = {}
         for table, name in (*self.rows_by, *(source for column in self.columns for source in column.sources)):
@@ -90,20 +90,20 @@ class Table:
         return {table: tuple(names) for table, names in wanted.items()}
 
     def column(self, name: str) -> Column:
-        """The column `name`. Raises KeyError that names the table and what it has."""
+        """The column `name`. Raises KeyError with the table's name and its columns."""
         for column in self.columns:
             if column.name == name:
                 return column
         raise KeyError(f"{self.name} has no column {name!r}; it has {', '.join(self.schema)}")
 
     def sources(self, *names: str) -> tuple[Source, ...]:
-        """Columns of this table as sources of another one's column. KeyError for a column that it has not."""
+        """Columns of this table as `sources` of another table's column. Raises KeyError for an unknown column."""
         return tuple((self.name, self.column(name).name) for name in names)
 
     def taken(self, *names: str, **renamed: str) -> tuple[Column, ...]:
-        """Columns as another table takes them over: dtype, description and lineage come along.
+        """Columns for another table that copies them from this one, with dtype, description and lineage.
 
-        `renamed`: new name → name here.
+        `renamed`: name there → name here.
         """
         same = [replace(self.column(name), sources=self.sources(name)) for name in names]
         others = [
@@ -114,18 +114,18 @@ class Table:
 
     @property
     def content(self) -> tuple[Column, ...]:
-        """All columns but those that identify the row, as another table takes them over."""
+        """All columns except KEYS, for another table that copies them (`taken`)."""
         return self.taken(*(name for name in self.schema if name not in KEYS))
 
     def taken_from(self, table: str) -> tuple[Column, ...]:
-        """The columns that this table takes over from another one, without those that identify the row."""
+        """The columns that this table copies from `table`, except KEYS."""
         return tuple(
             column for column in self.columns if [source for source, _ in column.sources] == [table] and column.name not in KEYS
         )  # fmt: skip
 
     @property
     def keys(self) -> tuple[Column, ...]:
-        """`image_id` and `filename` of a table that has its rows from this one."""
+        """`image_id` and `filename` for a table whose rows come from this one."""
         return tuple(replace(column, sources=self.sources(column.name)) for column in (IMAGE_ID, FILENAME))
 
 
@@ -139,4 +139,4 @@ def schema_of(columns: Iterable[Column]) -> Schema:
 
 
 KEYS: Schema = schema_of((IMAGE_ID, FILENAME))
-"""What identifies a row of every table of one row per image."""
+"""The columns that identify a row, in every table with one row per image."""

@@ -212,7 +212,7 @@ def test_demo_does_not_overwrite_labels_of_other_photos(call: Call, tmp_path: Pa
     (tmp_path / "own" / "labels" / "labels.csv").write_text("file,age\n")
     code, _, err = call("demo", "--images", 1, "--data-dir", "own")
     assert code == 1
-    assert "not the demo's" in err
+    assert "not written by the demo" in err
     assert (tmp_path / "own" / "labels" / "labels.csv").read_text() == "file,age\n"
 
 

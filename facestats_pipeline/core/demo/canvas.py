@@ -1,7 +1,7 @@
-"""The sheet that a demo face is drawn on: linear-light colour, coordinates of head and body, texture, and the light.
+"""The canvas that a demo face is drawn on: pixels, coordinates of head and body, texture and lighting.
 
-Lengths are in *face units*: 1 is from the eye line to the tip of the chin (about 11 cm). x runs right, y down, z to the viewer; the
-origin lies between the eyes. Colours are linear-light RGB; only `Canvas.picture` converts to sRGB.
+Lengths are in *face units*: 1 is the distance from the eye line to the tip of the chin (about 11 cm). x points right, y down, z to the
+viewer; the origin lies between the eyes. Colours are linear-light RGB; only `Canvas.picture` converts to sRGB.
 """
 
 import math
@@ -21,12 +21,16 @@ TILE = 512
 
 
 class Canvas:
-    """Pixels (3, h, w) float32 and, for each pixel, head coordinates (`x`, `y`: they roll with the head) and body ones (`bx`, `by`)."""
+    """Pixels `rgb` (3, h, w) float32, linear light, with two coordinates per pixel in face units.
+
+    `x`, `y` belong to the head and roll with it; `bx`, `by` belong to the body and stay upright, up to a shift.
+    """
 
     def __init__(self, face: FaceLatents, size: tuple[int, int], rng: np.random.Generator) -> None:
         width, height = size
         self.face, self.rng = face, rng
         self.size = size
+        # Landscape photos show less above and below the head, so the head is drawn a little larger.
         self.unit = face.zoom * min(width, height) * (1.0 if height >= width else 1.12)
         self.px = 1 / self.unit
         self.rgb = np.zeros((3, height, width), np.float32)
@@ -37,7 +41,7 @@ class Canvas:
         dy = ((np.arange(height) - centre_y) / self.unit).astype(np.float32)[:, None]
         self.x: Plane = dx * np.float32(math.cos(roll)) + dy * np.float32(math.sin(roll))
         self.y: Plane = dy * np.float32(math.cos(roll)) - dx * np.float32(math.sin(roll))
-        # The head rolls about the base of the neck, 1.1 below the eyes.
+        # The head rolls about the base of the neck, 1.1 below the eyes: the body is shifted back by what that moves the eyes.
         self.bx: Plane = dx + np.float32(1.1 * math.sin(roll)) + np.zeros_like(dy)
         self.by: Plane = dy + np.float32(1.1 * (1 - math.cos(roll))) + np.zeros_like(dx)
         azimuth, elevation = math.radians(face.light_azimuth), math.radians(face.light_elevation)
@@ -52,7 +56,7 @@ class Canvas:
         self.key = 1.16 - 0.55 * face.light_softness
 
     def window(self, x0: float, y0: float, x1: float, y1: float) -> Window:
-        """Slices of the pixels that hold the box with these head coordinates (clipped to the sheet; at least one pixel)."""
+        """Row and column slices that cover the box with these head coordinates, clipped to the canvas; at least one pixel."""
         height, width = self.rgb.shape[1:]
         corners_x, corners_y = [], []
         roll = math.radians(self.face.roll)
@@ -70,12 +74,12 @@ class Canvas:
         )
 
     def inside(self, distance: Plane, soft: float = 1.0) -> Plane:
-        """Coverage 0–1 from a signed distance in face units (negative inside); `soft` = width of the edge in pixels."""
+        """Coverage 0–1 from a signed distance in face units (negative inside); `soft` is the width of the edge in pixels."""
         result: Plane = np.clip(np.float32(0.5) - distance * np.float32(self.unit / soft), 0, 1)
         return result
 
     def paint(self, where: Window, mask: Plane, colour: Colour | Plane) -> None:
-        """Lay `colour` (one, or (3, h, w)) over the window with opacity `mask`."""
+        """Blend `colour` (one colour, or (3, h, w)) over the window with opacity `mask` (h, w)."""
         target = self.rgb[:, where[0], where[1]]
         paint = np.asarray(colour, np.float32)
         if paint.ndim == 1:
@@ -83,9 +87,9 @@ class Canvas:
         target += (paint - target) * mask[None]
 
     def shade(self, nx: Plane, ny: Plane, nz: Plane, occlusion: Plane | float = 1.0, wrap: float = 0.25) -> Plane:
-        """Light (3, h, w) that falls on a surface with unit normals n: hemispheric fill and one wrapped key light.
+        """Light (3, h, w) on a surface with the unit normal (nx, ny, nz): hemispheric fill plus one wrapped key light.
 
-        Red wraps further round than blue: light that scatters under skin (or hair) comes out reddened at the terminator.
+        Red wraps further round than blue, because light that scatters under skin or hair reddens the edge of the shadow.
         """
         facing = nx * self.light[0] + ny * self.light[1] + nz * self.light[2]
         ambient = self.fill * (0.78 - 0.22 * ny) * occlusion
@@ -98,7 +102,10 @@ class Canvas:
         return out
 
     def noise(self, where: Window, kind: str, scale: float = 1.0) -> Plane:
-        """Texture of unit variance for a window. `kind`: clouds · grain · skin; `scale` stretches it, 1 at 110 pixels a face unit."""
+        """Texture (h, w) of unit variance for a window, at a random offset.
+
+        `kind` is a key of `tiles`; `scale` stretches the texture, where 1 stands for 110 pixels per face unit.
+        """
         tile = tiles()[kind]
         height, width = where[0].stop - where[0].start, where[1].stop - where[1].start
         step = 110 * self.px / scale
@@ -107,7 +114,7 @@ class Canvas:
         return tile[rows[:, None], columns[None, :]]
 
     def picture(self, size: tuple[int, int]) -> Image.Image:
-        """The sheet as an sRGB photo of `size`: exposure, a soft shoulder for the highlights, sRGB curve, then scaling down."""
+        """The canvas as an sRGB photo of `size` (width, height): exposure, soft highlights, sRGB curve, then downscaling."""
         gain = np.float32(2.0**self.face.exposure * 4095 / _CURVE_TOP)
         index = np.minimum(self.rgb * gain, 4095).astype(np.uint16)
         image = Image.fromarray(np.ascontiguousarray(_tone_curve()[index].transpose(1, 2, 0)))
@@ -119,6 +126,7 @@ _CURVE_TOP = 2.0  # linear light that becomes full white
 
 @lru_cache(maxsize=1)
 def _tone_curve() -> NDArray[np.uint8]:
+    # A table of 4,096 levels: the power function per pixel would take longer than the whole drawing of a face.
     linear = np.linspace(0, _CURVE_TOP, 4096)
     linear = np.where(linear < 0.7, linear, 0.7 + 0.3 * np.tanh((linear - 0.7) / 0.45))
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.power(np.maximum(linear, 1e-9), 1 / 2.4) - 0.055)
@@ -127,7 +135,7 @@ def _tone_curve() -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def tiles() -> dict[str, Plane]:
-    """Seamless texture tiles, zero mean, unit variance: filtered white noise, the same on every call."""
+    """Kind → seamless texture tile (TILE, TILE) float32 of zero mean and unit variance: filtered white noise from a fixed seed."""
     rng = np.random.default_rng(20260)
     fy = np.fft.fftfreq(TILE)[:, None] * TILE
     fx = np.fft.fftfreq(TILE)[None, :] * TILE
@@ -139,38 +147,38 @@ def tiles() -> dict[str, Plane]:
         "strands": np.exp(-((fy / 6) ** 2)) * (np.exp(-((fx / 120) ** 2)) + 2.5 * np.exp(-((fx / 14) ** 2))),
         "curls": np.exp(-(((radius - 34) / 16) ** 2)),
     }
-    made = {}
+    textures = {}
     for kind, spectrum in spectra.items():
         values = np.fft.ifft2(np.fft.fft2(rng.standard_normal((TILE, TILE))) * spectrum).real
-        made[kind] = ((values - values.mean()) / values.std()).astype(np.float32)
-    return made
+        textures[kind] = ((values - values.mean()) / values.std()).astype(np.float32)
+    return textures
 
 
 def linear(red: int, green: int, blue: int) -> Colour:
-    """sRGB 0–255 → linear light."""
+    """Convert an sRGB colour (0–255) to linear light."""
     r, g, b = (((c / 255 + 0.055) / 1.055) ** 2.4 if c > 10 else c / 255 / 12.92 for c in (red, green, blue))
     return (r, g, b)
 
 
 def blend(a: Colour, b: Colour, t: float) -> Colour:
-    """The colour a share `t` of the way from a to b."""
+    """Mix two colours: `t` = 0 gives a, 1 gives b."""
     return (a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t, a[2] + (b[2] - a[2]) * t)
 
 
 def times(colour: Colour, factor: float) -> Colour:
-    """The colour, brighter or darker."""
+    """The colour multiplied by `factor`: brighter above 1, darker below."""
     return (colour[0] * factor, colour[1] * factor, colour[2] * factor)
 
 
 def smooth(x: Plane, low: float, high: float) -> Plane:
-    """Smoothstep: 0 at `low`, 1 at `high` (which may be the smaller)."""
+    """Smoothstep: 0 at `low`, 1 at `high`; `high` may be smaller than `low`."""
     t = np.clip((x - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
     result: Plane = t * t * (3 - 2 * t)
     return result
 
 
 def polygon(x: Plane, y: Plane, corners: tuple[tuple[float, float], ...]) -> Plane:
-    """Signed distance (negative inside) to a convex polygon whose corners run clockwise on the sheet."""
+    """Signed distance (negative inside) to a convex polygon whose corners run clockwise on the canvas."""
     sides = []
     for (x0, y0), (x1, y1) in zip(corners, (*corners[1:], corners[0]), strict=True):
         length = math.hypot(x1 - x0, y1 - y0)
@@ -180,7 +188,7 @@ def polygon(x: Plane, y: Plane, corners: tuple[tuple[float, float], ...]) -> Pla
 
 
 def bump(x: Plane, y: Plane, x0: float, y0: float, sx: float, sy: float) -> Plane:
-    """A Gaussian hill of height 1 at (x0, y0)."""
+    """A Gaussian of height 1 at (x0, y0), with the widths sx and sy."""
     return np.exp(
         -(((x - np.float32(x0)) * np.float32(1 / sx)) ** 2) - ((y - np.float32(y0)) * np.float32(1 / sy)) ** 2
     )

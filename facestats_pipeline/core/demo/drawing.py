@@ -1,7 +1,7 @@
-"""Draws a demo face from its latent factors: a head in relief, lit by one key light, with skin, hair, clothes and a background.
+"""Draws a demo face from its latent factors: a shaded relief of the head with skin, hair, clothes and a background.
 
-The head is a dome over a polar outline; nose, sockets, cheeks, lips and wrinkles are added to its depth, and the light falls on the
-normals of the sum. Features live in coordinates that turn with the head, so a yaw moves them as on a solid.
+The head is a dome over a polar outline. Nose, eye sockets, cheeks, lips and wrinkles are added to its depth, and one key light shades the
+normals of the sum. Features use coordinates that turn with the head, so yaw moves them as on a solid.
 """
 
 import math
@@ -17,15 +17,16 @@ from facestats_pipeline.core.demo.layout import Head, Layout, layout_of
 from facestats_pipeline.core.demo.scene import draw_background, draw_body
 from facestats_pipeline.core.demo.skin import relief, skin_colour, skin_marks
 
-_SUPERSAMPLE = 1.15
+_SUPERSAMPLE = 1.15  # drawn a little larger, then scaled down: that anti-aliases hair and lashes
 
 
 def draw_face(face: FaceLatents, size: tuple[int, int] = (360, 450)) -> Image.Image:
-    """The face as an RGB photo of `size` (width, height) pixels. The same latents and size give the same pixels."""
+    """Draw the face as an RGB photo of `size` (width, height) pixels. The same latents and size give the same pixels."""
     rng = np.random.default_rng(face.texture)
     canvas = Canvas(face, (round(size[0] * _SUPERSAMPLE), round(size[1] * _SUPERSAMPLE)), rng)
     layout = layout_of(face, rng)
     skin = skin_colour(face)
+    # From back to front: every layer paints over those before it.
     draw_background(canvas)
     draw_back_hair(canvas, layout)
     draw_body(canvas, layout, skin)
@@ -64,7 +65,7 @@ def _draw_head(canvas: Canvas, layout: Layout, skin: Colour) -> None:
     zx, zy = zx + grain, zy + np.roll(grain, 7, axis=1)
     nz = 1 / np.sqrt(1 + zx * zx + zy * zy)
     nx, ny = -zx * nz, -zy * nz
-    # The key light throws the nose's shadow to the far side.
+    # A relief casts no shadows by itself: the nose's shadow, on the side away from the key light, is added by hand.
     cast = bump(u, v, -0.16 * canvas.light[0], layout.nose_y + 0.07, 0.10, 0.07) * max(-canvas.light[1], 0.0) * 0.5
     cast = (
         cast
@@ -95,7 +96,7 @@ def _draw_head(canvas: Canvas, layout: Layout, skin: Colour) -> None:
 
 
 def _finish(canvas: Canvas) -> None:
-    """The camera: darker corners, sensor noise that grows in the shadows."""
+    """Imitate the camera: darker corners, and sensor noise that shows most in the shadows."""
     away = (canvas.bx / canvas.bx.max()) ** 2 + ((canvas.by - 0.3) / canvas.by.max()) ** 2
     canvas.rgb *= 1 - 0.09 * away
     everything = (slice(0, canvas.rgb.shape[1]), slice(0, canvas.rgb.shape[2]))

@@ -1,9 +1,9 @@
-"""A collection of synthetic photos with known truth: what the demo and the tests run on, offline and with nobody's face.
+"""A collection of synthetic photos with known truth: the demo and the tests run on it, offline and without any real person's face.
 
-Latent factors (`demo_latents`) are drawn first, then the photo (`demo_drawing`); labels and ratings follow from the latents, never from
-the pixels, so that a test can say what the pipeline should have recovered. Like a real folder, this one is untidy: nested folders, several
-formats and shapes, photos that stand upright only through their EXIF tag, labels for some photos only, raters who disagree,
-and, from 50 photos on, two exact duplicates and two broken files.
+The latent factors (`latents.py`) are sampled first, then the photo is drawn (`drawing.py`). Labels and ratings derive from the latents,
+never from the pixels, so a test knows what the pipeline should recover. Like a real folder, the demo is untidy: nested folders, several
+formats and shapes, photos that are upright only through their EXIF tag, labels for some photos only, raters who disagree, and, from 50
+photos on, two exact duplicates and two broken files.
 """
 
 import csv
@@ -33,33 +33,35 @@ DUPLICATES = ("backup/copy_1.jpg", "backup/copy_2.jpg")
 """Byte-for-byte copies of the first two upright JPEG files."""
 BROKEN = ("backup/truncated.jpg", "backup/notes.jpg")
 """A JPEG cut off in the middle, and a text file with the name of a photo."""
-"""In the labels folder: the returned table. It also marks the folder as the demo's, so that it may be written again."""
 
 _SHAPES = ((360, 450), (360, 450), (384, 480), (320, 480), (400, 400), (512, 384))
 _RATERS = tuple("ABCDEF")
-# EXIF orientation → how the stored pixels must be turned so that a viewer who obeys the tag sees them upright.
+# EXIF orientation → how to turn the stored pixels so that a viewer that obeys the tag shows them upright.
 _TURNS = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
 
 
 def generate_demo(n: int, raw_dir: Path, labels_dir: Path, *, seed: int = 0, workers: int = 2) -> pl.DataFrame:
     """Write `n` photos of distinct faces under `raw_dir`, and `labels.csv`, `ratings.csv` and `demo_truth.csv` in `labels_dir`.
 
-    Face i depends on (seed, i) only: the same call writes the same bytes, and a larger `n` adds faces to those of a smaller one.
-    `labels.csv` (file, age, gender, race, age_years; FairFace's words) covers about 85% of the photos; `ratings.csv` (file, rating,
-    rater; whole numbers 1–5) about 70%, each seen by at least three of six raters, who have biases and make errors. From
+    Face i depends on (seed, i) only: the same call writes the same bytes, and a larger `n` keeps the faces of a smaller one.
+    `labels.csv` (file, age, gender, race, age_years; FairFace's words) covers about 85% of the photos. `ratings.csv` (file, rating,
+    rater; whole numbers 1–5) covers about 70%; at least three of six raters, with biases and errors, rate each of them. From
     `UNTIDY_FROM` photos on, `DUPLICATES` and `BROKEN` are written beside the n good photos and appear in no table.
 
     Returns the truth, one row per good photo: file (relative to `raw_dir`), age_bin, appeal (true rating, 1–5), every field of
     `FaceLatents`, width, height (upright), format, orientation (EXIF), labelled, rated.
-    Raises FileExistsError where `labels_dir` holds labels or ratings that are not the demo's.
+    Raises FileExistsError when `labels_dir` holds labels or ratings that the demo did not write.
     """
     raw_dir, labels_dir = Path(raw_dir), Path(labels_dir)
+    # The truth file marks a folder as the demo's own: only then may labels be overwritten.
     if not (labels_dir / DEMO_TRUTH).exists():
         for name in ("labels.csv", "ratings.csv"):
             if (labels_dir / name).exists():
-                raise FileExistsError(f"{labels_dir / name} is not the demo's: choose another folder for the demo")
+                raise FileExistsError(
+                    f"{labels_dir / name} was not written by the demo: choose another folder for the demo"
+                )
     labels_dir.mkdir(parents=True, exist_ok=True)
-    tiles()  # made once, before the threads ask for it
+    tiles()  # fills the cache before several threads ask for it at once
     rows: list[dict[str, Any]] = []
     plain: list[bytes] = []
     for row, data in track(_photos(n, seed, workers), "Drawing demo faces", total=n):
@@ -82,7 +84,7 @@ def generate_demo(n: int, raw_dir: Path, labels_dir: Path, *, seed: int = 0, wor
 
 def _photos(n: int, seed: int, workers: int) -> Iterator[tuple[dict[str, Any], bytes]]:
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        step = workers * 4  # so that a large demo is never held in memory
+        step = workers * 4  # `map` submits everything at once: batches keep a large demo out of memory
         for start in range(0, n, step):
             yield from pool.map(lambda i: _photo(i, seed), range(start, min(start + step, n)))
 
@@ -128,7 +130,7 @@ def _encode(image: Image.Image, kind: str, orientation: int, quality: int) -> by
 
 
 def _ratings(truth: pl.DataFrame, seed: int) -> bytes:
-    """Raters see the true appeal through a bias, a habit of using more or less of the scale, and noise."""
+    """ratings.csv: each rater adds a bias, stretches or narrows the scale, and makes random errors."""
     rng = np.random.default_rng((seed, 2**31))
     bias, stretch = rng.normal(0, 0.3, len(_RATERS)), rng.uniform(0.8, 1.15, len(_RATERS))
     out = io.StringIO()

@@ -12,7 +12,7 @@ _IRISES = tuple(linear(*rgb) for rgb in ((128, 160, 180), (118, 138, 112), (128,
 
 
 def draw_nostrils(canvas: Canvas, layout: Layout, head: Head) -> None:
-    """Two soft dark openings under the tip and the crease of each wing."""
+    """Draw two soft dark openings under the tip of the nose and the crease of each wing."""
     head = head.crop(canvas.window(*layout.around(0, layout.nose_y, 0.34)))
     u, v = head.u - layout.skew[3] * 0.6, head.v
     w = np.abs(u)
@@ -25,7 +25,7 @@ def draw_nostrils(canvas: Canvas, layout: Layout, head: Head) -> None:
 
 
 def draw_eyes(canvas: Canvas, layout: Layout, head: Head, skin: Colour) -> None:
-    """Eyeballs between their lids: sclera, iris with a ring, pupil and highlights; lashes, crease and caruncle."""
+    """Draw the eyes: sclera, iris with a dark ring, pupil, highlights, lashes, crease and caruncle."""
     face = canvas.face
     iris = along(_IRISES, face.eye_darkness)
     gaze_x = -math.sin(layout.yaw) * 0.25 + float(canvas.rng.normal(0, 0.05))
@@ -45,7 +45,7 @@ def draw_eyes(canvas: Canvas, layout: Layout, head: Head, skin: Colour) -> None:
         span = (np.abs(x) - 1) * 0.6
         gap = np.maximum(np.maximum(upper - y, y - lower), span) * half
         opening = canvas.inside(gap, 1.3)
-        # The ball: shaded as a sphere, in the shadow of the upper lid.
+        # The eyeball is shaded as a sphere, darkened by the shadow of the upper lid.
         white = blend((0.74, 0.70, 0.67), (0.66, 0.56, 0.46), 0.25 + 0.5 * layout.aged)
         ball = np.clip(1.06 - 0.45 * x * x - 0.2 * y * y, 0.3, 1.1) * (0.38 + 0.62 * smooth(y - upper, 0.0, 0.3))
         mean_light = light.mean(axis=0)
@@ -71,7 +71,7 @@ def draw_eyes(canvas: Canvas, layout: Layout, head: Head, skin: Colour) -> None:
         glint = smooth(np.hypot(glint_x, iy + 0.14), 0.105, 0.06) * opening
         canvas.paint(where, glint * 0.92, (1.35, 1.35, 1.35))
         canvas.paint(where, smooth(np.hypot(ix + 0.14, iy - 0.17), 0.07, 0.02) * opening * 0.3, (0.8, 0.8, 0.85))
-        # Lashes and liner above, thin line below.
+        # Lashes and liner above, a thin line below.
         dark = times(blend((0.02, 0.014, 0.012), (0.12, 0.07, 0.045), (1 - face.hair_darkness) * 0.7), 1.0)
         reach = smooth(np.abs(x), 1.12, 0.98)
         thick = 0.035 + (0.012 if face.gender == "Female" else 0.0) + 0.05 * face.makeup
@@ -87,7 +87,7 @@ def draw_eyes(canvas: Canvas, layout: Layout, head: Head, skin: Colour) -> None:
         canvas.paint(where, rim, times(skin, 0.22))
         shine = canvas.inside((np.abs(y - lower - 0.06) - 0.02) * half, 2.4) * reach * 0.25
         canvas.paint(where, shine, np.asarray(times(skin, 1.15), np.float32)[:, None, None] * light)
-        # The crease: high and long on an open lid, close to the lashes or absent on a folded one.
+        # The crease is high and long on an open lid, and close to the lashes or absent on a folded one.
         lift = 0.24 - 0.15 * face.eyelid_fold - 0.07 * layout.aged
         crease = np.abs(y - (upper * (1.02 + 0.1 * (1 - face.eyelid_fold)) - lift))
         strength = (0.62 - 0.42 * face.eyelid_fold) * smooth(np.abs(x - 0.05), 1.2, 0.85)
@@ -99,7 +99,7 @@ def draw_eyes(canvas: Canvas, layout: Layout, head: Head, skin: Colour) -> None:
 
 
 def draw_mouth(canvas: Canvas, layout: Layout, head: Head, skin: Colour) -> None:
-    """Lips with a bow, closed or open over teeth: the corners rise with the smile."""
+    """Draw the lips, closed or open over teeth; the corners rise with the smile."""
     face, smile = canvas.face, canvas.face.smile
     head = head.crop(canvas.window(*layout.around(0, layout.mouth_y, 0.44)))
     half, middle = layout.mouth_half, layout.mouth_y
@@ -138,7 +138,7 @@ def draw_mouth(canvas: Canvas, layout: Layout, head: Head, skin: Colour) -> None
     lines = 1 + 0.045 * np.sin(u * 55 + 4 * np.sin(u * 9))
     gloss = bump(u, v - lower_edge, -0.2 * canvas.light[0], 0.032, 0.4, 0.018) * (0.10 + 0.22 * strength) * canvas.key
     canvas.paint(head.where, mask * 0.93, rouge[:, None, None] * light * (roundness * lines)[None] + gloss[None])
-    # The seam, darkest at the corners.
+    # The seam between the lips is darkest at the corners.
     seam_mask = (
         canvas.inside(np.abs(v - seam) - 0.008 - 0.004 * inside, 2.2) * smooth(np.abs(u), 1.08, 0.96) * head.mask
     )
@@ -161,7 +161,7 @@ def draw_mouth(canvas: Canvas, layout: Layout, head: Head, skin: Colour) -> None
 
 
 def draw_glasses(canvas: Canvas, layout: Layout, head: Head) -> None:
-    """A frame of one of four shapes, a bridge, side pieces and a faint reflection."""
+    """Draw glasses: a frame of one of four shapes, a bridge, side pieces and a faint reflection."""
     face, rng = canvas.face, canvas.rng
     kind = face.texture % 4
     colour = ((0.012, 0.012, 0.014), (0.10, 0.045, 0.02), (0.22, 0.2, 0.18), (0.06, 0.01, 0.02))[int(rng.integers(4))]

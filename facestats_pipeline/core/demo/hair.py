@@ -1,4 +1,4 @@
-"""Hair of a demo face: colour, strands or curls, the hair behind the shoulders and before them, brows and beard."""
+"""The hair of a demo face: colour, strands or curls, hair behind and in front of the shoulders, brows and beard."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ _HAIR = tuple(
 
 
 def hair_colour(face: FaceLatents, grey: float) -> Colour:
-    """Albedo of the hair with a share of grey in it, linear light."""
+    """Albedo of the hair in linear light; `grey` is the share of grey hair, 0–1."""
     natural = along(_HAIR, face.hair_darkness)
     natural = blend(natural, linear(150, 66, 30), face.hair_red * 0.75)
     return blend(natural, linear(205, 203, 200), grey)
@@ -73,7 +73,7 @@ def _curls(canvas: Canvas, where: Window) -> Plane:
 
 
 def _lit_hair(canvas: Canvas, where: Window, x: Plane, y: Plane, texture: Plane, reach: Plane, behind: bool) -> Plane:
-    """Colour (3, h, w) of hair with this texture: a rounded mass, a band of sheen, greys strand by strand."""
+    """Colour (3, h, w) of hair with this texture: a rounded volume with a band of sheen and single grey strands."""
     face = canvas.face
     dark, pale = (np.asarray(hair_colour(face, t), np.float32)[:, None, None] for t in (0, 1))
     grey = np.clip(face.grey + texture * 0.4 * min(face.grey, 1 - face.grey) * (1 - 0.7 * face.hair_curl), 0, 1)
@@ -101,12 +101,12 @@ def _is_long(face: FaceLatents) -> bool:
 
 
 def _hang(face: FaceLatents) -> float:
-    """Where long hair ends, in head coordinates."""
+    """The y at which long hair ends, in head coordinates."""
     return 0.55 + 1.9 * (face.hair_length - 0.42)
 
 
 def _rise(face: FaceLatents) -> float:
-    """How far the hair stands off the skull, as a share of its radius."""
+    """How far the hair stands off the skull, as a share of the skull's radius."""
     if face.hair_length < 0.12:
         return 0.012 + 0.02 * face.hair_volume
     rise = 0.05 + 0.10 * face.hair_volume + 0.10 * face.hair_curl * (0.4 + face.hair_volume)
@@ -114,7 +114,7 @@ def _rise(face: FaceLatents) -> float:
 
 
 def _sides(layout: Layout, face: FaceLatents, y: Plane) -> Plane:
-    """Outer half width of long hair at each height: it widens below the cheeks by its volume and narrows towards the ends."""
+    """Outer half width of long hair at each height y: it widens below the cheeks with its volume and narrows towards the ends."""
     width = layout.ear_x * (1.06 + 0.3 * _rise(face)) + (
         0.03 + 0.16 * face.hair_volume + 0.22 * face.hair_curl
     ) * smooth(y, -0.5, 0.6)
@@ -122,7 +122,7 @@ def _sides(layout: Layout, face: FaceLatents, y: Plane) -> Plane:
 
 
 def draw_back_hair(canvas: Canvas, layout: Layout) -> None:
-    """Hair that hangs behind the neck, or the knot of hair worn up: drawn before the body."""
+    """Draw the hair behind the neck, or the knot of hair worn up. Call it before the body is drawn."""
     face = canvas.face
     if face.hair_length <= 0.42:
         return
@@ -144,7 +144,7 @@ def draw_back_hair(canvas: Canvas, layout: Layout) -> None:
 
 
 def draw_hair(canvas: Canvas, layout: Layout) -> None:
-    """Hair over the skull down to the hairline, and long hair that falls beside the face."""
+    """Draw the hair on the skull down to the hairline, and long hair that falls beside the face."""
     face = canvas.face
     if face.recession > 0.93 and face.hair_length < 0.12:
         return
@@ -159,14 +159,14 @@ def draw_hair(canvas: Canvas, layout: Layout) -> None:
         mix = (face.hair_curl - 0.55) / 0.45
         texture = (1 - 0.6 * mix) * texture + (0.3 + 0.6 * mix) * _curls(canvas, where)
     fuzz = (0.010 + 0.016 * face.hair_curl) * (1 if face.hair_length > 0.12 else 0.3)
-    # Outside: the skull, raised on top, less towards the ears; long hair adds its sides.
+    # Outer edge: the skull, raised on top and less towards the ears; long hair adds its sides.
     crown = smooth(y, 0.25, -0.55)
     lift = _rise(face) * (0.25 + 0.75 * crown) * (1 + 0.25 * face.hair_part * np.clip(x, -1, 1))
     outer = (rho - 1 - lift) * radius
     if long:
         sides = np.maximum(np.abs(x) - _sides(layout, face, y), np.maximum(y - _hang(face), -y - 0.35))
         outer = np.minimum(outer + 10 * np.maximum(y - 0.2, 0), sides)
-    # Inside: the face is bare below the hairline and between the sides.
+    # Inner edge: the face is bare below the hairline and between the sides.
     w = np.abs(u)
     temple = 0.12 + (0.10 if face.gender == "Male" else 0.02) * (1 - layout.child)
     line = (
@@ -198,7 +198,7 @@ def draw_hair(canvas: Canvas, layout: Layout) -> None:
         mask = mask * 0.82  # cropped hair lets the scalp through
     if face.recession > 0.5 and not long:
         mask = mask * (1 - 0.5 * (face.recession - 0.5) * smooth(y, -0.5, -0.9))
-    # A soft shadow of the hair on the brow and cheeks.
+    # The hair casts a soft shadow on the brow and cheeks; without it, hair looks pasted on.
     shadow = smooth(bare, 0.10, 0.0) * smooth(rho, 1.02, 0.97) * (1 - mask) * 0.34
     canvas.paint(where, shadow, (0.015, 0.008, 0.006))
     colour = _lit_hair(canvas, where, x, y, texture, reach, behind=False)
@@ -209,7 +209,7 @@ def draw_hair(canvas: Canvas, layout: Layout) -> None:
 
 
 def draw_brows(canvas: Canvas, layout: Layout, head: Head) -> None:
-    """Two tapered arches of short hairs; heavier, lower and straighter on average in men, overlapping."""
+    """Draw the brows: two tapered arches of short hairs, on average heavier, lower and straighter in men."""
     face = canvas.face
     colour = times(hair_colour(face, face.grey * 0.65), 0.6)
     head = head.crop(canvas.window(*layout.around(0, layout.brow_y, 0.62)))
@@ -242,7 +242,7 @@ def draw_brows(canvas: Canvas, layout: Layout, head: Head) -> None:
 
 
 def draw_beard(canvas: Canvas, layout: Layout, head: Head) -> None:
-    """Stubble to full beard over jaw and upper lip; a full one hides the edge of the jaw."""
+    """Draw stubble or a beard over jaw and upper lip; a full beard hides the edge of the jaw."""
     face = canvas.face
     if face.beard <= 0.03:
         return

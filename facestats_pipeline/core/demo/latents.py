@@ -1,7 +1,7 @@
-"""The latent factors of a demo face: what is true of it before a single pixel is drawn.
+"""The latent factors of a demo face: its truth, sampled before a pixel is drawn.
 
-Shape factors are in standard deviations of adults (0 = average), surface factors between 0 and 1. Every population differs from the
-others by overlapping distributions only; no factor is a code of a class, and the appeal never reads gender, ethnicity or age.
+Shape factors are in standard deviations of adults (0 = average), surface factors between 0 and 1. Populations differ by overlapping
+distributions only: no factor encodes a class, and the appeal never reads gender, ethnicity or age.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 GENDERS = ("Female", "Male")
 
 # Means of (skin tone, hair darkness, hair curl, eyelid fold, nose width, nose bridge, lip fullness, brow weight, cheek width). They are
-# coarse on purpose: the spread below is as wide as the differences, as it is among people.
+# coarse on purpose: the spread in `sample_latents` is as wide as the differences between populations, as it is among people.
 _POPULATIONS: dict[str, tuple[float, ...]] = {
     "White": (0.13, 0.58, 0.22, 0.08, -0.4, 0.5, -0.4, -0.1, -0.1),
     "Black": (0.80, 0.96, 0.90, 0.12, 1.0, -0.4, 1.0, 0.0, 0.0),
@@ -29,7 +29,7 @@ CLOTHES = ("tee", "shirt", "jumper", "vneck", "suit", "hoodie")
 
 @dataclass(frozen=True, slots=True)
 class FaceLatents:
-    """Everything `draw_face` needs. SD = standard deviations around an average adult; angles in degrees; the rest 0–1."""
+    """Everything `draw_face` needs. SD: standard deviations around an average adult. Angles are in degrees, other numbers 0–1."""
 
     gender: str
     ethnicity: str  # one of FairFace's seven
@@ -82,17 +82,19 @@ class FaceLatents:
     clothes_hue: float
     clothes_value: float
     zoom: float  # length of half a head (eyes to chin) as a share of the shorter side of the photo
-    texture: int  # seed of everything that is mere texture: pores, strands, folds
+    texture: int  # seed of what no label depends on: pores, strands, folds
 
     @property
     def appeal(self) -> float:
-        """The true rating, 1–5: 1 + 4 × (0.6 smile + 0.25 skin evenness + 0.15 symmetry). A rule that can be seen in the picture, and
-        deliberately nothing else: not gender, ethnicity, age or shape, so that a bias audit of a good model finds no gap to explain."""
+        """The true rating, 1–5: 1 + 4 × (0.6 smile + 0.25 skin evenness + 0.15 symmetry).
+
+        The rule uses only what the picture shows. It ignores gender, ethnicity, age and shape, so a bias audit of a good model finds no gap.
+        """
         return 1 + 4 * (0.6 * self.smile + 0.25 * self.skin_evenness + 0.15 * self.symmetry)
 
 
 def sample_latents(rng: np.random.Generator, **fixed: Any) -> FaceLatents:
-    """One face drawn from the populations; `fixed` overrides factors before what depends on them is drawn (`age=30.0`)."""
+    """Sample one face. `fixed` sets factors (`age=30.0`) before those that depend on them are sampled."""
     gender = fixed.get("gender") or str(rng.choice(GENDERS))
     ethnicity = fixed.get("ethnicity") or str(rng.choice(ETHNICITIES))
     age = float(fixed.get("age", _sample_age(rng)))
@@ -165,7 +167,7 @@ def sample_latents(rng: np.random.Generator, **fixed: Any) -> FaceLatents:
 
 
 def _sample_age(rng: np.random.Generator) -> float:
-    """Years: children and the old are rarer, as in photo collections, but each of FairFace's nine bins has faces."""
+    """Years. Children and the old are rarer, as in photo collections, but each of FairFace's nine age bins occurs."""
     edges = (0.5, 3, 10, 20, 30, 40, 50, 60, 70, 90)
     chosen = int(rng.choice(9, p=(0.04, 0.10, 0.12, 0.18, 0.16, 0.13, 0.11, 0.09, 0.07)))
     return float(rng.uniform(edges[chosen], edges[chosen + 1]))
@@ -178,7 +180,7 @@ def _clothes(rng: np.random.Generator, male: bool, age: float) -> str:
 
 
 def _ramp(x: float, low: float, high: float) -> float:
-    """0 below `low`, 1 above `high`, smooth between."""
+    """0 below `low`, 1 above `high`, smooth in between."""
     t = min(max((x - low) / (high - low), 0.0), 1.0)
     return t * t * (3 - 2 * t)
 

@@ -1,4 +1,4 @@
-"""Where the parts of a demo face lie: the outline of the head and the places of the features, from the latent factors."""
+"""The layout of a demo face: the outline of the head and the positions of its features, computed from the latent factors."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _ANGLES = 720
 
 @dataclass(frozen=True)
 class Layout:
-    """Places and sizes in face units (see `demo_canvas`); `*_x` are distances from the midline."""
+    """Positions and sizes in face units (see `canvas.py`); `*_x` are distances from the midline."""
 
     outline: Plane  # (720,) radius of the head's outline by angle, 0 = right, a quarter = down
     depth: float
@@ -36,7 +36,7 @@ class Layout:
     skew: tuple[float, float, float, float]  # asymmetry: eye height, mouth shift, mouth tilt, nose bend
 
     def project(self, x: Plane, y: Plane) -> tuple[Plane, Plane, Plane, Plane, Plane]:
-        """Head coordinates → (u, v on the face, rho, depth of the bare dome, radius of the outline in this direction)."""
+        """Map head coordinates to (u, v on the face, rho, depth of the bare dome, radius of the outline in this direction)."""
         x = x - np.float32(self.skew[1] * 0.5) * np.maximum(y, 0)
         angle = np.arctan2(y, x) * np.float32(_ANGLES / (2 * math.pi))
         low = np.floor(angle).astype(np.int32)
@@ -47,14 +47,14 @@ class Layout:
         turn, nod = math.sin(self.yaw), math.sin(self.pitch)
         u = x * math.cos(self.yaw) - dome * turn
         v = y * math.cos(self.pitch) - dome * nod * 0.9
-        # The nose stands out: what is on it moves further when the head turns.
+        # The nose is nearer to the viewer, so its points move further when the head turns.
         ridge = np.exp(-((u / 0.13) ** 2) - ((v - 0.28) / 0.22) ** 2)
         u = u - ridge * np.float32(0.22 * turn)
         v = v - ridge * np.float32(0.16 * nod)
         return u.astype(np.float32), v.astype(np.float32), rho, dome, radius
 
     def around(self, u: float, v: float, reach: float) -> tuple[float, float, float, float]:
-        """A box (x0, y0, x1, y1) in head coordinates that holds what lies within `reach` of a point of the face."""
+        """The box (x0, y0, x1, y1) in head coordinates that holds everything within `reach` of the point (u, v) of the face."""
         x = u * math.cos(self.yaw) + 0.9 * self.depth * math.sin(self.yaw)
         y = v * math.cos(self.pitch) + 0.9 * self.depth * math.sin(self.pitch)
         return (x - reach, y - reach, x + reach, y + reach)
@@ -62,7 +62,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Head:
-    """The head in its window: `u`, `v` coordinates on the face (they turn with it), `rho` 0 at the centre … 1 at the outline."""
+    """The head in its window: `u`, `v` are coordinates on the face, which turn with it; `rho` is 0 at the centre, 1 at the outline."""
 
     where: Window
     u: Plane
@@ -72,7 +72,7 @@ class Head:
     light: Plane  # (3, h, w), what falls on the skin
 
     def crop(self, window: Window) -> "Head":
-        """The part of the head in a window of the sheet; the window is clipped to the head's own."""
+        """The part of the head inside a window of the canvas; the window is clipped to the head's own."""
         rows, columns = (
             slice(
                 min(max(w.start - own.start, 0), own.stop - own.start - 1),
@@ -89,7 +89,7 @@ class Head:
 
 
 def layout_of(face: FaceLatents, rng: np.random.Generator) -> Layout:
-    """Proportions of an average adult, changed by the latents; infants have a high forehead, large eyes and a short lower face."""
+    """Proportions of an average adult, modified by the latents. Infants get a high forehead, large eyes and a short lower face."""
     child = float(np.clip((15 - face.age) / 14, 0, 1)) ** 0.8
     aged = float(np.clip((face.age - 32) / 46, 0, 1.15))
     wide = 1 + 0.035 * face.face_width + 0.012 * face.weight + 0.03 * child

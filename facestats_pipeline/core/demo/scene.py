@@ -1,4 +1,4 @@
-"""What surrounds a demo face: the background, the shoulders and their clothes."""
+"""The surroundings of a demo face: background, neck, shoulders and clothes."""
 
 import colorsys
 
@@ -19,7 +19,7 @@ from facestats_pipeline.core.demo.canvas import (
 )
 from facestats_pipeline.core.demo.layout import Layout
 
-_SHRINK = 6  # backgrounds are out of focus: drawn small, then enlarged
+_SHRINK = 6  # backgrounds are out of focus, so they are drawn small and enlarged
 
 
 def _hsv(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
@@ -28,7 +28,7 @@ def _hsv(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
 
 
 def draw_background(canvas: Canvas) -> None:
-    """Fill the sheet with one of the backgrounds, out of focus."""
+    """Fill the canvas with the face's background, out of focus."""
     rng, kind = canvas.rng, canvas.face.background
     height, width = canvas.rgb.shape[1:]
     w, h = width // _SHRINK + 2, height // _SHRINK + 2
@@ -107,7 +107,7 @@ _LINEAR = np.array([linear(v, v, v)[0] for v in range(256)], np.float32)
 
 
 def draw_body(canvas: Canvas, layout: Layout, skin: Colour) -> None:
-    """Neck, shoulders and clothes."""
+    """Draw neck, shoulders and clothes."""
     face, neck = canvas.face, layout.neck
     child = float(np.clip((15 - face.age) / 13, 0, 1))
     where = canvas.window(-4, 0.3, 4, 4)
@@ -118,14 +118,14 @@ def draw_body(canvas: Canvas, layout: Layout, skin: Colour) -> None:
     chin = float(layout.outline[180]) - 1.04
     top = 1.16 + 0.5 * chin + (0.02 if male else 0.06) - 0.1 * child
     _draw_neck(canvas, skin, neck, top, chin)
-    # Shoulders: they fall away from the neck, then the arms turn down.
+    # The shoulders slope away from the neck, then the arms turn down.
     line = top + 0.12 + 0.16 * away + 0.42 * (away / span) ** 5
     shape = canvas.inside(line - y, 1.5) * canvas.inside(away - span - 0.12 * smooth(y, top, top + 1.5), 3)
     _draw_clothes(canvas, where, x, y, shape, top, neck, span)
 
 
 def _draw_neck(canvas: Canvas, skin: Colour, neck: float, top: float, chin: float) -> None:
-    """A cylinder that flares into the shoulders, in the shadow of the chin."""
+    """Draw the neck: a cylinder that flares into the shoulders, in the shadow of the chin."""
     where = canvas.window(-1.25, 0.3, 1.25, 2.1)
     x, y = canvas.bx[where], canvas.by[where]
     away = np.abs(x)
@@ -189,7 +189,7 @@ def _draw_clothes(
 def _draw_collar(
     canvas: Canvas, where: Window, x: Plane, y: Plane, shape: Plane, top: float, neck: float, cloth: Colour, lit: Plane
 ) -> None:
-    """An open shirt with a collar and buttons, or a jacket with lapels over a shirt, some with a tie."""
+    """Draw an open shirt with collar and buttons, or a jacket with lapels over a shirt, some with a tie."""
     face, away = canvas.face, np.abs(x)
     suit = face.clothes == "suit"
     shirt = linear(*_hsv(float(canvas.rng.random()), 0.1, 0.94)) if suit else cloth

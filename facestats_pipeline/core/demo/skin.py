@@ -1,4 +1,4 @@
-"""The skin of a demo face: its colour, the relief under it with the wrinkles, and its marks."""
+"""The skin of a demo face: colour, relief with wrinkles, and marks."""
 
 import math
 
@@ -17,20 +17,20 @@ _SKIN = tuple(
 
 
 def skin_colour(face: FaceLatents) -> Colour:
-    """Albedo of the skin, linear light: interpolated along tones of real skin from light to dark, pink or golden."""
+    """Albedo of the skin in linear light: interpolated along real skin tones from light to dark, tinted pink or golden."""
     red, green, blue = along(_SKIN, face.skin_tone)
     return (red, green * (1 + 0.03 * face.skin_warmth), blue * (1 - 0.13 * face.skin_warmth))
 
 
 def along(colours: tuple[Colour, ...], share: float) -> Colour:
-    """The colour a share of the way along a row of colours."""
+    """The colour at a position (0 first … 1 last) along a row of colours, interpolated."""
     place = share * (len(colours) - 1)
     low = min(int(place), len(colours) - 2)
     return blend(colours[low], colours[low + 1], place - low)
 
 
 def relief(face: FaceLatents, layout: Layout, u: Plane, v: Plane) -> tuple[Plane, Plane]:
-    """Depth to add to the dome, in face units, and ambient occlusion (1 = open): both like u."""
+    """Depth to add to the dome in face units, and ambient occlusion (1 = open); both have the shape of u."""
     male = 1.0 if face.gender == "Male" else 0.0
     grown = 1 - layout.child
     w = np.abs(u)
@@ -50,7 +50,7 @@ def relief(face: FaceLatents, layout: Layout, u: Plane, v: Plane) -> tuple[Plane
     wing = np.abs(mid)
     z += 0.06 * bump(wing, v, half * 0.78, nose - 0.02, 0.05, 0.05)
     z -= 0.02 * bump(wing, v, half * 1.2, nose - 0.01, 0.03, 0.06)
-    # Sockets, the balls of the eyes, brow ridge.
+    # Eye sockets, eyeballs, brow ridge.
     flat = 1 - 0.55 * face.eyelid_fold
     z -= 0.075 * flat * (1 - 0.4 * layout.child) * bump(w, v, layout.eye_x - 0.04, -0.02, 0.17, 0.12)
     z += 0.055 * bump(w, v, layout.eye_x, 0.0, 0.115, 0.085)
@@ -61,7 +61,7 @@ def relief(face: FaceLatents, layout: Layout, u: Plane, v: Plane) -> tuple[Plane
         w, v, 0.36, 0.27 - 0.03 * face.smile, 0.17, 0.14
     )
     z += (0.015 * male - 0.035 * (1 - layout.child) + 0.014 * face.weight) * bump(w, v, 0.44, 0.56, 0.12, 0.16)
-    # Mouth mound, lips, the groove under them, chin.
+    # Rounding of the mouth, lips, the groove under them, chin.
     mouth, corner = layout.mouth_y, layout.mouth_half
     z += 0.05 * bump(u, v, 0, mouth, 0.24, 0.17)
     lips = 0.028 + 0.008 * face.lip_fullness
@@ -84,7 +84,7 @@ def relief(face: FaceLatents, layout: Layout, u: Plane, v: Plane) -> tuple[Plane
 
 
 def _wrinkles(face: FaceLatents, layout: Layout, u: Plane, v: Plane, w: Plane) -> Plane:
-    """Folds beside the mouth, bags, crow's feet, lines of the forehead and jowls: deeper with age, some with a smile."""
+    """Depth of folds beside the mouth, bags under the eyes, crow's feet, forehead lines and jowls; age and smiling deepen them."""
     old, grown = layout.aged, 1 - layout.child
     nose, mouth = layout.nose_y, layout.mouth_y
     # From the wing of the nose to beside the corner of the mouth.
@@ -131,7 +131,7 @@ def _wrinkles(face: FaceLatents, layout: Layout, u: Plane, v: Plane, w: Plane) -
 
 
 def skin_marks(canvas: Canvas, layout: Layout, where: Window, u: Plane, v: Plane, skin: Colour) -> Plane:
-    """Albedo of the face, (3, h, w): flushed and shaded zones, blotches, freckles, age spots, shaven shadow, make-up."""
+    """Albedo of the face (3, h, w): flushed and shaded zones, blotches, freckles, age spots, beard shadow, make-up."""
     face, w = canvas.face, np.abs(u)
     tone = np.empty((3, *u.shape), np.float32)
     for channel in range(3):
@@ -158,7 +158,7 @@ def skin_marks(canvas: Canvas, layout: Layout, where: Window, u: Plane, v: Plane
     tint(np.clip(coarse * 0.5, -1, 1) * (0.06 + 0.32 * uneven), 1.0 - 0.2 * dark, 0.84, 0.82)
     for channel in range(3):
         tone[channel] *= 1 + fine * np.float32(0.012 + 0.03 * uneven)
-    # Blemishes: distinct red or dark spots, the plainer the less even the skin.
+    # Blemishes are separate red or dark spots; uneven skin has more and stronger ones, since the rating depends on evenness.
     spots = smooth(canvas.noise(where, "curls", 2.2), 2.25 - 0.75 * uneven, 2.9 - 0.75 * uneven) * uneven
     tint(np.minimum(spots * 1.25, 1), 0.95 - 0.4 * dark, 0.62 - 0.12 * dark, 0.62 - 0.1 * dark)
     if face.freckles > 0.1:
@@ -179,7 +179,7 @@ def skin_marks(canvas: Canvas, layout: Layout, where: Window, u: Plane, v: Plane
 
 
 def beard_area(layout: Layout, u: Plane, v: Plane) -> Plane:
-    """Where a beard grows, 0–1: jaw and chin below a line from the ear to the nose, and the upper lip."""
+    """Beard density, 0–1: jaw and chin below a line from the ear to the nose, and the upper lip."""
     w = np.abs(u)
     line = np.interp(
         w, (0.0, 0.14, 0.24, 0.34, 0.45, 0.53, 0.58, 0.62, 0.7), (0.49, 0.5, 0.58, 0.62, 0.56, 0.4, 0.2, -0.05, -0.1)

@@ -1,4 +1,4 @@
-"""Many small pictures on one page, each with a short caption."""
+"""Contact sheets: many thumbnails on one page, each with a short caption."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ Source = Image.Image | Path | bytes
 
 INK, QUIET, PAPER, MISSING = (34, 34, 34), (105, 105, 105), (255, 255, 255), (225, 225, 225)
 MAX_TILES = 600
-"""More pictures than this make a page that nobody can open comfortably; the sheet says how many it leaves out."""
+"""Default limit of pictures on a sheet, since larger pages are hard to open; the sheet says how many it leaves out."""
 
 
 @dataclass(frozen=True)
 class SheetStyle:
-    """Measures of a sheet in pixels."""
+    """Sizes on a sheet, in pixels; `columns` and `caption_lines` are counts."""
 
     thumb: int = 160
     columns: int = 6
@@ -40,13 +40,13 @@ def contact_sheet(
     font: int = 15,
     max_tiles: int = MAX_TILES,
 ) -> Image.Image:
-    """An RGB page of thumbnails with captions under them, row by row; read one picture at a time.
+    """An RGB page of thumbnails, row by row, with captions under them. Pictures are read one at a time.
 
-    A picture that cannot be read becomes a grey tile that says so. Captions are wrapped to `caption_lines` lines and end in an
-    ellipsis where they do not fit. Beyond `max_tiles` pictures the subtitle says how many are not shown.
+    A picture that cannot be read becomes a grey tile that says so. Captions are wrapped to `caption_lines` lines; longer ones end in an
+    ellipsis. Beyond `max_tiles` pictures the subtitle says how many are not shown.
 
     Raises:
-        ValueError: when there is no picture, or `columns` or `thumb` is not positive.
+        ValueError: without pictures, with fewer than 1 column or with thumbnails under 16 pixels.
     """
     if columns < 1 or thumb < 16:
         raise ValueError(f"columns={columns}, thumb={thumb}: use at least 1 column and 16 pixels")
@@ -97,7 +97,7 @@ def _page(tiles: list[Image.Image], title: str, subtitle: str, style: SheetStyle
 
 
 def _tile(source: Source, caption: str, style: SheetStyle) -> Image.Image:
-    """One picture over its caption, as tall as that needs."""
+    """One picture over its caption; the caption's lines decide the height."""
     line_height = round(style.font * 1.3)
     lines = wrap(caption, sheet_font(style.font), style.thumb, style.caption_lines)
     tile = Image.new("RGB", (style.thumb, style.thumb + 6 + line_height * len(lines)), PAPER)

@@ -1,4 +1,4 @@
-"""Text that fits: the font of sheets and figures, and lines broken by their measured width."""
+"""Text layout for sheets and figures: the font, and line breaks by measured width."""
 
 import re
 from functools import lru_cache
@@ -10,18 +10,18 @@ from PIL import ImageFont
 
 @lru_cache(maxsize=32)
 def sheet_font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans at `size` pixels; it comes with matplotlib and covers Greek, Cyrillic, Arabic and more, so captions are not boxes."""
+    """DejaVu Sans at `size` pixels. It comes with matplotlib and covers Greek, Cyrillic, Arabic and more, so file names are readable."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
 
 
 def wrap(text: str, font: ImageFont.FreeTypeFont, width: float, max_lines: int) -> list[str]:
-    """`text` in at most `max_lines` lines of at most `width` pixels, broken at spaces and at its own line breaks.
+    """Break `text` at spaces and at its own line breaks into at most `max_lines` lines of at most `width` pixels.
 
-    Words that are too long are cut, and what is left out is an ellipsis.
+    Words that are too long are cut; an ellipsis marks whatever is left out.
     """
     lines: list[str] = []
-    glued = text.replace(" = ", "\u00a0=\u00a0")  # "n = 10" is one word
+    glued = text.replace(" = ", "\u00a0=\u00a0")  # "n = 10" must not be split between lines
     paragraphs = [re.split(r"[ \t]+", part.strip()) for part in glued.splitlines() if part.strip()]
     while paragraphs and len(lines) < max_lines:
         words = paragraphs[0]

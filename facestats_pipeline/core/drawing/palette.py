@@ -1,6 +1,6 @@
-"""Colours that colour-blind readers can tell apart, for figures and pages; no drawing library is loaded."""
+"""Colours that colour-blind readers can tell apart, for figures and pages. The module imports no drawing library."""
 
-# Okabe & Ito 2008, "Color Universal Design", ordered so that the first ones differ most; yellow is left for last, it is faint on white.
+# Okabe & Ito 2008, "Color Universal Design". The first colours differ most; yellow comes last because it is faint on white.
 BLUE, ORANGE, GREEN, VERMILLION, SKY, PURPLE, YELLOW = (
     "#0072B2",
     "#E69F00",

@@ -1,7 +1,7 @@
-"""One look for every figure: colours that colour-blind readers can tell apart, large type, a title that states the finding.
+"""The style of every figure: colours for colour-blind readers, large type, and a title that states the finding.
 
-Only matplotlib's object-oriented interface is used: no pyplot, no global figure list, no change to `rcParams`, so figures can be drawn
-from several threads and leave nothing behind.
+It uses only matplotlib's object-oriented interface: no pyplot, no global figure list, no change to `rcParams`. Figures can therefore be
+drawn from several threads and leave no global state.
 """
 
 import io
@@ -28,7 +28,7 @@ from facestats_pipeline.core.drawing.palette import YELLOW as YELLOW
 
 DPI = 150
 WIDTH = 8.0
-"""Inches; at DPI this is 1,200 pixels, the width at which figures must be readable."""
+"""Width of a figure in inches: 1,200 pixels at DPI, the width at which figures must be readable."""
 
 TITLE, SUBTITLE, LABEL, TICK = 14.0, 10.0, 10.5, 9.5
 
@@ -45,9 +45,9 @@ def new_figure(
     width_ratios: Sequence[float] | None = None,
     height_ratios: Sequence[float] | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with the title and subtitle wrapped at its top left, and its axes row by row, styled.
+    """A styled figure with title and subtitle at its top left, and its axes, row by row.
 
-    `height` is that of the plots in inches; the room for title and subtitle comes on top.
+    `height` is the height of the plots in inches; title and subtitle are added to it.
     """
     title_lines = wrap(title, sheet_font(TITLE * DPI / 72, bold=True), _TEXT_WIDTH, 3)
     subtitle_lines = wrap(subtitle, sheet_font(SUBTITLE * DPI / 72), _TEXT_WIDTH, 4)
@@ -72,7 +72,7 @@ def new_figure(
 
 
 def style_axes(axes: Axes, *, grid: str = "") -> None:
-    """Quiet frame, readable ticks; `grid` is `x`, `y`, `both` or empty."""
+    """Give axes a grey frame and readable ticks; `grid` is `x`, `y`, `both` or empty."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -91,7 +91,7 @@ def panel_title(axes: Axes, text: str) -> None:
 
 
 def empty_panel(axes: Axes, text: str) -> None:
-    """Say in words why a panel shows nothing."""
+    """Replace a panel without data by a sentence that says why."""
     axes.set_axis_off()
     axes.text(
         0.5, 0.5, text, ha="center", va="center", fontsize=LABEL, color=QUIET, transform=axes.transAxes, wrap=True
@@ -99,7 +99,10 @@ def empty_panel(axes: Axes, text: str) -> None:
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """The figure as `png` (1,200 pixels wide) or `svg` (text stays text); the same figure gives the same bytes."""
+    """The figure as `png` (1,200 pixels wide) or `svg` (text stays text). The same figure gives the same bytes.
+
+    Raises ValueError for another `kind`.
+    """
     _settle(figure)
     buffer = io.BytesIO()
     if kind == "png":
@@ -113,9 +116,9 @@ def render(figure: Figure, kind: str) -> bytes:
 
 
 def _settle(figure: Figure) -> None:
-    """Lay the figure out once, for good, on positions rounded to 0.1 pixels.
+    """Run the layout once and fix the positions, rounded to four digits (about 0.1 pixels).
 
-    The layout solver's last digits differ from run to run, and SVG ids are hashes of positions.
+    The solver's last digits differ from run to run and SVG ids are hashes of positions: without rounding, equal figures get unequal bytes.
     """
     if figure.get_layout_engine() is None:
         return

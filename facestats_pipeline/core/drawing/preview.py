@@ -1,4 +1,4 @@
-"""A small picture of a picture, for a page that keeps it in a database: at most as large as allowed, whatever it shows."""
+"""Previews: small JPEG copies of pictures with a hard size limit, for Dagster's event database."""
 
 import io
 
@@ -7,18 +7,18 @@ from PIL import Image
 from facestats_pipeline.core.images.decoding import decode_image
 
 EVENT_BYTES = 50_000
-"""Most bytes of all previews of one event, as text."""
+"""Size limit of all previews of one event, in bytes of base64 text."""
 SIDES = (720, 600, 480, 360, 240, 160, 96)
-"""Pixels of the longer side, tried in turn."""
+"""Lengths of the longer side in pixels, tried from large to small."""
 QUALITIES = (80, 60, 40)
 
 
 def preview(picture: bytes, most: int = EVENT_BYTES) -> bytes:
-    """`picture` (a JPEG or PNG file) as a JPEG that takes at most `most` bytes in base 64: the largest that fits, never enlarged.
+    """`picture` (the bytes of an image file) as the largest JPEG whose base64 text has at most `most` bytes; it is never enlarged.
 
     Raises:
-        ImageProblem: when it cannot be read.
-        ValueError: when even the smallest is larger than `most`.
+        ImageProblem: when the picture cannot be read.
+        ValueError: when even the smallest preview exceeds `most`.
     """
     full = decode_image(picture)
     for side in SIDES:

@@ -1,1 +1,1 @@
-"""Taking one image out of a collection: digests, tombstones, and files without its rows."""
+"""Erasure of an image from a collection: keyed digests, tombstones, and rewriting files without its rows."""

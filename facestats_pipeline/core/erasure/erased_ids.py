@@ -1,4 +1,4 @@
-"""Which images were erased, without saying which: digests under a key, so that the same bytes are known again and nobody is named."""
+"""The list of erased images as keyed digests: a photo that comes back is recognised, and the list identifies nobody."""
 
 import hashlib
 import hmac
@@ -12,17 +12,17 @@ DIGEST_LENGTH = 32
 
 @dataclass(frozen=True)
 class ErasedIds:
-    """The erased images of a collection: `image_id in erased` asks for one. Without the key the digests tell nothing.
+    """The erased images of a collection; `image_id in erased` tests one.
 
-    An image id is a hash of the photo, so a list of ids would let anybody who has a photo look up whether it was erased; HMAC-SHA256
-    (RFC 2104) with a key that stays in the data folder does not.
+    An image id is a hash of the photo. A plain list of ids would let anybody with a photo check whether it was erased. The list therefore
+    holds HMAC-SHA256 digests (RFC 2104) under a key that stays in the data folder; without the key, they reveal nothing.
     """
 
     key: bytes
     digests: frozenset[str] = frozenset()
 
     def digest(self, text: str) -> str:
-        """32 hexadecimal characters of HMAC-SHA256 over an image id, or over another name that must not stay in clear."""
+        """The first 32 hexadecimal digits of HMAC-SHA256 over an image id, or over another name that must not be stored in clear."""
         return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()[:DIGEST_LENGTH]
 
     def __contains__(self, image_id: object) -> bool:
@@ -32,12 +32,12 @@ class ErasedIds:
         return len(self.digests)
 
     def with_ids(self, image_ids: Iterable[str]) -> "ErasedIds":
-        """These and more images."""
+        """A copy that also holds `image_ids`."""
         return ErasedIds(self.key, self.digests | {self.digest(image_id) for image_id in image_ids})
 
 
 def new_key() -> bytes:
-    """A key for a collection: KEY_BYTES random bytes."""
+    """A new key for a collection: KEY_BYTES random bytes."""
     return secrets.token_bytes(KEY_BYTES)
 
 

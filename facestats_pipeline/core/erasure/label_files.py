@@ -1,4 +1,4 @@
-"""Files of labels and ratings without the rows of some images. Every other byte stays as people wrote it."""
+"""Removes the rows of erased images from label and rating files. Every other byte stays as it was."""
 
 import csv
 import io
@@ -17,16 +17,16 @@ _ENCODINGS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"\xef\xb
 
 @dataclass(frozen=True)
 class Erasing:
-    """What is looked for: ids, file names, and the names of all photos, among which a label's file name is understood."""
+    """What to remove: image ids and file names. `collection` holds the names of all photos, to resolve the names in a label file."""
 
     ids: frozenset[str]
     filenames: frozenset[str]
     collection: tuple[str, ...]
 
     def means(self, files: Collection[str]) -> set[str]:
-        """The names in a label file that mean, or may mean, an erased photo.
+        """The names in a label file that match, or may match, an erased photo.
 
-        A name that could mean several photos is dropped as well: with one of them gone it would seem to mean another.
+        Ambiguous names are included: with one candidate erased, such a name would seem to match another photo.
         """
         match = match_report(list(files), self.collection)
         certain = {file for file, filename in match.matched.items() if filename in self.filenames}
@@ -34,10 +34,10 @@ class Erasing:
 
 
 def without_rows(data: bytes, erasing: Erasing) -> tuple[bytes | None, int]:
-    """The file without the rows that name an erased image by file name or id, and how many those were.
+    """(the file without rows that name an erased image by file name or id, number of removed rows).
 
-    A table with a header, a list whose lines begin with a file name, or any text with ids in it; UTF-8, UTF-16, else Latin-1. None in
-    place of the bytes when no row is left under the header: an empty table of labels is no table of labels.
+    The file may be a table with a header, a list whose lines begin with a file name, or any text that contains ids; UTF-8, UTF-16, else
+    Latin-1. The bytes are None when no row remains under the header, because the reader refuses an empty table: delete the file instead.
     """
     mark, encoding = next(((mark, name) for mark, name in _ENCODINGS if data.startswith(mark)), (b"", "utf-8"))
     try:
@@ -68,15 +68,15 @@ def without_rows(data: bytes, erasing: Erasing) -> tuple[bytes | None, int]:
 
 
 def _named(header: str, delimiter: str) -> int | None:
-    """The column that says which photo a row is about."""
+    """Index of the column that holds the file name or image id; None without one."""
     cells = next(csv.reader([header], delimiter=delimiter), [])
     words = [word_key(cell.removeprefix("\ufeff")) for cell in cells]
     return next((i for i, word in enumerate(words) if word in FILE_WORDS or word in ID_WORDS), None)
 
 
 def _records(lines: list[str], delimiter: str, column: int | None) -> list[tuple[str, list[str]]]:
-    """(text as it stands in the file, cells) of each record; a quoted cell may span lines."""
-    if column is None:  # SCUT-FBP5500's list: a name and a number
+    """(raw text, cells) of each record; a quoted cell may span lines. Raw text is kept so that untouched rows stay byte for byte."""
+    if column is None:  # a list without a header, such as SCUT-FBP5500's: name and number
         return [(line, re.split(r"[\s,;]+", line.strip())[:1]) for line in lines]
     reader = csv.reader(lines, delimiter=delimiter)
     records: list[tuple[str, list[str]]] = []

@@ -1,4 +1,4 @@
-"""Ids and file names taken out of log texts. Nothing writes them there on purpose; the message of an error may quote one."""
+"""Removes ids and file names from log texts. Logs avoid them, but an error message of a library may quote one."""
 
 import json
 import mmap
@@ -10,31 +10,30 @@ from facestats_pipeline.core.ingest.identity import decode_filename
 
 PLACEHOLDER = "[erased]"
 PREVIEW_START = "data:image/jpeg;base64,"
-"""How a small picture begins that an asset shows on Dagster's page (setting `reports.previews`)."""
+"""How a preview in Dagster's event log begins (setting `reports.previews`)."""
 
 
 @dataclass(frozen=True)
 class Scrubber:
-    """Finds and replaces what identifies erased images, as plain text and as JSON writes it (twice over: JSON within JSON)."""
+    """Finds and replaces what identifies erased images: as plain text, as JSON, and as JSON inside JSON."""
 
     pattern: re.Pattern[str]
     needles: tuple[bytes, ...]
 
     def scrub(self, text: str) -> tuple[str, int]:
-        """The text with a placeholder for each find, and how many there were."""
+        """(the text with a placeholder for each match, number of matches)."""
         return self.pattern.subn(lambda _: PLACEHOLDER, text)
 
     def may_hold(self, data: bytes | mmap.mmap) -> bool:
-        """Whether any of it may be among the bytes; quick, and yes more often than `scrub` finds something."""
+        """Fast pre-check without false negatives: False means that `scrub` finds nothing."""
         return any(data.find(needle) >= 0 for needle in self.needles)
 
 
 def scrubber(ids: Iterable[str], filenames: Iterable[str]) -> Scrubber:
-    """A scrubber for image ids and for file names (relative to the raw folder, as the tables have them).
+    """A scrubber for image ids and for file names (relative to the raw folder, as in the tables).
 
-    An id is taken out wherever it stands. A file name only as a whole (`1.jpg` is no part of `11.jpg`); one without a dot or a slash,
-    which could be any word, only where a slash stands before it, as in a path. Previews go all together: nobody can tell from one whose
-    face is in it.
+    Ids match anywhere. File names match as a whole: `1.jpg` does not match in `11.jpg`. A name without dot or slash could be any word,
+    so it matches only after a slash, as part of a path. All previews are removed, since the text does not tell whose face they show.
     """
     parts, needles = [f"{re.escape(PREVIEW_START)}[A-Za-z0-9+/=]+"], {PREVIEW_START.encode()}
     for image_id in ids:
@@ -46,7 +45,7 @@ def scrubber(ids: Iterable[str], filenames: Iterable[str]) -> Scrubber:
                 before = r"(?<![\w.-])" if re.search(r"[./]", name) else r"(?<=/)"
                 parts.append(f"{before}{re.escape(written)}(?![\\w-])(?!\\.\\w)")
                 needles.add(written.encode())
-    parts.sort(key=len, reverse=True)  # a path before the name that it ends with
+    parts.sort(key=len, reverse=True)  # longest first: a path must match before the name it ends with
     return Scrubber(re.compile("|".join(parts)), tuple(needles))
 
 

@@ -1,6 +1,6 @@
-"""Files of trained models without what they remember of single images: ids, targets and out-of-fold predictions.
+"""Removes erased images from model files: their ids, targets and out-of-fold predictions.
 
-The weights stay as they were fitted; only training again takes an image out of them.
+The weights stay as fitted. Only retraining removes an image's influence on them.
 """
 
 import io
@@ -12,9 +12,10 @@ import polars as pl
 
 
 def learned_from(name: str, data: bytes, ids: frozenset[str]) -> frozenset[str]:
-    """Which of `ids` a model's file names: a probe's JSON or out-of-fold Parquet table, or a torch checkpoint."""
+    """The `ids` that a model file lists: a probe's JSON, an out-of-fold Parquet table, or a torch checkpoint."""
+    # JSON and torch files store text uncompressed, so a byte search is exact and large foreign checkpoints need not be loaded.
     if name.endswith((".json", ".pt")) and not any(image_id.encode() in data for image_id in ids):
-        return frozenset()  # both keep their texts uncompressed; other people's large checkpoints need not be loaded
+        return frozenset()
     listed: Sequence[str] = ()
     if name.endswith(".json"):
         listed = json.loads(data)["image_ids"]
@@ -27,7 +28,7 @@ def learned_from(name: str, data: bytes, ids: frozenset[str]) -> frozenset[str]:
 
 
 def without_images(name: str, data: bytes, ids: frozenset[str]) -> bytes:
-    """The file without its rows of `ids`; as it is, byte for byte, when it has none."""
+    """The file without its rows of `ids`; unchanged, byte for byte, when it lists none of them."""
     if not learned_from(name, data, ids):
         return data
     buffer = io.BytesIO()
@@ -50,7 +51,7 @@ def _checkpoint(data: bytes) -> dict[str, Any]:
 
 
 def _pruned(model: dict[str, Any], ids: frozenset[str]) -> dict[str, Any]:
-    """A model's dictionary without the rows of `ids`: in `image_ids`, and at the same places in the columns of `oof`."""
+    """A model's dictionary without the rows of `ids`, in `image_ids` and in the columns of `oof` (out-of-fold predictions)."""
     kept = [row for row, image_id in enumerate(model["image_ids"]) if image_id not in ids]
     columns = {name: [values[row] for row in kept] for name, values in model.get("oof", {}).items()}
     rows = {"image_ids": [model["image_ids"][row] for row in kept], **({"oof": columns} if columns else {})}

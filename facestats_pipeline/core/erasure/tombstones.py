@@ -1,4 +1,4 @@
-"""What stays of an erased image in the inventory and the manifest: a row that says that there was a file, and nothing else of it."""
+"""Tombstones: the rows that remain of erased images in inventory and manifest. They say that a file existed, and nothing more."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from facestats_pipeline.core.erasure.erased_ids import ErasedIds
 
 REASON = "erased on request"
 PREFIX = "erased-"
-"""A tombstone's file name is this and a keyed digest: unique, and of no use without the key."""
+"""Prefix of a tombstone's file name. A keyed digest follows: unique, and meaningless without the key."""
 _SAYS_WHICH = ("bytes", "mtime_ns", "width", "height", "format", "added_at")
 
 Rows = Iterable[tuple[str, str | None]]
@@ -16,16 +16,16 @@ Rows = Iterable[tuple[str, str | None]]
 
 
 def is_one_of(rows: Rows) -> pl.Expr:
-    """Whether a row of a frame with `filename` and `image_id` is one of `rows`."""
+    """Expression: whether a row of a frame with `filename` and `image_id` is one of `rows`."""
     wanted = pl.DataFrame(list(rows), schema={"filename": pl.String, "image_id": pl.String}, orient="row")
     keys = wanted.select(pl.struct("filename", "image_id").alias("row"))["row"]
     return pl.struct("filename", "image_id").is_in(keys.implode())
 
 
 def with_tombstones(frame: pl.DataFrame, rows: Rows, erased: ErasedIds) -> pl.DataFrame:
-    """An inventory or a manifest in which `rows` are tombstones: removed, without id, name, size, times or format.
+    """Replace `rows` of an inventory or a manifest by tombstones: state "removed", without id, name, size, times or format.
 
-    As many rows as before, in the same order and shards, so that no other image moves.
+    The number of rows, their order and their shards stay the same, so no other image changes its shard.
     """
     rows = list(rows)
     names = {row: PREFIX + erased.digest(row[1] or f"name {row[0]}") for row in rows}

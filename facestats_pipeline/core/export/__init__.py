@@ -1,1 +1,1 @@
-"""A collection in the layouts that other libraries read: Hugging Face datasets, FiftyOne, WebDataset, CSV with pictures."""
+"""Exports of a collection in the layouts of other libraries: Hugging Face datasets, FiftyOne, WebDataset, CSV with pictures."""

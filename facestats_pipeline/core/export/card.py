@@ -1,4 +1,4 @@
-"""The README of an export: the collection's data card over the exported photos, how to read them, and what each column means."""
+"""The README of an export: a data card of the exported photos, code that reads them, and a description of each column."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,9 +11,9 @@ from facestats_pipeline.core.reports.card_text import section, table
 from facestats_pipeline.core.reports.cards import data_card
 
 WHAT = (
-    "Preprocessed pictures (square, upright, without EXIF; aligned by the face where there is one) and their rows of FaceStats' table "
-    "`master`, as of {made_at}. `image_id` is the head of the SHA-256 of the original file. These are copies: whoever is erased from the "
-    "collection later stays in them until they are deleted or exported again."
+    "Preprocessed pictures (square, upright, without EXIF; aligned by the face if one was found) and their rows of FaceStats' table "
+    "`master`, as of {made_at}. `image_id` is the head of the SHA-256 of the original file. These are copies: a photo that is erased from "
+    "the collection later stays in them until they are deleted or exported again."
 )
 
 
@@ -21,7 +21,7 @@ def export_card(
     manifest: pl.LazyFrame, master: pl.LazyFrame, *, name: str, made_at: str, reading: str, columns: Sequence[str],
     inputs: Sequence[CardInput] = (),
 ) -> str:  # fmt: skip
-    """Markdown with Hugging Face's header; manifest and master hold the exported photos alone. `reading`: code that reads the export."""
+    """Markdown with Hugging Face's header. manifest, master: the exported photos only. reading: Markdown with code that reads the export."""
     card = data_card(
         manifest, master, name=name, description=f"{WHAT.format(made_at=made_at)}\n\n{reading}", inputs=inputs
     )

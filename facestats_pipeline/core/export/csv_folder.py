@@ -1,6 +1,6 @@
-"""A folder of pictures and one `metadata.csv` that a spreadsheet, a script, or Hugging Face's `imagefolder` reads.
+"""Export as a folder of pictures with one `metadata.csv`, for spreadsheets, scripts, or Hugging Face's `imagefolder`.
 
-Text cells that a spreadsheet would run as a formula begin with an apostrophe (`core.metadata.csv_export`).
+Text cells that a spreadsheet would run as a formula get a leading apostrophe (`core.metadata.csv_export`).
 """
 
 from collections.abc import Iterable
@@ -20,12 +20,12 @@ faces = pl.read_csv("{folder}/metadata.csv")  # file_name is the picture's path 
 
 `datasets.load_dataset("imagefolder", data_dir="{folder}")` reads it too."""
 FILE = "file_name"
-"""The column that `imagefolder` joins pictures by."""
-PER_WRITE = 1_000
+"""The column by which `imagefolder` finds a row's picture."""
+PER_WRITE = 1_000  # rows in memory at once
 
 
 def write_csv_folder(photos: Iterable[ExportedPhoto], schema: pl.Schema, folder: Path) -> int:
-    """Write `photos` into `folder`/images and metadata.csv; how many were written."""
+    """Write `photos` into `folder`/images and metadata.csv. Returns the number of photos."""
     written = 0
     (folder / "images").mkdir(parents=True)
     columns = pl.Schema({FILE: pl.String(), **schema})

@@ -1,7 +1,7 @@
-"""A folder that FiftyOne imports as `FiftyOneImageDetectionDataset`: pictures in `data/`, one `labels.json`.
+"""Export as a folder that FiftyOne imports as `FiftyOneImageDetectionDataset`: pictures in `data/`, one `labels.json`.
 
-Each photo has one detection: the face with its box, and every column of its row as an attribute of that detection. A photo in which no
-face is known has a detection called `photo` over the whole picture, so that its row is not lost.
+Each photo has one detection: the face with its box, and the columns of its row as attributes. A photo without a known face gets a
+detection called `photo` over the whole picture, because FiftyOne would otherwise drop its row.
 Source: https://docs.voxel51.com/user_guide/import_datasets.html#fiftyoneimagedetectiondataset
 """
 
@@ -23,11 +23,14 @@ fo.launch_app(faces)
 ```"""
 FACE, WHOLE = "face", "photo"
 RESERVED = {"label": "photo_label", "confidence": "photo_confidence", "bounding_box": "box", "tags": "photo_tags"}
-"""Names that a detection of FiftyOne has itself, and what a column of that name is called instead."""
+"""Column name that clashes with a field of FiftyOne's detections → the attribute name used instead."""
 
 
 def write_fiftyone(photos: Iterable[ExportedPhoto], schema: pl.Schema, folder: Path) -> int:
-    """Write `photos` into `folder`; how many were written. labels.json is written row by row: memory does not grow with the photos."""
+    """Write `photos` into `folder`. Returns the number of photos.
+
+    labels.json is written row by row, so memory does not grow with the number of photos.
+    """
     written = 0
     (folder / "data").mkdir(parents=True)
     with (folder / "labels.json").open("w", encoding="utf-8") as labels:

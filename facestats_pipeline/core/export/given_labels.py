@@ -1,17 +1,17 @@
-"""What people said of the exported photos: their labels and ratings, beside what models say of them."""
+"""Labels and ratings that people gave the exported photos, as columns beside the models' predictions."""
 
 import polars as pl
 
 from facestats_pipeline.core.user_files.name_match import match_files
 
 GIVEN = {
-    "label_gender": "gender as labels.csv has it; null where nobody said",
-    "label_ethnicity": "ethnicity as labels.csv has it; null where nobody said",
-    "label_age_bin": "age bin as labels.csv has it; null where nobody said",
-    "label_age": "age in years as labels.csv has it; null where nobody said",
-    "label_rating": "mean rating as ratings.csv has it; null where nobody rated",
+    "label_gender": "gender in labels.csv; null without a label",
+    "label_ethnicity": "ethnicity in labels.csv; null without a label",
+    "label_age_bin": "age bin in labels.csv; null without a label",
+    "label_age": "age in years in labels.csv; null without a label",
+    "label_rating": "mean rating in ratings.csv; null without a rating",
 }
-"""Column → meaning. Who is in a photo (`identity`) is not among them: it is there to keep a person in one fold, and for nothing else."""
+"""Column → description. `identity` is never exported: it serves only to keep the photos of a person in one fold."""
 _FROM_LABELS = {
     "gender": "label_gender",
     "ethnicity": "label_ethnicity",
@@ -21,10 +21,10 @@ _FROM_LABELS = {
 
 
 def given_labels(labels: pl.DataFrame | None, ratings: pl.DataFrame | None, filenames: list[str]) -> pl.DataFrame:
-    """`filename` and those columns of GIVEN that anything is said in, one row per photo that is spoken of.
+    """`filename` and the columns of GIVEN that have a value, one row per labelled or rated photo.
 
-    labels: LABELS_SCHEMA; ratings: file, rating; filenames: of all live images, to match files against. A column in which nothing is said
-    is left out, so that an unlabelled collection is exported without empty columns.
+    labels: LABELS_SCHEMA. ratings: file, rating. filenames: all live images, to match files against. Columns without any value are left
+    out, so an unlabelled collection is exported without empty columns.
     """
     given = pl.DataFrame(schema={"filename": pl.String})
     for table, names in ((labels, _FROM_LABELS), (ratings, {"rating": "label_rating"})):

@@ -1,6 +1,6 @@
-"""A folder that `datasets.load_dataset` reads: Parquet files with the pictures inside, `data/train-00000-of-00002.parquet`.
+"""Export as a folder for `datasets.load_dataset`: Parquet files with embedded pictures, `data/train-00000-of-00002.parquet`.
 
-The schema's metadata says which column is an image, as `datasets` itself writes it, so that pictures are decoded when rows are read.
+The schema's metadata marks the image column in the way `datasets` does, so pictures are decoded when rows are read.
 Source: https://huggingface.co/docs/datasets/image_dataset and `datasets.Features.arrow_schema`.
 """
 
@@ -22,22 +22,23 @@ faces = load_dataset("{folder}", split="train")
 faces[0]["image"]  # a Pillow image; every other column is a column of the table below
 ```"""
 PER_FILE = 5_000
-"""Photos in one Parquet file: some 500 MB of 512×512 JPEGs, the size that Hugging Face's hub asks for."""
+"""Photos per Parquet file: some 500 MB of 512×512 JPEGs, the size that Hugging Face's hub recommends."""
 PER_GROUP = 100
-"""Photos in a row group: what a reader that streams has to take at once, about 10 MB."""
+"""Photos per row group, about 10 MB: a streaming reader loads whole row groups."""
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
 def write_hugging_face(
     photos: Iterable[ExportedPhoto], schema: pl.Schema, folder: Path, *, per_file: int = PER_FILE
 ) -> int:
-    """Write `photos` into `folder`/data; how many were written. One split, `train`, as data sets without a split have."""
+    """Write `photos` into `folder`/data, as the only split `train`, which `datasets` expects of unsplit data. Returns their number."""
     target = folder / "data"
     target.mkdir(parents=True)
     arrow = _arrow_schema(schema)
     written, parts = 0, list[Path]()
     groups = in_groups(photos, min(PER_GROUP, per_file))
     while (group := next(groups, None)) is not None:
+        # The file names contain the number of files, which is known only at the end: files are renamed then.
         parts.append(target / f"part-{len(parts):05d}")
         with pq.ParquetWriter(parts[-1], arrow, compression="zstd") as writer:  # type: ignore[no-untyped-call]
             room = per_file
@@ -58,7 +59,7 @@ def _arrow_schema(schema: pl.Schema) -> pa.Schema:
 
 
 def _narrow(kind: pa.DataType) -> pa.DataType:
-    """Strings and lists with 32-bit offsets, which every reader of Parquet knows by one name."""
+    """The Arrow type with 32-bit offsets instead of polars' large strings and lists: `datasets` has one feature type for those."""
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pa.string()
     if pa.types.is_large_list(kind) or pa.types.is_list(kind):

@@ -1,4 +1,4 @@
-"""The layouts that a collection can be exported in, by name."""
+"""The registry of export layouts, by name."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from facestats_pipeline.core.export.photos import ExportedPhoto
 
 @dataclass(frozen=True)
 class Layout:
-    """One layout.
+    """One export layout.
 
     Attributes:
-        write: (photos, columns, folder) → how many were written; the folder is there and empty.
-        reading: Markdown that shows how it is read, with `{folder}`, and `{last}` for the number of the last file.
+        write: (photos, columns, folder) → number of photos written; the folder exists and is empty.
+        reading: Markdown with code that reads the export; `{folder}` and `{last}`, the number of the last tar, are filled in.
     """
 
     write: Callable[[Iterable[ExportedPhoto], pl.Schema, Path], int]
     reading: str
 
     def how_to_read(self, folder: Path | str, written: int) -> str:
-        """`reading` of an export that lies in `folder` and holds `written` photos."""
+        """`reading`, filled in for an export in `folder` with `written` photos."""
         return self.reading.format(folder=folder, last=max(0, written - 1) // webdataset_tar.PER_TAR)
 
 

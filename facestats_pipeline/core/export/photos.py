@@ -1,4 +1,4 @@
-"""One photo as every export writes it: the preprocessed picture, and its row of the master table as plain values."""
+"""The photo record that every export layout writes: preprocessed picture plus row of the master table, as plain values."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ import polars as pl
 from facestats_pipeline.core.metadata.csv_export import LIST_SEPARATOR
 
 INTERNAL = ("preproc_id", "shard", "preproc_reason", "reason")
-"""Columns of master that mean nothing outside the data folder; exported only when they are asked for."""
+"""Columns of master without meaning outside the data folder. They are exported only by name."""
 ALWAYS = ("image_id",)
-"""Columns that an export always has: by them a photo can be found in it again, to be removed."""
+"""Columns that every export has, so that a photo can be found in it and removed."""
 
 
 class ExportRefused(ValueError):
-    """There is nothing to export, or not as asked; the message says why."""
+    """Nothing can be exported, or not as requested. The message says why."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class ExportedPhoto:
     """One photo of an export.
 
     Attributes:
-        image_id: its id, which is also its name in the export.
-        folder: name of the sub-folder where a layout has one file a photo; folders stay small enough to be listed.
+        image_id: its id, also its name in the export.
+        folder: sub-folder for layouts with one file per photo: its shard, so that folders stay small enough to list.
         jpeg: the preprocessed picture: square, upright, without EXIF.
         row: column → value, in the order of the export's columns.
-        face_box: x, y, width, height of the face in pixels of the picture; None where no face is known.
+        face_box: x, y, width, height of the face in pixels of the picture; None without a known face.
         side: width and height of the picture in pixels.
     """
 
@@ -42,14 +42,14 @@ class ExportedPhoto:
 
     @property
     def path(self) -> str:
-        """Path of the picture below the folder of pictures."""
+        """Path of the picture below the layout's folder of pictures."""
         return f"{self.folder}/{self.image_id}.jpg"
 
 
 def export_schema(master: pl.Schema, columns: Iterable[str] | None = None) -> pl.Schema:
-    """The columns of an export: those that are named, else all of `master` but INTERNAL; `image_id` is always the first.
+    """The columns of an export: the named ones, by default all of `master` except INTERNAL. `image_id` always comes first.
 
-    Raises ExportRefused for a name that master does not have.
+    Raises ExportRefused for a column that master lacks.
     """
     wanted = list(columns) if columns is not None else [name for name in master if name not in INTERNAL]
     if unknown := [name for name in wanted if name not in master]:
@@ -61,9 +61,9 @@ def export_schema(master: pl.Schema, columns: Iterable[str] | None = None) -> pl
 def photos_of(
     shards: Iterable[pl.DataFrame], schema: pl.Schema, picture: Callable[[str, str], bytes], side: int
 ) -> Iterator[ExportedPhoto]:
-    """The photos of `shards`: frames with the columns of `schema`, `shard` and `face_box`; `picture(shard, image_id)` gives a JPEG.
+    """Yield the photos of `shards`: frames with the columns of `schema`, `shard` and `face_box`. `picture(shard, image_id)` returns a JPEG.
 
-    What `picture` raises (OSError for a file that is gone) is passed on: an export without some of its pictures would be no export.
+    Errors of `picture` (OSError for a missing file) are passed on, because an export must not lack pictures silently.
     """
     for frame in shards:
         rows = frame.select(schema.names()).iter_rows(named=True)
@@ -73,19 +73,19 @@ def photos_of(
 
 
 def in_groups(photos: Iterable[ExportedPhoto], most: int) -> Iterator[list[ExportedPhoto]]:
-    """`photos` in lists of `most`, the last one shorter."""
+    """Yield `photos` in lists of at most `most`."""
     left = iter(photos)
     while group := list(islice(left, most)):
         yield group
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as JSON has it: times as ISO 8601 text, numbers that are none as null."""
+    """A row with JSON values: times as ISO 8601 text, NaN as null."""
     return {name: _plain(value) for name, value in row.items()}
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
-    """`plain` without nulls, lists joined into text: what fits into a label's attribute."""
+    """`plain` without nulls and empty text, lists joined into text: values for scalar attributes."""
     joined = {k: LIST_SEPARATOR.join(map(str, v)) if isinstance(v, list) else v for k, v in plain(row).items()}
     return {name: value for name, value in joined.items() if value not in (None, "")}
 

@@ -1,6 +1,6 @@
-"""Tar files that `webdataset` streams: for each photo `ID.jpg` and, beside it, `ID.json` with its row.
+"""Export as tar files for `webdataset`: `ID.jpg` and `ID.json` (the row) per photo.
 
-The same photos give the same bytes: members carry no time and no owner.
+Members have no time and no owner, so the same photos give the same bytes.
 Source: https://github.com/webdataset/webdataset (the members of one sample share a key and follow each other).
 """
 
@@ -21,13 +21,13 @@ import webdataset as wds
 faces = wds.WebDataset("{folder}/faces-{{000000..{last:06d}}}.tar", shardshuffle=False).decode("pil").to_tuple("jpg", "json")
 ```"""
 PER_TAR = 1_000
-"""Photos in one tar, about 100 MB: what WebDataset's documentation recommends at least."""
+"""Photos per tar, about 100 MB: the minimum that WebDataset's documentation recommends."""
 
 
 def write_webdataset(
     photos: Iterable[ExportedPhoto], schema: pl.Schema, folder: Path, *, per_tar: int = PER_TAR
 ) -> int:
-    """Write `photos` into `folder`/faces-000000.tar, …; how many were written."""
+    """Write `photos` into `folder`/faces-000000.tar, faces-000001.tar, … Returns the number of photos."""
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     left = iter(photos)

@@ -1,1 +1,1 @@
-"""Statistics that several stages use: calibration, bootstrap intervals, folds."""
+"""Statistics that several stages share: calibration, bootstrap intervals, cross-validation folds."""

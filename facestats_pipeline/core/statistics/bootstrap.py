@@ -1,4 +1,7 @@
-"""95% intervals of figures that are no proportion, by resampling groups: photos of one person or one picture are drawn together."""
+"""95% bootstrap intervals of metrics that are not proportions.
+
+Groups are resampled, not rows: photos of one person, or near-duplicates of one photo, are drawn together.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -12,15 +15,17 @@ Interval = dict[str, float]
 
 RESAMPLES = 1_000
 BINS = 15
-_STEP = 4_000_000  # weights held at once
+_STEP = 4_000_000  # weights in memory at once: 32 MB
 
 
 def intervals(figures: Figures, groups: Ints, *, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Interval]:
-    """Name → {value, ci_lo, ci_hi} of `figures`, a function of weights (b, n) that gives b values a name.
+    """Bootstrap intervals: metric name → {value, ci_lo, ci_hi}.
 
-    groups: (n,) numbers 0…g−1. Percentile intervals, moved by as much as the mean of the resamples is off the value: an expected
-    calibration error grows by resampling, since noise only ever adds to it. Its interval is one of the error as it is measured on n
-    rows, noise of counting included; `calibration.calibration_error_by_chance` says how much that is.
+    figures: a function of weights (b, n) that returns b values per metric. groups: (n,) group numbers 0…g−1.
+
+    These are percentile intervals, shifted by the bias of the resamples (their mean minus the value). Resampling inflates an expected
+    calibration error, since noise only adds to it. Its interval therefore describes the error as measured on n rows, sampling noise
+    included; `calibration.calibration_error_by_chance` gives the size of that noise.
     """
     n, count = len(groups), int(groups.max()) + 1
     rng = np.random.default_rng(seed)
@@ -29,14 +34,15 @@ def intervals(figures: Figures, groups: Ints, *, seed: int = 0, resamples: int =
     drawn: dict[str, list[Floats]] = {name: [] for name in point}
     for start in range(0, resamples, step):
         b = min(step, resamples - start)
+        # A resample is a weight per row, how often its group was drawn: metrics are then matrix products over all resamples at once.
         times = np.stack([np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(b)])
         for name, values in figures(times[:, groups].astype(np.float64)).items():
             drawn[name].append(values)
     out: dict[str, Interval] = {}
     for name, values in point.items():
         value = float(values[0])
-        again = np.concatenate(drawn[name])
-        low, high = np.nanquantile(again, [0.025, 0.975]) + value - np.nanmean(again)
+        resampled = np.concatenate(drawn[name])
+        low, high = np.nanquantile(resampled, [0.025, 0.975]) + value - np.nanmean(resampled)
         if name.startswith("ece"):
             low = max(0.0, low)
         out[name] = {"value": value, "ci_lo": float(low), "ci_hi": float(high)}
@@ -44,14 +50,14 @@ def intervals(figures: Figures, groups: Ints, *, seed: int = 0, resamples: int =
 
 
 def calibration_figures(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Figures:
-    """ece of confidences (n,) that were correct (n,) or not, under weights."""
+    """Weighted `ece` of confidences (n,), given whether each was correct (n,)."""
     top, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     off = np.eye(BINS)[np.clip(np.ceil(top * BINS).astype(int) - 1, 0, BINS - 1)] * (top - right)[:, None]  # (n, bins)
     return lambda weights: {"ece": np.abs(weights @ off).sum(axis=1) / weights.sum(axis=1)}
 
 
 def classifier_figures(proba: Floats, y: Ints) -> Figures:
-    """balanced_accuracy, log_loss and ece of probabilities (n, k) for labels (n,), under weights."""
+    """Weighted `balanced_accuracy`, `log_loss` and `ece` of probabilities (n, k) for class indices (n,)."""
     right = (proba.argmax(axis=1) == y).astype(np.float64)
     loss = log_losses(proba, y)
     classes = np.eye(proba.shape[1])[y]  # (n, k)
@@ -71,7 +77,7 @@ def classifier_figures(proba: Floats, y: Ints) -> Figures:
 
 
 def regression_figures(predicted: Floats, truth: Floats) -> Figures:
-    """mae, rmse and pearson of predictions (n,) of numbers (n,), under weights."""
+    """Weighted `mae`, `rmse` and `pearson` of predictions (n,) against true values (n,)."""
     error = predicted - truth
 
     def figures(weights: Floats) -> dict[str, Floats]:
@@ -89,5 +95,5 @@ def regression_figures(predicted: Floats, truth: Floats) -> Figures:
 
 
 def log_losses(proba: Floats, y: Ints) -> Floats:
-    """Negative log (n,) of the probability (n, k) that was given to each label (n,)."""
+    """Negative log-likelihood (n,) of the class indices y (n,) under probabilities (n, k)."""
     return np.asarray(-np.log(np.maximum(proba[np.arange(len(y)), y], 1e-12)))

@@ -1,9 +1,8 @@
-"""Probabilities that mean what they say, and the point below which a model should not answer.
+"""Calibration of probabilities, and the threshold below which a model abstains.
 
-Calibration is bias-corrected temperature scaling (Alexandari, Kundaje & Shrikumar, 2020): softmax(logits / T + b). T repairs the
-confidence (Guo et al., 2017); b gives back the class frequencies that training with balanced weights has taken out. The probability
-of the greatest class is then calibrated by itself (`top_label`). All are fitted on out-of-fold logits, never on logits of rows that
-the model has seen.
+Calibration is bias-corrected temperature scaling (Alexandari, Kundaje & Shrikumar, 2020): softmax(logits / T + b). T corrects the
+confidence (Guo et al., 2017); b restores the class frequencies that training with balanced weights removes. The probability of the top
+class is then calibrated on its own (`top_label.py`). Everything is fitted on out-of-fold logits, never on rows the model was trained on.
 """
 
 import math
@@ -25,7 +24,7 @@ _PARTS = 5
 
 @dataclass(frozen=True)
 class Calibration:
-    """softmax(logits / temperature + bias), then `top_label`; `bias` has one number a class and sums to zero."""
+    """softmax(logits / temperature + bias), then `top_label`. `bias` has one number per class and sums to zero."""
 
     temperature: float
     bias: tuple[float, ...]
@@ -38,14 +37,14 @@ class Calibration:
 
 
 def softmax(logits: npt.ArrayLike) -> Floats:
-    """Row-wise softmax, (n, k) f64; a row with a NaN is NaN."""
+    """Row-wise softmax, (n, k) f64; a row that contains NaN becomes NaN."""
     z = np.asarray(logits, dtype=np.float64)
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
-    """Wilson's interval of a proportion (95% by default); (0, 1) for n = 0."""
+    """Wilson score interval of a proportion (95% by default); (0, 1) for n = 0."""
     if n <= 0:
         return 0.0, 1.0
     p = successes / n
@@ -57,12 +56,12 @@ def wilson(successes: float, n: float, z: float = Z95) -> tuple[float, float]:
 def fit_calibration(
     logits: npt.ArrayLike, y: npt.ArrayLike, *, balanced: bool = True, prior_strength: float = 10.0
 ) -> Calibration:
-    """Temperature and class biases that maximise the likelihood of out-of-fold logits, and the calibration of the greatest class.
+    """Fit temperature and class biases by maximum likelihood on out-of-fold logits, then calibrate the top class.
 
-    logits (n, k), y (n,) class indices. The biases are drawn, as firmly as `prior_strength` rows would, towards the log of the class
-    frequencies when the model was trained with `balanced` classes, else towards zero: a small class does not get a bias of its own
-    from a handful of rows. The temperature is drawn, ever so slightly, towards logits of unit spread. The greatest class is calibrated
-    on probabilities that each come from the temperature and biases of other rows.
+    logits (n, k), y (n,) class indices. A prior worth `prior_strength` rows pulls the biases towards the log class frequencies when the
+    model was trained with `balanced` classes, else towards zero, so a handful of rows does not decide the bias of a small class. A weak
+    prior pulls the temperature towards logits of unit spread. The top class is calibrated on cross-fitted probabilities: temperature
+    and biases for a row are fitted on other rows. With fewer than LEAST_ROWS rows the top class is left as it is.
     """
     z, target = np.asarray(logits, dtype=np.float64), np.asarray(y, dtype=np.intp)
     whole = _fit_whole(z, target, balanced, prior_strength)
@@ -75,11 +74,12 @@ def fit_calibration(
 
 
 def _fit_whole(z: Floats, target: Ints, balanced: bool, prior_strength: float) -> Calibration:
-    """Temperature and class biases; the greatest class as they leave it."""
+    """Temperature and class biases alone, without calibration of the top class."""
     n, k = z.shape
-    counts = np.bincount(target, minlength=k) + 1.0
+    counts = np.bincount(target, minlength=k) + 1.0  # plus one: a class without rows has no log frequency
     start = np.log(counts / counts.sum()) if balanced else np.zeros(k)
     start -= start.mean()
+    # The optimizer works on logits of unit spread, so its bounds and the prior mean the same for every model.
     unit = float(np.std(z - z.mean(axis=1, keepdims=True))) or 1.0
     z = z / unit
     onehot = np.eye(k)[target]
@@ -95,15 +95,15 @@ def _fit_whole(z: Floats, target: Ints, balanced: bool, prior_strength: float) -
         return value / n, np.concatenate([[slope], error.sum(axis=0) + prior_strength * pull]) / n
 
     bounds = [(-5.0, 5.0)] + [(-15.0, 15.0)] * k
-    found = minimize(loss, np.concatenate([[0.0], start]), jac=True, method="L-BFGS-B", bounds=bounds)
-    bias = found.x[1:] - found.x[1:].mean()
-    return Calibration(unit * math.exp(found.x[0]), tuple(float(b) for b in bias))
+    optimum = minimize(loss, np.concatenate([[0.0], start]), jac=True, method="L-BFGS-B", bounds=bounds).x
+    bias = optimum[1:] - optimum[1:].mean()
+    return Calibration(unit * math.exp(optimum[0]), tuple(float(b) for b in bias))
 
 
 def crossfit_calibration(
     logits: npt.ArrayLike, y: npt.ArrayLike, fold: npt.ArrayLike, *, balanced: bool = True
 ) -> Floats:
-    """Probabilities (n, k) where each fold is calibrated on the others: what calibration is worth on rows it has not seen."""
+    """Cross-fitted probabilities (n, k): each fold is calibrated on the other folds, which measures calibration on unseen rows."""
     z, target, folds = np.asarray(logits, dtype=np.float64), np.asarray(y), np.asarray(fold)
     out = np.full(z.shape, np.nan)
     for f in np.unique(folds):
@@ -113,7 +113,7 @@ def crossfit_calibration(
 
 
 def reliability(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> list[dict[str, float]]:
-    """Rows of a reliability diagram over equal-width bins of confidence: lo, hi, n, confidence, accuracy, ci_lo, ci_hi."""
+    """Rows of a reliability diagram: lo, hi, n, confidence, accuracy, ci_lo, ci_hi per equal-width bin of confidence."""
     p, ok = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=bool)
     index = np.clip(np.ceil(p * bins).astype(int) - 1, 0, bins - 1)
     rows = []
@@ -130,21 +130,24 @@ def reliability(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int 
 
 
 def expected_calibration_error(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:
-    """ECE (Naeini et al., 2015; Guo et al., 2017): mean |confidence − accuracy| over equal-width bins, weighted by their size."""
+    """ECE (Naeini et al., 2015; Guo et al., 2017): mean |confidence − accuracy| over equal-width bins, weighted by size; NaN for none."""
     rows = reliability(confidence, correct, bins=bins)
     total = sum(r["n"] for r in rows)
     return sum(r["n"] * abs(r["confidence"] - r["accuracy"]) for r in rows) / total if total else math.nan
 
 
 def calibration_error_by_chance(confidence: npt.ArrayLike, *, seed: int = 0, draws: int = 200) -> float:
-    """The ECE to expect of a model whose confidences (n,) are exactly right: what counting n rows in bins adds by itself."""
+    """Expected ECE of a perfectly calibrated model with these confidences (n,): the part that is sampling noise of n rows."""
     p = np.asarray(confidence, dtype=np.float64)
     rng = np.random.default_rng(seed)
     return float(np.mean([expected_calibration_error(p, rng.random(len(p)) < p) for _ in range(draws)]))
 
 
 def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, points: int = 101) -> list[dict[str, float]]:
-    """The risk–coverage curve (El-Yaniv & Wiener, 2010): error among the most confident, at up to `points` coverages."""
+    """Risk–coverage curve (El-Yaniv & Wiener, 2010): error among the most confident rows, at up to `points` coverages.
+
+    Each row has coverage, risk, ci_lo, ci_hi, threshold.
+    """
     p, ok = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=bool)
     order = np.argsort(-p, kind="stable")
     errors = np.cumsum(~ok[order])
@@ -159,15 +162,15 @@ def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike, *, points: 
 
 
 NEVER = 2.0
-"""A threshold above every probability: the model never answers."""
+"""A threshold above every probability: the model always abstains."""
 
 
 def choose_threshold(confidence: npt.ArrayLike, correct: npt.ArrayLike, target_error: float) -> float:
-    """The lowest confidence to answer at, so that the expected error among the answered is at most `target_error`.
+    """The lowest confidence at which the model may answer with an expected error of at most `target_error` among the answers.
 
-    The error of m answered rows counts as (errors + 1) / (m + 1), the finite-sample correction of conformal risk control
-    (Angelopoulos et al., 2022): with few rows it is careful, with many it gets near the target. The widest coverage that meets the
-    target is taken; 0.0 answers always, NEVER never.
+    The error of m answered rows counts as (errors + 1) / (m + 1), the finite-sample correction of conformal risk control (Angelopoulos
+    et al., 2022): few rows give a cautious threshold, many approach the target. The widest coverage that meets the target wins.
+    Returns 0.0 when the model may always answer, NEVER when it must always abstain.
     """
     p, ok = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=bool)
     if not len(p):
@@ -183,13 +186,13 @@ def choose_threshold(confidence: npt.ArrayLike, correct: npt.ArrayLike, target_e
     at = int(good[-1])
     if at == len(p) - 1:
         return 0.0
-    return float((p[order][at] + p[order][at + 1]) / 2)
+    return float((p[order][at] + p[order][at + 1]) / 2)  # midway: a rounding error in a confidence flips no answer
 
 
 def crossfit_selective(
     confidence: npt.ArrayLike, correct: npt.ArrayLike, fold: npt.ArrayLike, target_error: float
 ) -> npt.NDArray[np.bool_]:
-    """Which rows are answered when each fold's threshold is chosen on the other folds: (n,) bool."""
+    """(n,) bool: which rows are answered when each fold's threshold is chosen on the other folds."""
     p, ok, folds = np.asarray(confidence), np.asarray(correct), np.asarray(fold)
     answered = np.zeros(len(p), dtype=bool)
     for f in np.unique(folds):
@@ -199,14 +202,14 @@ def crossfit_selective(
 
 
 def conformal_quantile(scores: npt.ArrayLike, coverage: float) -> float:
-    """The ⌈(n + 1)·coverage⌉-th smallest score (split conformal; Vovk et al., 2005); inf where n is too small for the coverage."""
+    """The ⌈(n + 1)·coverage⌉-th smallest score (split conformal; Vovk et al., 2005); inf when n is too small for the coverage."""
     s = np.sort(np.asarray(scores, dtype=np.float64))
     rank = math.ceil((len(s) + 1) * coverage)
     return float(s[rank - 1]) if 1 <= rank <= len(s) else math.inf
 
 
 def crossfit_coverage(scores: npt.ArrayLike, fold: npt.ArrayLike, coverage: float) -> npt.NDArray[np.bool_]:
-    """Which rows lie within the interval that the other folds' scores give: (n,) bool, for measuring coverage honestly."""
+    """(n,) bool: which rows lie within the interval fitted on the other folds' scores, to measure coverage on unseen rows."""
     s, folds = np.asarray(scores, dtype=np.float64), np.asarray(fold)
     inside = np.zeros(len(s), dtype=bool)
     for f in np.unique(folds):
@@ -216,7 +219,7 @@ def crossfit_coverage(scores: npt.ArrayLike, fold: npt.ArrayLike, coverage: floa
 
 
 def proportion(hits: Sequence[bool] | npt.NDArray[np.bool_]) -> dict[str, float]:
-    """A share with its Wilson interval: value, ci_lo, ci_hi, n."""
+    """A proportion with its Wilson interval: value (NaN for n = 0), ci_lo, ci_hi, n."""
     n, k = len(hits), int(np.sum(hits))
     lo, hi = wilson(k, n)
     return {"value": k / n if n else math.nan, "ci_lo": lo, "ci_hi": hi, "n": n}

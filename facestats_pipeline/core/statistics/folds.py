@@ -1,4 +1,4 @@
-"""Cross-validation folds that keep together what belongs together."""
+"""Stratified cross-validation folds that keep groups together."""
 
 from collections.abc import Hashable, Sequence
 
@@ -10,10 +10,10 @@ Ints = npt.NDArray[np.intp]
 
 
 def make_folds(y: npt.ArrayLike, k: int, *, groups: Sequence[Hashable | None] | None = None, seed: int = 0) -> Ints:
-    """A fold number 0…k−1 for each row, with each class spread evenly: (n,).
+    """(n,) fold numbers 0…k−1, stratified by class.
 
-    y: (n,) class indices. groups: rows of one group (a person, a set of near-duplicates) share a fold; None is a group of its own.
-    k is lowered to the number of independent examples of the smallest class, but never below 2.
+    y: (n,) class indices. groups: rows of one group (a person, a set of near-duplicates) share a fold; a row with None is a group of its
+    own. k is lowered to the number of groups in the smallest class, but never below 2.
     """
     target = np.asarray(y)
     ids = group_ids(groups, len(target))
@@ -30,7 +30,7 @@ def make_folds(y: npt.ArrayLike, k: int, *, groups: Sequence[Hashable | None] | 
 
 
 def group_ids(groups: Sequence[Hashable | None] | None, n: int) -> Ints:
-    """Groups as numbers, (n,): equal for rows of one group, and a number of its own for every None."""
+    """(n,) group numbers: equal for rows of one group, unique for every None. Raises ValueError unless there are n groups."""
     if groups is None:
         return np.arange(n)
     if len(groups) != n:
@@ -42,6 +42,6 @@ def group_ids(groups: Sequence[Hashable | None] | None, n: int) -> Ints:
 
 
 def independent_counts(y: npt.ArrayLike, groups: Ints) -> Ints:
-    """How many different groups each class that occurs has, in the order of the classes."""
+    """The number of different groups per class, for the classes that occur, in ascending order."""
     target = np.asarray(y)
     return np.array([len(np.unique(groups[target == c])) for c in np.unique(target)])

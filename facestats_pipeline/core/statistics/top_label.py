@@ -1,8 +1,8 @@
-"""How sure a decision is, calibrated by itself.
+"""Top-label calibration: correct the confidence of the decision, leave the decision unchanged.
 
-Temperature and class biases make the whole distribution likely; the greatest probability of a row can still be wrong on average, as it
-is for age: of what was said with 60% about half was right, while what was said with 90% held. Two numbers repair that, a slope and
-an intercept of its log-odds (Platt, 1999; top-label calibration: Gupta & Ramdas, 2022). The decision itself never changes.
+Temperature and class biases fit the whole distribution, but the greatest probability of a row can stay biased. It does for age: of the
+answers with 60% confidence about half were right, while those with 90% held. A slope and an intercept of its log-odds correct that
+(Platt, 1999; top-label calibration: Gupta & Ramdas, 2022).
 """
 
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from scipy.special import expit, logit
 Floats = npt.NDArray[np.float64]
 
 LEAST_ROWS = 100
-"""With fewer rows two more numbers would say more about chance than about the model."""
-_SURE = 1 - 1e-9
-_AHEAD = 1e-6
-_SLOPES = (0.2, 5.0)  # positive: surer stays surer
+"""With fewer rows, the two extra parameters would fit noise."""
+_SURE = 1 - 1e-9  # log-odds stay finite
+_AHEAD = 1e-6  # lead of the top class over the second: the decision stays the same after rounding
+_SLOPES = (0.2, 5.0)  # positive, so that the order of confidences never changes
 
 
 @dataclass(frozen=True)
 class TopLabel:
-    """Log-odds of the greatest probability become slope × log-odds + intercept; (1, 0) changes nothing."""
+    """Maps the log-odds of the greatest probability to slope × log-odds + intercept; (1, 0) is the identity."""
 
     slope: float = 1.0
     intercept: float = 0.0
 
     def apply(self, proba: npt.ArrayLike) -> Floats:
-        """Probabilities (n, k) f64 whose rows keep their greatest class, the others in their old proportions; NaN rows stay NaN.
+        """Probabilities (n, k) f64 with the same top class per row; the other classes keep their proportions. NaN rows stay NaN.
 
-        Where the greatest would fall behind the second, it is kept just ahead of it.
+        A top class that would fall behind the second is kept just ahead of it.
         """
         p = np.asarray(proba, dtype=np.float64)
         if (self.slope, self.intercept) == (1.0, 0.0) or not len(p):
@@ -50,9 +50,10 @@ class TopLabel:
 
 
 def fit_top_label(proba: npt.ArrayLike, y: npt.ArrayLike, *, prior_strength: float = 10.0) -> TopLabel:
-    """Slope and intercept by maximum likelihood of "the decision is right", drawn to (1, 0) as firmly as a few rows would.
+    """Fit slope and intercept by maximum likelihood of "the decision is right", with a prior at (1, 0) worth `prior_strength` rows.
 
-    proba (n, k): of models and calibrations that did not see the row; y (n,) class indices. The identity with fewer than LEAST_ROWS.
+    proba (n, k): out-of-fold probabilities, from models and calibrations that did not see the row; y (n,) class indices. Fewer than
+    LEAST_ROWS rows give the identity.
     """
     p, target = np.asarray(proba, dtype=np.float64), np.asarray(y)
     if len(p) < LEAST_ROWS:
@@ -67,5 +68,5 @@ def fit_top_label(proba: npt.ArrayLike, y: npt.ArrayLike, *, prior_strength: flo
         error = expit(z) - right
         return value / len(p), (np.array([error @ odds, error.sum()]) + prior_strength * pull) / len(p)
 
-    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[_SLOPES, (-5.0, 5.0)])
-    return TopLabel(float(found.x[0]), float(found.x[1]))
+    fit = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[_SLOPES, (-5.0, 5.0)])
+    return TopLabel(float(fit.x[0]), float(fit.x[1]))

@@ -1,1 +1,1 @@
-"""Files that people provide: text tables in any common form, and which photo a file name means."""
+"""User files: text tables in any common form, and matching the file names in them to photos."""

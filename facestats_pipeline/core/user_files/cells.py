@@ -1,18 +1,18 @@
-"""How cells and header words are compared, and which cells say that there is no value."""
+"""Normalisation of cells and header words for comparison, and the words that stand for a missing value."""
 
 import re
 
 NULL_WORDS = frozenset(
     {"", "-", "?", "na", "n/a", "nan", "nil", "none", "null", "unknown", "undefined", "not known", "unsure"}
 )
-"""Words that say "no label", in lower case."""
+"""Lower-case words that mean "no label"."""
 
 
 def word_key(text: str) -> str:
-    """`text` in lower case with runs of spaces, `_` and `-` made one space: the form in which words are compared."""
+    """The form in which words are compared: lower case, with runs of spaces, `_` and `-` replaced by one space."""
     return re.sub(r"[\s_\-]+", " ", text).strip().lower()
 
 
 def is_null(text: str) -> bool:
-    """Whether a cell says that there is no label."""
+    """Whether a cell is empty or holds a word for a missing label."""
     return text.strip().lower() in NULL_WORDS

@@ -1,4 +1,4 @@
-"""Which label file entry means which photo: by whole path, or by the end of the path where only one photo can be meant."""
+"""Matches file names in user files to photos: by the whole path, or by the end of the path if only one photo fits."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FileMatch:
-    """The outcome of matching; every file is in exactly one of the three.
+    """The result of matching. Every file is in exactly one of the three.
 
     Attributes:
-        matched: file → filename.
-        ambiguous: file → the filenames it may mean, or that another file claims too (at most five are listed).
-        unmatched: files that no photo answers to.
+        matched: file → filename of the photo.
+        ambiguous: file → up to five candidate filenames, or the one filename that another file claims as well.
+        unmatched: files without a candidate.
     """
 
     matched: dict[str, str]
@@ -21,19 +21,20 @@ class FileMatch:
 
 
 def match_files(files: Sequence[str], filenames: Sequence[str]) -> dict[str, str]:
-    """{file: filename} for the files that mean one photo for certain; see `match_report`."""
+    """{file: filename} for the files that match exactly one photo; see `match_report`."""
     return match_report(files, filenames).matched
 
 
 def match_report(files: Sequence[str], filenames: Sequence[str]) -> FileMatch:
-    """Match names in a label file to photos' paths.
+    """Match names in a user file to the paths of photos.
 
-    The same path matches first. Else one path must be the end of the other, in whole components ("images/20.jpg" and "20.jpg"), and
-    the longest such end wins if it is the only one on both sides. "train/1.jpg" never means "val/1.jpg". `\\` counts as `/`, and a
-    leading "./" and outer spaces do not count, unless a photo's name needs them.
+    An identical path matches first. Otherwise one path must be the end of the other, in whole components ("images/20.jpg" and "20.jpg");
+    the longest common end wins if it is unique on both sides. "train/1.jpg" never matches "val/1.jpg". `\\` counts as `/`. A leading
+    "./" and outer spaces are ignored, unless a photo's name has them.
     """
     said = set(files)
-    asked = {end for file in said for end in _ends(_parts(file))}  # nothing else is kept: photos may be millions
+    # Only ends that occur in the file are indexed: it may name a few photos of millions.
+    asked = {end for file in said for end in _ends(_parts(file))}
     exact: set[str] = set()
     by_path: dict[str, dict[str, None]] = defaultdict(dict)
     by_end: dict[str, dict[str, None]] = defaultdict(dict)
@@ -71,10 +72,10 @@ def match_report(files: Sequence[str], filenames: Sequence[str]) -> FileMatch:
 def _candidates(
     parts: list[str], by_path: dict[str, dict[str, None]], by_end: dict[str, dict[str, None]]
 ) -> tuple[int, list[str]]:
-    """Filenames that share the longest end with a path of `parts`, and how many components that end has."""
+    """(length in components of the longest end shared with a photo, filenames of the photos that share it)."""
     ends = _ends(parts)
     if found := by_path.get(ends[0]):
-        return len(parts) + 1, list(found)  # the same path: longer than any mere end
+        return len(parts) + 1, list(found)  # an identical path beats every common end
     if found := by_end.get(ends[0]):
         return len(parts), list(found)
     for start, end in enumerate(ends[1:], start=1):
@@ -84,7 +85,7 @@ def _candidates(
 
 
 def _ends(parts: list[str]) -> list[str]:
-    """The whole path, and each end of it in whole components, longest first."""
+    """All ends of a path in whole components, the whole path first."""
     return ["/".join(parts[start:]) for start in range(max(1, len(parts)))]
 
 
