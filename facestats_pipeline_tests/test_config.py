@@ -70,7 +70,7 @@ def test_models_of_another_data_folder_stay_in_it(tmp_path: Path) -> None:
 
 
 def test_an_address_with_a_password_is_refused_without_repeating_it() -> None:
-    with pytest.raises(SettingsError, match="credentials belong into the environment") as raised:
+    with pytest.raises(SettingsError, match="put credentials into the environment") as raised:
         load_settings(environ={"FACESTATS_DATA_URI": "s3://key:secret@bucket/faces"})
     assert "secret" not in str(raised.value)
 

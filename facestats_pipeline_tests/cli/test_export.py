@@ -85,7 +85,7 @@ def test_a_collection_goes_to_hugging_face_and_back(
     assert faces["label_gender"][:] == [None, None, "Male", "Male", "Male"] + [None] * (N - REFUSED - 5)
     card = (out / "README.md").read_text()
     assert card.startswith("---\n") and "license: cc-by-4.0" in card
-    assert 'load_dataset("faces"' in card and "gender as labels.csv has it" in card
+    assert 'load_dataset("faces"' in card and "gender in labels.csv; null without a label" in card
     everything = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
     assert b"Ann Lee" not in everything, "who somebody is stays where it is"
     assert not any(image_id in card for image_id in usable["image_id"])

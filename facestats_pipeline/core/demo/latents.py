@@ -88,7 +88,7 @@ class FaceLatents:
     def appeal(self) -> float:
         """The true rating, 1–5: 1 + 4 × (0.6 smile + 0.25 skin evenness + 0.15 symmetry).
 
-        The rule uses only what the picture shows. It ignores gender, ethnicity, age and shape, so a bias audit of a good model finds no gap.
+        It uses only what the picture shows and ignores gender, ethnicity, age and shape: a bias audit of a good model finds no gap.
         """
         return 1 + 4 * (0.6 * self.smile + 0.25 * self.skin_evenness + 0.15 * self.symmetry)
 

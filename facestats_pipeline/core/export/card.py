@@ -21,7 +21,7 @@ def export_card(
     manifest: pl.LazyFrame, master: pl.LazyFrame, *, name: str, made_at: str, reading: str, columns: Sequence[str],
     inputs: Sequence[CardInput] = (),
 ) -> str:  # fmt: skip
-    """Markdown with Hugging Face's header. manifest, master: the exported photos only. reading: Markdown with code that reads the export."""
+    """Markdown with Hugging Face's header. `manifest`, `master`: the exported photos only. `reading`: code that reads the export."""
     card = data_card(
         manifest, master, name=name, description=f"{WHAT.format(made_at=made_at)}\n\n{reading}", inputs=inputs
     )
