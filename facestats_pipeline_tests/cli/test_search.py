@@ -144,7 +144,7 @@ def test_another_encoder_than_the_collections_is_said(small: Path, monkeypatch: 
 
 def test_untrained_searches_by_picture_with_a_note_and_not_by_text(tmp_path: Path, faces: Path) -> None:
     data = collection_with(tmp_path / "data", "facestats-test-tiny/untrained", faces)
-    assert "untrained and knows no words" in refused("a man", "-d", data)
+    assert "untrained and cannot relate words to pictures" in refused("a man", "-d", data)
     photo = next(path for path in sorted((data / "raw").rglob("*")) if path.is_file())
     result = CliRunner().invoke(app, [str(photo), "-d", str(data)], catch_exceptions=False)
     assert result.exit_code == 0

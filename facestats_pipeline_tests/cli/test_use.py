@@ -69,7 +69,7 @@ def test_what_is_refused_is_withheld_everywhere(refused: tuple[Path, list[str]],
             ["composite", "--all", "-o", str(tmp_path / "x.jpg"), "--where", "consent=no", "-d", str(data)],
             catch_exceptions=False,
         )
-    with pytest.raises(FaceStatsError, match="--where: 'consent' is no condition"):
+    with pytest.raises(FaceStatsError, match="--where: 'consent' is not a condition"):
         CliRunner().invoke(
             app,
             ["composite", "--all", "-o", str(tmp_path / "x.jpg"), "--where", "consent", "-d", str(data)],

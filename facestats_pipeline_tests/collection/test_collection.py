@@ -96,7 +96,7 @@ def test_search_by_picture_and_by_text(faces: facestats.Collection) -> None:
     assert faces.search(str(faces.settings.raw / str(row["filename"])), 2).equals(hits), "a str that names a file"
     with pytest.raises(facestats.FaceStatsError, match="knows no words"):
         faces.search("a man")
-    with pytest.raises(facestats.FaceStatsError, match="'colour=red' is no condition"):
+    with pytest.raises(facestats.FaceStatsError, match="'colour=red' is not a condition"):
         faces.search("a man", where=["colour=red"])
 
 

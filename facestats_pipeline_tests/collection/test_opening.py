@@ -14,7 +14,7 @@ def test_where_adds_to_the_setting(tmp_path: Path) -> None:
     assert settings.use == ("consent!=no", "source=x")
     assert use_with(settings, ["licence=MIT"]) == ("consent!=no", "source=x", "licence=MIT")
     assert use_with(settings, ()) == settings.use
-    with pytest.raises(FaceStatsError, match="--where: 'colour=red' is no condition"):
+    with pytest.raises(FaceStatsError, match="--where: 'colour=red' is not a condition"):
         use_with(settings, ["colour=red"])
-    with pytest.raises(SettingsError, match=r"`use`.*is no condition on photos"):
+    with pytest.raises(SettingsError, match=r"`use`.*is not a condition on photos"):
         load_settings(environ={"FACESTATS_USE": "who cares"}, data_dir=tmp_path)

@@ -1,1 +1,1 @@
-"""Average faces and eigenfaces."""
+"""Composites: average faces of groups, eigenfaces, comparisons and morphs."""

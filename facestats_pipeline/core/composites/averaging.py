@@ -1,12 +1,11 @@
-"""A running average of photos, each moved first: the memory it needs does not depend on the number of photos.
+"""A running average of photos that are first moved into place. Its memory does not depend on the number of photos.
 
-What is added up is a sum over photos, so that parts of the photos can be added up apart, in other threads, on other machines or in an
-earlier run, and joined: `Average.part`, `Average.join`, `Average.begin_with`.
+The average is a sum over photos, so partial sums from other threads, machines or earlier runs can be joined: `Average.part`,
+`Average.join`, `Average.begin_with`.
 
-Photos are averaged in sRGB values, not in linear light. Both were compared on 102 studio portraits: linear light is right for
-overlaid light sources, but here it lets single bright backgrounds and highlights outweigh dark hair and pupils, so faces come out
-paler (mean level 193 instead of 189 of 255) with grey hair lines; sRGB is close to how people judge lightness, and it is what the
-published averages that these are compared with look like.
+Photos are averaged in sRGB values, not in linear light. Both were compared on 102 studio portraits. Linear light is correct for overlaid
+light sources, but here single bright backgrounds and highlights outweigh dark hair and pupils: faces come out paler (mean level 193
+instead of 189 of 255) with grey hair lines. sRGB is close to perceived lightness, and published average faces use it too.
 """
 
 from dataclasses import dataclass
@@ -27,10 +26,10 @@ class Composite:
 
     Attributes:
         image: RGB picture, size × size.
-        n_used: photos in the average.
+        n_used: number of photos in the average.
         skipped: (index in the input, reason) of photos left out.
-        method: how they were brought together.
-        n_effective: as how many equally weighted photos the weights count (Kish): (Σw)² / Σw²; n_used where there are no weights.
+        method: how the faces were brought together.
+        n_effective: effective sample size (Kish): (Σw)² / Σw²; n_used without weights.
     """
 
     image: Image.Image
@@ -41,9 +40,10 @@ class Composite:
 
 
 class Part:
-    """What is added up over some of an average's photos in one pass.
+    """A partial sum over some of an average's photos in one pass.
 
-    These are whole numbers: exact and the same in any order and division, up to 16 million photos, with weights up to a billion.
+    The sums are integers: exact, and independent of the order and division of the photos, up to 16 million photos or, with weights, a
+    billion.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Part:
         self._rows, self._weights = rows, weights
 
     def add(self, photo: Rgb, index: int) -> None:
-        """One photo (size, size, 3)."""
+        """Move one photo (size, size, 3) u8 into place and add it."""
         weight = 1
         if self._weights is None:
             np.add(self.total, self._moved(photo, index), out=self.total)
@@ -68,16 +68,15 @@ class Part:
         self.square += weight * weight
 
     def take(self, photo: Rgb, index: int) -> None:
-        """Take out one photo of an earlier sum without weights."""
-        np.subtract(
-            self.total, self._moved(photo, index), out=self.total
-        )  # may wrap around here; the joined sum does not
+        """Subtract one photo that an earlier, unweighted sum contains."""
+        # Unsigned numbers may wrap around here; the joined sum, modulo 2³², is right again.
+        np.subtract(self.total, self._moved(photo, index), out=self.total)
         self.n -= 1
         self.weight -= 1
         self.square -= 1
 
     def join(self, other: "Part") -> None:
-        """Add what another part has added up."""
+        """Add another partial sum."""
         self.total += other.total
         self.n += other.n
         self.weight += other.weight
@@ -90,18 +89,19 @@ class Part:
 
 
 WEIGHTS = 1 << 20
-"""Weights count in whole steps, of which the largest has so many: sums of them are exact."""
+"""The largest weight as an integer. Weights are rounded to integers, so that their sums are exact."""
 
 
 class Average:
-    """In each pass add all photos to `part`s and `join` those, then `end_pass`, as long as `passes` asks for it; then `result`.
+    """An average over one or more passes. In each of `passes`: add all photos to `part`s, `join` them, call `end_pass`. Then `result`.
 
     Args:
         method: one of `composite_specs.METHODS`.
         size: side of the photos in pixels.
-        points: (n, k, 2) landmarks in pixels, a row of NaN where there are none; not for `mean`.
+        points: (n, k, 2) landmarks in pixels, NaN rows without landmarks; unused by `mean`.
         weights: (n,) of 0 or more; NaN or 0 leaves the photo out.
-        members: rows of `points` from here on are of photos that only leave an earlier sum; they do not shape the average.
+        members: number of photos in the group. Later rows of `points` are photos to subtract from an earlier sum; they do not affect the
+            mean shape.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Average:
         self._rows: NDArray[np.intp] | None = None
         shaping = None
         if points is not None:
-            # Rows without a face must not enter the mean shape; they keep their index.
+            # Rows without a face must not affect the mean shape. `_rows` maps a photo's index to its row among the others.
             self._known = np.asarray(np.isfinite(points).all(axis=(1, 2)))
             self._rows = np.cumsum(self._known) - 1
             shaping = int(self._known[:members].sum())
@@ -129,31 +129,31 @@ class Average:
 
     @property
     def passes(self) -> int:
-        """How often all photos are to be added."""
+        """The number of passes over all photos."""
         return self._mover.passes
 
     @property
     def way(self) -> bytes:
-        """What decides how a photo enters the sums, beside the photo and its landmarks."""
+        """The settings that affect how a photo enters the sums: sums with equal `way` can be joined."""
         return f"{self.method} {self._size} ".encode() + self._mover.way
 
     @property
     def n(self) -> int:
-        """Photos added in this pass."""
+        """Number of photos added in this pass."""
         return self._sums.n
 
     @property
     def total(self) -> NDArray[np.uint32] | NDArray[np.uint64]:
-        """The sum of the photos added in this pass (size, size, 3)."""
+        """(size, size, 3) sum of the photos added in this pass."""
         return self._sums.total
 
     @property
     def skipped(self) -> list[tuple[int, str]]:
-        """(index, reason) of photos left out, by index."""
+        """(index, reason) of photos left out, sorted by index."""
         return sorted(self._sums.skipped.items())
 
     def wants(self, index: int) -> bool:
-        """Whether the photo can be used; when it cannot, that is noted."""
+        """Whether the photo can be used. If not, the reason is added to `skipped`."""
         if self._known is not None and not self._known[index]:
             self._sums.skipped.setdefault(index, "no landmarks")
         if self._weights is not None and not self._weights[index] > 0:
@@ -161,20 +161,20 @@ class Average:
         return index not in self._sums.skipped
 
     def part(self) -> Part:
-        """An empty part of the current pass, for some of the photos; parts may be filled at once, each by one thread."""
+        """A new empty partial sum for the current pass. Parts may be filled in parallel, each by one thread."""
         return Part(self._size, self._mover.part(), self._rows, self._weights)
 
     def join(self, part: Part) -> None:
-        """Add a part."""
+        """Add a partial sum."""
         self._sums.join(part)
 
     def begin_with(self, total: NDArray[np.uint32], n: int) -> None:
-        """Start from the sum of `n` photos that were added in the same `way` before. For averages of one pass without weights."""
+        """Start from an earlier sum of `n` photos with the same `way`. Only for unweighted averages of one pass."""
         self._sums.total[:] = total
         self._sums.n = self._sums.weight = self._sums.square = n
 
     def end_pass(self) -> None:
-        """All photos have been added once more."""
+        """Finish a pass after all its photos were added. Before a further pass, the mover learns from the average so far."""
         self.passed += 1
         if self.passed < self.passes and self.n:
             self._mover.join(self._sums.mover)
@@ -183,7 +183,7 @@ class Average:
             self._sums.skipped = skipped
 
     def result(self, floor: int) -> Composite:
-        """The average. Raises CompositeRefused where it is of fewer than `floor` photos, or the weights make it one of fewer."""
+        """The average. Raises CompositeRefused when fewer than `floor` photos were used, or when n_effective is below `floor`."""
         if self.n < floor:
             left_out = f" ({len(self._sums.skipped)} were skipped)" if self._sums.skipped else ""
             raise CompositeRefused(f"{self.n} photos could be used{left_out}; at least {floor} are needed")
@@ -199,7 +199,7 @@ class Average:
 
 
 def _steps(weights: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """Weights (n,) in whole steps; 0 for NaN. Raises ValueError."""
+    """Weights (n,) as integers up to WEIGHTS; 0 for NaN. Raises ValueError for negative or infinite weights."""
     if ((weights < 0) | np.isinf(weights)).any():
         raise ValueError("a weight is negative or infinite; use numbers of 0 or more")
     known = np.nan_to_num(weights)

@@ -1,4 +1,4 @@
-"""Two groups next to each other: side by side, and where one average is lighter or darker than the other."""
+"""Comparison of two composites: side by side, and a map of their difference in lightness."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ from facestats_pipeline.core.drawing.contact_sheet import contact_sheet
 from facestats_pipeline.core.drawing.plot_style import BLUE, ORANGE
 
 LEAST_REACH = 2.0
-"""Units of L* that the full colours stand for at least, so that two averages that hardly differ look like it."""
+"""Smallest L* difference shown in full colour, so that a tiny difference does not look large."""
 
 
 def check_pair(first: GeneratedComposite, second: GeneratedComposite) -> None:
-    """Raises CompositeRefused when one of two composites was refused, or when relaxing has made them one and the same group."""
+    """Raise CompositeRefused when a composite was refused, or when relaxing the filters made both groups the same."""
     for one in (first, second):
         if one.image is None:
             raise CompositeRefused(f"{one.row['filter']}: {one.row['reason']}")
@@ -30,7 +30,7 @@ def check_pair(first: GeneratedComposite, second: GeneratedComposite) -> None:
 def side_by_side(
     first: GeneratedComposite, second: GeneratedComposite, *, difference: bool = False, thumb: int = 512
 ) -> Image.Image:
-    """Both averages on one page with what they show and of how many photos; with `difference` the map of it as well.
+    """Both averages on one page, captioned with filters and number of photos; `difference` adds the `difference_map`.
 
     Raises:
         CompositeRefused: see `check_pair`.
@@ -48,10 +48,10 @@ def side_by_side(
 
 
 def difference_map(first: Image.Image, second: Image.Image, *, reach: float | None = None) -> tuple[Image.Image, float]:
-    """Where `second` is lighter (orange) or darker (blue) than `first`, white where they agree, and what full colour stands for.
+    """(map, L* difference of full colour): orange where `second` is lighter than `first`, blue where it is darker, white where equal.
 
-    CIE 1976 L*, 0–100, so that equal colours are differences that look equal. `reach`: L* of the full colours; by default that which
-    one pixel in 200 exceeds, and at least `LEAST_REACH`. Raises ValueError when the pictures differ in size.
+    Lightness is CIE 1976 L*, 0–100, because equal steps look equal. `reach`: the L* difference of full colour; by default the one that one
+    pixel in 200 exceeds, and at least `LEAST_REACH`. Raises ValueError when the pictures differ in size.
     """
     if first.size != second.size:
         raise ValueError(f"the pictures are {first.size} and {second.size} pixels; bring them to one size")

@@ -1,4 +1,4 @@
-"""All composites of a run on one labelled page."""
+"""The contact sheet of all composites of a run."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ def composite_sheet(made: Sequence[GeneratedComposite], *, columns: int = 6, thu
     """All composites of a run on one labelled page; the subtitle counts those that were refused.
 
     Raises:
-        ValueError: when every one of them was refused.
+        ValueError: when all composites were refused.
     """
     shown = [(one.image, _composite_caption(one.row)) for one in made if one.image is not None]
     if not shown:

@@ -1,4 +1,4 @@
-"""What the table of composites holds: one row per composite that was asked for."""
+"""The table of composites: one row per requested composite, made or refused."""
 
 import polars as pl
 

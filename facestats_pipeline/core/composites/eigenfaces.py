@@ -1,8 +1,8 @@
-"""Eigenfaces: the mean face and the directions in which faces differ most.
+"""Eigenfaces: the mean face and the principal components of face photos (Turk & Pentland 1991).
 
-Source: Turk & Pentland 1991; the directions are found by block Krylov iteration (Musco & Musco 2015, arXiv:1504.05477). It needs products
-of the covariance with a few vectors only, and such a product is a sum over photos: parts of the photos may lie anywhere, each adds its
-own share, and the covariance, 6 GB of numbers at 96 px, is never there. Nothing is random: the same photos give the same pictures.
+The components are found by block Krylov iteration (Musco & Musco 2015, arXiv:1504.05477). It only needs products of the covariance with a
+few vectors, and each product is a sum over photos. Photos can therefore be processed in parts, and the covariance itself, 6 GB at 96 px, is
+never stored. The start vectors have a fixed seed: the same photos give the same pictures.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,14 +24,14 @@ Float = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 
 EXTRA = 8
-"""Directions followed beyond those that are asked for: the last ones asked for are then found as quickly as the first."""
+"""Oversampling: additional directions in each block, so that the last requested components converge as fast as the first."""
 EXACT = 1e-7
-"""The iteration ends when what it still gets wrong is this share of each component's variance."""
+"""Convergence: the iteration ends when each component's residual is at most this share of its eigenvalue."""
 MOST_ROUNDS = 24
 
 PHOTOS_PER_COMPONENT = 10
-"""With fewer photos than this for each component, later components are outlines of single people, not of a population: at 5 a
-component the hair of individuals was plain to see in components 12–16 of 102 portraits."""
+"""Photos needed per component. With fewer, late components outline single people instead of a population: with 5 per component, the hair
+of individuals was visible in components 12–16 of 102 portraits."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,11 @@ class Eigenfaces:
 
     Attributes:
         mean: (size, size, 3) f32, sRGB values 0–1.
-        components: (k, size, size, 3) f32, unit vectors, largest variance first; each sign makes the middle of the face brighter.
+        components: (k, size, size, 3) f32, unit vectors, largest variance first; signs are chosen so that the middle of the face gets
+            brighter.
         deviation: (k,) f32, standard deviation of the photos along each component, in the units of `mean`.
         explained: (k,) f32, share of the total variance.
-        n_used: photos fitted.
+        n_used: number of photos fitted.
         skipped: (index in the input, reason) of photos left out.
     """
 
@@ -55,7 +56,7 @@ class Eigenfaces:
     skipped: list[tuple[int, str]]
 
     def shifted(self, component: int, deviations: float) -> Image.Image:
-        """The mean face moved along one component, as a picture."""
+        """The mean face moved along one component by so many standard deviations, as a picture."""
         face = self.mean + deviations * self.deviation[component] * self.components[component]
         return _picture(face)
 
@@ -63,9 +64,9 @@ class Eigenfaces:
 def fit_eigenfaces(
     images: Iterable[Source], *, size: int = 96, components: int = 16, min_n: int = DEFAULT_FLOOR
 ) -> Eigenfaces:
-    """Fit on photos brought to size × size pixels, which are held in memory as bytes: 28 kB each at 96 px.
+    """Fit on photos brought to size × size pixels. They are held in memory as bytes: 28 kB each at 96 px.
 
-    Fewer than `components` come out where there are fewer than `PHOTOS_PER_COMPONENT` photos for each.
+    The result has fewer than `components` when there are fewer than `PHOTOS_PER_COMPONENT` photos for each.
 
     Raises:
         CompositeRefused: when fewer than `min_n` photos could be used.
@@ -83,9 +84,9 @@ def fit_rows(
     min_n: int = DEFAULT_FLOOR,
     skipped: list[tuple[int, str]] | None = None,
 ) -> Eigenfaces:
-    """Fit on photos in parts of (m, size, size, 3) u8. How they are divided changes nothing beyond rounding.
+    """Fit on photos in parts of (m, size, size, 3) u8. The division into parts affects only rounding.
 
-    Raises CompositeRefused as `fit_eigenfaces` does.
+    Raises CompositeRefused like `fit_eigenfaces`.
     """
     n = sum(len(part) for part in parts)
     if n < max(min_n, PHOTOS_PER_COMPONENT):
@@ -107,10 +108,10 @@ def fit_rows(
 
 
 class _Faces:
-    """Sums over all parts: what is known of the photos without having them together.
+    """The photos in parts, accessed only through sums over parts.
 
     Attributes:
-        mean: (d,) of values 0–1.
+        mean: (d,) f64, values 0–1.
         spread: sum of squared distances from the mean.
     """
 
@@ -121,11 +122,11 @@ class _Faces:
         self.spread = float(sum((rows**2).sum() for rows in self._centred()))
 
     def times(self, vectors: Matrix) -> Matrix:
-        """The covariance (times n - 1) times vectors (d, b): the sum over parts of Xᵀ (X v)."""
-        found = np.zeros_like(vectors)
+        """(d, b) product of the covariance (times n - 1) with vectors (d, b): the sum over parts of Xᵀ (X v)."""
+        product = np.zeros_like(vectors)
         for rows in self._centred():
-            found += rows.T @ (rows @ vectors)
-        return found
+            product += rows.T @ (rows @ vectors)
+        return product
 
     def _centred(self) -> Iterator[Matrix]:
         for part in self._parts:
@@ -134,26 +135,27 @@ class _Faces:
 
 
 def _leading(faces: _Faces, k: int) -> tuple[Matrix, Matrix]:
-    """The k largest eigenvalues (k,) of the covariance (times n - 1), largest first, and their unit vectors (d, k)."""
+    """(the k largest eigenvalues (k,) of the covariance (times n - 1), descending; their unit eigenvectors (d, k))."""
     start = np.random.default_rng(0).standard_normal((len(faces.mean), k + EXTRA))
     block = np.linalg.qr(faces.times(start))[0]
     space, images = np.empty((len(faces.mean), 0)), np.empty((len(faces.mean), 0))
     for _ in track(range(MOST_ROUNDS), "Eigenfaces"):
         image = faces.times(block)
         space, images = np.hstack([space, block]), np.hstack([images, image])
-        values, turns = np.linalg.eigh(space.T @ images)
-        values, turns = values[::-1][:k], turns[:, ::-1][:, :k]
-        wrong = np.linalg.norm(images @ turns - (space @ turns) * values, axis=0)
-        if len(values) == k and (wrong <= EXACT * values + 1e-13 * values[0]).all():
+        values, rotation = np.linalg.eigh(space.T @ images)
+        values, rotation = values[::-1][:k], rotation[:, ::-1][:, :k]
+        residual = np.linalg.norm(images @ rotation - (space @ rotation) * values, axis=0)
+        if len(values) == k and (residual <= EXACT * values + 1e-13 * values[0]).all():
             break
+        # Gram–Schmidt twice: enough for orthogonality to the last digit (Kahan and Parlett).
         image -= space @ (space.T @ image)
-        image -= space @ (space.T @ image)  # twice is enough to be orthogonal to the last digit (Kahan and Parlett)
+        image -= space @ (space.T @ image)
         block = np.linalg.qr(image)[0]
-    return np.maximum(values, 0.0), space @ turns
+    return np.maximum(values, 0.0), space @ rotation
 
 
 def eigenface_sheet(faces: Eigenfaces, *, thumb: int = 180) -> Image.Image:
-    """The mean face, then each component as a picture of what it changes, with its share of the variance."""
+    """A contact sheet of the mean face and of each component, with its share of the variance."""
     tiles = [(_picture(faces.mean), f"Mean face\nn = {faces.n_used:,}")]
     for number, (vector, share) in enumerate(zip(faces.components, faces.explained, strict=True), start=1):
         tiles.append((_contrast(vector), f"Component {number}\n{share:.1%} of the variance"))
@@ -165,7 +167,7 @@ def eigenface_sheet(faces: Eigenfaces, *, thumb: int = 180) -> Image.Image:
 
 
 def eigenface_walk(faces: Eigenfaces, *, count: int = 6, deviations: float = 2.0, thumb: int = 180) -> Image.Image:
-    """Row by row, what each of the first components means: the mean face moved down and up along it."""
+    """A contact sheet of the first components: for each, the mean face moved down and up along it."""
     tiles = []
     for index in range(min(count, len(faces.explained))):
         for amount in (-deviations, 0.0, deviations):

@@ -1,4 +1,4 @@
-"""Shapes of faces as landmarks: the mean shape of a group, and the similarity that takes each face onto it."""
+"""Face shapes as landmarks: the mean shape of a group, and similarity transforms onto a shape."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,9 +7,9 @@ Float = NDArray[np.float64]
 
 
 def mean_shape(landmarks: Float, rounds: int = 5) -> Float:
-    """The Procrustes mean of n shapes: (n, k, 2) → (k, 2), at the group's mean position, size and roll.
+    """The Procrustes mean of n shapes (n, k, 2), as (k, 2), at the group's mean position, size and roll.
 
-    Source: Gower 1975, generalised Procrustes analysis; in the plane a similarity is one complex factor and one shift.
+    Source: Gower 1975, generalised Procrustes analysis. With points as complex numbers, a similarity is one factor and one shift.
     """
     shapes = _complex(landmarks)  # (n, k)
     plain = shapes.mean(axis=0)
@@ -19,16 +19,16 @@ def mean_shape(landmarks: Float, rounds: int = 5) -> Float:
         factor, shift = _similarity(shapes, mean)
         moved = (factor[:, None] * shapes + shift[:, None]).mean(axis=0)
         centred = moved - moved.mean()
-        # Without this the mean would shrink and turn from round to round.
+        # Position, size and roll are fixed to the group's: without this, the mean would shrink and rotate from round to round.
         turn = _unit((centred.conj() * (plain - plain.mean())).sum())
         mean = centred * turn * (size / np.sqrt((np.abs(centred) ** 2).sum())) + plain.mean()
     return np.stack([mean.real, mean.imag], axis=-1)
 
 
 def similarity_transforms(landmarks: Float, target: Float) -> Float:
-    """The least-squares similarity of each shape onto `target`: (n, k, 2), (k, 2) → (n, 2, 3), source to target pixels.
+    """(n, 2, 3) least-squares similarities from each shape of `landmarks` (n, k, 2) onto `target` (k, 2), in pixels.
 
-    Source: Umeyama 1991, in its planar closed form (no reflection).
+    Source: Umeyama 1991, in planar closed form without reflection. Raises ValueError when the landmarks of a photo coincide.
     """
     factor, shift = _similarity(_complex(landmarks), _complex(target))
     rows = [np.stack([factor.real, -factor.imag, shift.real], -1), np.stack([factor.imag, factor.real, shift.imag], -1)]

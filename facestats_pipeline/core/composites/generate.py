@@ -1,4 +1,4 @@
-"""Average faces of groups: photos are read one at a time, however many there are."""
+"""Makes composites, one or many together, reading each photo once per pass."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,8 +44,9 @@ __all__ = [
 ]
 
 PHOTOS_A_PART = 128
+"""Photos per partial sum: many enough that joining costs little, few enough that all threads have work."""
 MOST_IN_PARTS = 1_000_000_000
-"""Bytes that parts may take together; where there are many groups, fewer threads work."""
+"""Limit for all partial sums together, in bytes. With many groups, fewer threads run."""
 
 Source = Image.Image | Path | bytes
 Load = Callable[[str], Source]
@@ -64,15 +65,15 @@ def make_composite(
     """Average photos into one face, reading one at a time.
 
     Args:
-        images: photos, brought to size × size by `preprocess_image`. `warped` reads them several times and needs a list of them
-            (paths, so that they are not all in memory), not an iterator.
+        images: photos, brought to size × size by `preprocess_image`. `warped` reads them several times, so it needs a list (of paths, to
+            keep them out of memory) instead of an iterator.
         method: `mean`, `aligned` or `warped` (see `movers.mover`).
         landmarks: (n, 2 k) or (n, k, 2), in the order of `images`, in pixels of the square preprocessed photo; k is 5 for `aligned`,
-            478 or 5 for `warped`, which then goes by optical flow. A row of NaN means that no face was found, and that photo is
-            skipped and reported.
-        landmark_size: side in pixels of the square the landmarks were measured in.
-        weights: (n,) numbers of 0 or more by which photos count.
-        min_n: fewest photos that may be averaged, and as how many equal ones weighted photos must count (k-anonymity).
+            478 or 5 for `warped`; with 5 it uses optical flow. A row of NaN means that no face was found: the photo is skipped and
+            reported.
+        landmark_size: side in pixels of the square in which the landmarks were measured.
+        weights: (n,) weights of 0 or more.
+        min_n: smallest number of photos, and smallest effective sample size with weights (k-anonymity).
 
     Raises:
         CompositeRefused: when fewer than `min_n` photos could be used.
@@ -84,15 +85,13 @@ def make_composite(
     if average.passes > 1 and isinstance(images, Iterator):
         raise ValueError(f"method '{method}' reads the photos {average.passes} times: give a list, not an iterator")
     rows = {"landmarks": points, "weights": None if weights is None else np.asarray(weights)}
-    known = {what: len(given) for what, given in rows.items() if given is not None}
+    lengths = {name: len(values) for name, values in rows.items() if values is not None}
     for _ in range(average.passes):
         part = average.part()
-        for index, source in enumerate(track(images, "Averaging", min(known.values(), default=None))):
-            for what, given in known.items():
-                if index >= given:
-                    raise ValueError(
-                        f"there are {given} rows of {what} and more photos than that; give one row a photo"
-                    )
+        for index, source in enumerate(track(images, "Averaging", min(lengths.values(), default=None))):
+            for name, length in lengths.items():
+                if index >= length:
+                    raise ValueError(f"there are {length} rows of {name} and more photos; give one row per photo")
             if average.wants(index):
                 try:
                     part.add(_read(source, size), index)
@@ -116,10 +115,10 @@ def generate_composite(
     max_images: int | None = None,
     out: Path | None = None,
 ) -> GeneratedComposite:
-    """Filter, average and describe one composite; written to `out` (JPEG or PNG by its suffix) when given.
+    """Make one composite; see `generate_composites`. With `out`, it is also written as JPEG or PNG, by the suffix.
 
     Raises:
-        CompositeRefused: too few photos, also after relaxing what may be relaxed.
+        CompositeRefused: too few photos, even after relaxing the filters that may be relaxed.
     """
     (made,) = generate_composites(
         master,
@@ -155,58 +154,58 @@ def generate_composites(
     version: str = "",
     threads: int | None = None,
 ) -> list[GeneratedComposite]:
-    """Many composites together: in each pass a photo is read once, however many of the groups it is in.
+    """Make many composites together. In each pass a photo is read once, however many groups it belongs to.
 
-    Photos are added up in parts of `PHOTOS_A_PART`, each by one thread, and the parts are joined. With `earlier` sums (`kept` of a
-    composite of the same name) only photos that joined or left a group are read; the pictures are the same bit for bit. `warped` and
-    weighted composites are made of all photos each time: what a photo becomes there depends on the others.
+    Threads add up parts of `PHOTOS_A_PART` photos, and the parts are joined. With `earlier` sums (`kept` of a composite of the same name)
+    only photos that joined or left a group are read; the pictures are identical bit for bit. `warped` and weighted composites always use
+    all photos, because each photo's contribution depends on the others.
 
-    `mean` and `aligned` need one pass, `warped` three. Beside one photo, memory holds for each spec a sum of size × size × 3 × 4 bytes
-    (`warped`: about ten times that) and the landmarks of its photos: 80 bytes a photo, 7.6 kB with 478 points.
+    `mean` and `aligned` need one pass, `warped` three. Memory holds, for each spec, a sum of size × size × 3 × 4 bytes (`warped`: about
+    ten times that) and the landmarks of its photos: 80 bytes per photo, or 7.6 kB with 478 points.
 
     Args:
-        master: the rows of `master.parquet`. Photos without a face or flagged for their quality (any reason that does not end in
-            `_unknown`), and those without the landmarks that a method needs, are not usable: they are in none of the counts, and
-            `reason` says how many they were.
-        load: image_id → the preprocessed photo; an OSError, KeyError or ImageProblem from it skips the photo, and that is reported.
-        specs: what to make. A spec that is refused gives a row with its reason and no picture; nothing is raised.
-        landmarks: image_id and landmarks (Array(f32, 10)) of `preproc.parquet`, which `aligned` and `warped` need.
-        mesh: image_id and landmarks (Array(f32, 956)) of `face_geometry.parquet`, by which `warped` is sharpest; a group of which
-            fewer than its floor have them is warped by optical flow instead, and `reason` says so.
-        plain: image_id → the photo as it was taken, for `mean`, which would otherwise average what preprocessing has aligned.
-        size: side of the pictures.
-        landmark_size: side of the preprocessed photos, in whose pixels the landmarks are.
-        max_images: average a random sample of this many photos where a group has more (those with the smallest image ids, which are
-            digests), and say so in `reason`.
-        earlier: name → sum of an earlier call; those that were added up in another way are passed over.
-        version: of preprocessing; sums of another version are passed over.
-        threads: that read and move photos; as many as there are processors by default. Each holds a sum for each spec.
+        master: the rows of `master.parquet`. Photos are unusable without a face, with a quality flag (any reason that does not end in
+            `_unknown`), or without the landmarks that the method needs. They are excluded from all counts; `reason` gives their number.
+        load: image_id → the preprocessed photo. An OSError, KeyError or ImageProblem skips the photo and is reported.
+        specs: the composites to make. A refused spec gives a row with the reason and no picture; it raises nothing.
+        landmarks: image_id and landmarks (Array(f32, 10)) of `preproc.parquet`, needed by `aligned` and `warped`.
+        mesh: image_id and landmarks (Array(f32, 956)) of `face_geometry.parquet`, with which `warped` is sharpest. A group in which fewer
+            photos than the floor have them is warped by optical flow instead, and `reason` says so.
+        plain: image_id → the photo without alignment, for `mean`; by default `load`, whose photos are aligned.
+        size: side of the pictures in pixels.
+        landmark_size: side of the preprocessed photos in which the landmarks were measured.
+        max_images: for larger groups, average a random sample of this size (the smallest image ids, which are digests) and say so in
+            `reason`.
+        earlier: name → sum of an earlier call. Sums with another `way` are ignored.
+        version: version of preprocessing. Sums of another version are ignored.
+        threads: threads that read and move photos, by default the number of processors. Each holds a sum per spec.
 
     Raises:
-        ValueError: when two specs have one name, or for a weight that is no column of numbers.
+        ValueError: when two specs share a name, or when a weight is not a numeric column.
     """
     names_are_unique(specs)
     weights = [spec.weight for spec in specs if spec.weight is not None]
     collection = Collection.of(master, landmarks, mesh, landmark_size, weights, version)
     groups = [Group.plan(collection, spec, size, max_images, (earlier or {}).get(spec.name)) for spec in specs]
-    order = collection.rows["image_id"].to_list()  # so that photos of one shard are read together
+    order = collection.rows["image_id"].to_list()  # the master's order: photos of a shard are read together
     threads = threads or os.cpu_count() or 1
 
     def average(chosen: list[Group]) -> None:
-        plain_ones = [group for group in chosen if group.row["method"] == "mean"]
-        _average(plain_ones, order, plain or load, size, threads)
+        unaligned = [group for group in chosen if group.row["method"] == "mean"]
+        _average(unaligned, order, plain or load, size, threads)
         _average([group for group in chosen if group.row["method"] != "mean"], order, load, size, threads)
 
     average([group for group in groups if group.average is not None])
-    again = [group for group in groups if group.in_vain]
-    for group in again:
+    # A photo that left a group may be unreadable by now and cannot be subtracted: such groups start over from all photos.
+    failed = [group for group in groups if group.in_vain]
+    for group in failed:
         group.begin_anew()
-    average(again)
+    average(failed)
     return [group.finish() for group in groups]
 
 
 def _average(groups: list[Group], order: list[str], load: Load, size: int, threads: int) -> None:
-    """Add all photos of these groups to their averages, as often as those ask for it."""
+    """Run all passes of these groups' averages."""
     passes = max((group.average.passes for group in groups if group.average), default=0)
     for number in range(passes):
         stage = f"Averaging, pass {number + 1} of {passes}" if passes > 1 else "Averaging faces"
@@ -216,12 +215,12 @@ def _average(groups: list[Group], order: list[str], load: Load, size: int, threa
 
 
 def _one_pass(groups: list[Group], order: list[str], load: Load, size: int, threads: int, stage: str) -> None:
-    """Add every photo of these groups to their averages, each read once."""
+    """Run one pass: read each photo once and add it to the averages of its groups."""
     wanted: dict[str, list[tuple[int, int]]] = {}
     for number, group in enumerate(groups):
         for image_id, index in group.reads():
             wanted.setdefault(image_id, []).append((number, index))
-    ids = [one for one in order if one in wanted]
+    ids = [image_id for image_id in order if image_id in wanted]
     averages = [group.average for group in groups if group.average is not None]
 
     def add_up(some: Sequence[str]) -> dict[int, Part]:
@@ -240,9 +239,8 @@ def _one_pass(groups: list[Group], order: list[str], load: Load, size: int, thre
                     groups[number].add(parts[number], photo, index)
         return parts
 
-    held = 2 * sum(
-        average.total.nbytes for average in averages
-    )  # by each thread: a part that it fills, and one that waits
+    # Each thread holds two partial sums per group: one that it fills, and one that waits to be joined.
+    held = 2 * sum(average.total.nbytes for average in averages)
     threads = max(1, min(threads, MOST_IN_PARTS // max(held, 1)))
     chunks = [ids[start : start + PHOTOS_A_PART] for start in range(0, len(ids), PHOTOS_A_PART)]
     report(stage, done := 0, len(ids))
@@ -259,7 +257,7 @@ def _read(source: Source, size: int) -> NDArray[np.uint8]:
 
 
 def _reason(problem: Exception) -> str:
-    """Why a photo was skipped, without its name: these words end in a table."""
+    """The reason for skipping a photo, without its name, since the text is stored in a table."""
     if isinstance(problem, ImageProblem):
         return problem.reason
     return "the photo is missing" if isinstance(problem, FileNotFoundError | KeyError) else "the photo cannot be read"

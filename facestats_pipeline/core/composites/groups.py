@@ -1,4 +1,4 @@
-"""From a spec to the photos of a group: which rows of the master are used, which are left out and why, and their landmarks."""
+"""Selects the photos of a composite's group from the master, with the reasons for exclusions, and manages the group's average."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,13 +17,12 @@ from facestats_pipeline.core.composites.kept_sums import FEWEST_KEPT, KeptSum, w
 
 Table = pl.DataFrame | pl.LazyFrame
 
-BY_FLOW = "warped by optical flow, for want of the 478 landmarks"
+BY_FLOW = "warped by optical flow, because the 478 landmarks are missing"
 
 
 @dataclass(frozen=True)
 class GeneratedComposite:
-    """One row of `composites.parquet` (`COMPOSITES.schema`), its picture, None when it was refused, and its sum where that is worth
-    keeping."""
+    """A made or refused composite: its picture (None if refused), its row of `COMPOSITES.schema`, and its sum if that is worth keeping."""
 
     image: Image.Image | None
     row: dict[str, Any]
@@ -32,14 +31,14 @@ class GeneratedComposite:
 
 @dataclass(frozen=True)
 class Collection:
-    """What groups are chosen from.
+    """The photos from which groups are selected.
 
     Attributes:
-        rows: image_id, the columns that filters and weights need, and `unusable`: why a photo is in no composite, null where it may be.
-        landmarks: image_id and landmarks of 5 points; None where no face model was there.
-        mesh: image_id and landmarks of 478 points; None where there are none.
-        landmark_size: side in pixels of the square that the landmarks were measured in.
-        version: another one means that the photo of an image id may have become another.
+        rows: image_id, the columns for filters and weights, and `unusable`: the reason why a photo is excluded, null if it is usable.
+        landmarks: image_id and landmarks of 5 points; None without a face detector.
+        mesh: image_id and landmarks of 478 points; None without a landmark model.
+        landmark_size: side in pixels of the square in which the landmarks were measured.
+        version: version of preprocessing; with another one, the photo of an image id may look different.
     """
 
     rows: pl.DataFrame
@@ -58,9 +57,10 @@ class Collection:
         weights: Iterable[str],
         version: str = "",
     ) -> "Collection":
-        """Rows of `master` with what speaks against them. A model that abstains says nothing against a photo: `*_unknown` is no reason.
+        """Collect the rows of `master` with their reason for exclusion. `*_unknown` is no reason: an abstaining model does not make a
+        photo unusable.
 
-        Raises ValueError for a weight that is no column of numbers.
+        Raises ValueError for a weight that is not a numeric column.
         """
         table = master.lazy()
         schema = table.collect_schema()
@@ -86,12 +86,14 @@ class Collection:
 
 @dataclass
 class Group:
-    """One spec on its way to a composite: its row of the table so far, its photos and their average.
+    """The state of one spec while its composite is made.
 
     Attributes:
-        image_ids: its photos, then those that are only taken out of the sum that it begins with.
-        members: how many are its photos.
-        begins_with: the sum of an earlier run from which it goes on.
+        row: its row of the table so far.
+        average: its average; None if it was refused.
+        image_ids: its photos, followed by those to subtract from the earlier sum.
+        members: the number of its photos.
+        begins_with: the earlier sum that it continues.
     """
 
     row: dict[str, Any]
@@ -112,10 +114,10 @@ class Group:
         max_images: int | None,
         earlier: KeptSum | None = None,
     ) -> "Group":
-        """Choose the photos; a group that is refused has no average, and its row says why.
+        """Select the photos. A refused group has no average, and its row gives the reason.
 
-        `earlier`: what the same spec added up before. It is the beginning where photos are still moved in the same way and those that
-        left are still there to be taken out.
+        `earlier`: the sum of the same spec in an earlier run. It is continued if photos are still moved in the same way and those that left
+        the group are still available for subtraction.
         """
         kind, rows = _judged(collection, spec)
         usable = rows.filter(pl.col("unusable").is_null())
@@ -141,7 +143,7 @@ class Group:
         filters, frame = found.filters, found.frame
         notes = _left_out(filter_images(rows, **filters))
         if max_images is not None and found.n > max_images:
-            # Ids are digests: the smallest are a uniform sample, of which few change as photos arrive.
+            # Ids are digests, so the smallest are a uniform sample that changes little as photos arrive.
             frame = frame.sort("image_id").head(max(max_images, spec.floor))
             notes.append(f"a random sample of {frame.height:,} of {found.n:,} photos")
         if kind == "flow":
@@ -165,7 +167,7 @@ class Group:
         return group
 
     def reads(self) -> Iterator[tuple[str, int]]:
-        """(image id, index) of every photo to be read in the current pass."""
+        """Yield (image id, index) of every photo to read in the current pass."""
         known = self.begins_with.ids if self.begins_with is not None else frozenset()
         last = len(self.image_ids) if self.begins_with is not None else self.members
         for index, image_id in enumerate(self.image_ids[:last]):
@@ -177,25 +179,25 @@ class Group:
                 yield image_id, index
 
     def add(self, part: Part, photo: NDArray[np.uint8], index: int) -> None:
-        """Bring one photo into the group's sum, or out of it."""
+        """Add a member to the partial sum, or subtract a photo that left the group."""
         if index < self.members:
             part.add(photo, index)
         else:
             part.take(photo, index)
 
     def begin_anew(self) -> None:
-        """Forget the earlier sum: a photo that left cannot be read any more, so it cannot be taken out."""
+        """Discard the earlier sum, because a photo that left the group is unreadable and cannot be subtracted."""
         self.begins_with = None
         if self.average is not None:
             self.average.begin_with(np.zeros_like(self.average.total), 0)
 
     @property
     def in_vain(self) -> bool:
-        """Whether a photo that left could not be read."""
+        """Whether a photo that left the group could not be read, so that the sum is wrong."""
         return self.average is not None and any(index >= self.members for index, _ in self.average.skipped)
 
     def finish(self) -> GeneratedComposite:
-        """The composite, or its row alone when it is refused."""
+        """The composite, or only its row if it is refused."""
         if self.average is None:
             return GeneratedComposite(None, self.row)
         skipped = [(index, reason) for index, reason in self.average.skipped if index < self.members]
@@ -214,7 +216,7 @@ class Group:
         return GeneratedComposite(made.image, row, kept)
 
     def _go_on_from(self, earlier: KeptSum | None) -> None:
-        """Begin with `earlier` where that is right, and cheaper than reading all."""
+        """Continue `earlier` if that is correct and cheaper than reading all photos."""
         if earlier is None or earlier.way != self.way or self.average is None:
             return
         members, leaving = self.image_ids[: self.members], self.image_ids[self.members :]
@@ -231,7 +233,7 @@ class Group:
 
 
 def points_of(landmarks: ArrayLike | None, scale: float) -> NDArray[np.float64]:
-    """(n, k, 2) landmarks times `scale`, from that shape or (n, 2 k). Raises ValueError."""
+    """(n, k, 2) landmarks times `scale`, from (n, k, 2) or (n, 2 k). Raises ValueError for another shape or None."""
     if landmarks is None:
         raise ValueError("this method needs landmarks: one row of points for each photo")
     points = np.asarray(landmarks, dtype=np.float64)
@@ -243,7 +245,7 @@ def points_of(landmarks: ArrayLike | None, scale: float) -> NDArray[np.float64]:
 
 
 def _ids(table: Table | None, name: str) -> pl.DataFrame:
-    """image_id and true, for each row that has landmarks."""
+    """image_id and a column `name` of true, for each row with landmarks."""
     if table is None:
         return pl.DataFrame(schema={"image_id": pl.String, name: pl.Boolean})
     ids = table.lazy().filter(pl.col("landmarks").is_not_null()).select("image_id").collect()
@@ -251,7 +253,7 @@ def _ids(table: Table | None, name: str) -> pl.DataFrame:
 
 
 def _judged(collection: Collection, spec: CompositeSpec) -> tuple[str, pl.DataFrame]:
-    """How the photos are brought together (mean, aligned, mesh, flow), and the rows; photos without what that needs are unusable."""
+    """(how faces are brought together: mean, aligned, mesh or flow; the rows, with photos that lack the needed landmarks unusable)."""
     rows = collection.rows
     if spec.method == "mean":
         return "mean", rows
@@ -269,7 +271,7 @@ def _left_out(rows: pl.DataFrame) -> list[str]:
 
 
 def _chosen(table: Table, frame: pl.DataFrame, scale: float) -> NDArray[np.float64]:
-    """Landmarks of the photos of `frame`, in its order."""
+    """(n, k, 2) landmarks of the photos of `frame`, in its order; NaN rows without landmarks."""
     found = (
         table.lazy().join(frame.lazy().select("image_id"), on="image_id", how="semi").select("image_id", "landmarks")
     )

@@ -1,7 +1,7 @@
-"""Sums behind composites, kept from one run to the next, so that new photos are added to them and no other is read again.
+"""A cache of the sums behind composites: the next run reads only the photos that joined or left a group.
 
-Sums are exact whole numbers: what goes on from one is bit for bit what all photos give. A sum of a thousand photos shows nobody, but the
-difference of two sums may, so they belong to the data folder and are removed with the composites wherever a photo is erased.
+Sums are exact integers, so a continued sum equals the sum of all photos bit for bit. A sum over many photos identifies nobody, but the
+difference of two sums may show one photo. The cache therefore stays in the data folder and is removed with the composites on erasure.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 FORM = 1
-"""Goes up when photos enter sums in another way than before, for a reason that `way` does not know."""
+"""Version of the summation. Increase it when photos enter sums differently for a reason that `way` does not cover."""
 FEWEST_KEPT = 100
-"""Sums of fewer photos are not kept: those photos are read again in a moment, and a sum is a file of about a megabyte at 512 px."""
+"""Smallest group whose sum is cached: fewer photos are quickly read again, and a sum takes about a megabyte at 512 px."""
 _SCHEMA = pa.schema(
     [
         ("name", pa.string()),
@@ -32,10 +32,10 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class KeptSum:
-    """A sum over photos.
+    """A cached sum over photos.
 
     Attributes:
-        way: digest of all that decides how a photo enters the sum; it may only be continued in the same way.
+        way: digest of everything that affects how a photo enters the sum; only a sum with the same digest may be continued.
         ids: image ids of the photos in it.
         total: (size, size, 3) u32.
     """
@@ -46,12 +46,12 @@ class KeptSum:
 
 
 def way_of(moving: bytes, version: str) -> str:
-    """The `way` of a sum: how photos are moved, and `version`, which changes with the photos and landmarks of an image id."""
+    """The digest `way` of a sum. `moving`: how photos are moved. `version`: of preprocessing, which determines photos and landmarks."""
     return hashlib.sha256(b"\0".join((str(FORM).encode(), version.encode(), moving))).hexdigest()
 
 
 def write_sums(sums: Mapping[str, KeptSum], path: Path) -> None:
-    """Write sums by name as Parquet, one row group each."""
+    """Write named sums as Parquet, one row group each."""
     with pq.ParquetWriter(
         path, _SCHEMA, compression="zstd", use_dictionary=False, use_byte_stream_split=["total.list.element"]
     ) as writer:
@@ -67,17 +67,17 @@ def write_sums(sums: Mapping[str, KeptSum], path: Path) -> None:
 
 
 def read_sums(path: Path) -> dict[str, KeptSum]:
-    """What `write_sums` wrote. Raises OSError, and ValueError for a file that holds something else."""
+    """Read a file written by `write_sums`. Raises OSError, and ValueError for other content."""
     try:
         table = pq.read_table(path)
         if table.schema != _SCHEMA:
-            raise ValueError(f"{path}: these are no sums of composites")
-        found = {}
+            raise ValueError(f"{path}: not a file of composite sums")
+        sums = {}
         for row in range(len(table)):
             values = {name: table[name][row] for name in ("name", "way", "image_ids", "size")}
             known = {name: value.as_py() for name, value in values.items()}
             total = table["total"][row].values.to_numpy().reshape(known["size"], known["size"], 3)
-            found[known["name"]] = KeptSum(known["way"], frozenset(known["image_ids"]), np.asarray(total, np.uint32))
+            sums[known["name"]] = KeptSum(known["way"], frozenset(known["image_ids"]), np.asarray(total, np.uint32))
     except pa.ArrowInvalid as damage:
         raise ValueError(f"{path}: cannot be read ({damage})") from None
-    return found
+    return sums

@@ -1,4 +1,4 @@
-"""Which composites an image is part of, decided from the filters that each was made with."""
+"""Finds the composites that contain an image, from the filters they were made with."""
 
 import re
 from typing import Any
@@ -11,10 +11,10 @@ _ONE = re.compile(r"(gender|ethnicity|age|decile)=(.*?)(?= (?:gender|ethnicity|a
 
 
 def composites_with(composites: pl.DataFrame, row: pl.DataFrame) -> list[str]:
-    """Names of the composites that were made of a group that the image is in.
+    """Names of the made composites whose group contains the image.
 
-    `composites`: COMPOSITES.schema; `row`: the image's row of master. Of a group larger than `composites.max_images` a composite shows
-    a sample, in which the image may not be.
+    composites: COMPOSITES.schema. row: the image's row of master. A group larger than `composites.max_images` is sampled, so the image may
+    be missing from that composite.
     """
     made = composites.filter(pl.col("status") == "made")
     if row.is_empty() or row["preproc_status"].item() != "ok":
@@ -24,7 +24,7 @@ def composites_with(composites: pl.DataFrame, row: pl.DataFrame) -> list[str]:
 
 
 def parse_filters(line: str) -> dict[str, Any]:
-    """The arguments of `filter_images` that `describe_filters` wrote as one line. Raises ValueError for another line."""
+    """Parse a line written by `describe_filters` into arguments of `filter_images`. Raises ValueError for another line."""
     found = dict(_ONE.findall(line))
     if not found and line != "all":
         raise ValueError(f"{line!r} is no line of filters")

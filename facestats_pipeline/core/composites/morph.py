@@ -1,4 +1,4 @@
-"""A film in which one average face becomes another and back."""
+"""Morph: an animation in which one average face turns into another and back."""
 
 import os
 import tempfile
@@ -16,14 +16,14 @@ from facestats_pipeline.core.preproc.alignment import TEMPLATE
 SUFFIXES = (".webp", ".gif", ".mp4")
 FRAMES = 20
 FRAME_MS, REST_MS = 50, 700
-"""Milliseconds that a frame is shown, and the two averages themselves."""
+"""Display time in milliseconds of an intermediate frame, and of the two averages."""
 _GIF_SIDE = 384  # a GIF has 256 colours and weak compression: 40 frames of 512 px are over 6 MB
 
 
 def morph_frames(first: Image.Image, second: Image.Image, count: int = FRAMES) -> Iterator[Image.Image]:
-    """`count` pictures from `first` to `second`, both included: features move along the optical flow between them, colours mix.
+    """Yield `count` pictures from `first` to `second`, inclusive: features move along the optical flow, colours blend.
 
-    Motion is slow at both ends. Raises ValueError when the pictures differ in size or are not square, or for fewer than 2 frames.
+    Motion eases in and out. Raises ValueError when the pictures differ in size or are not square, and for fewer than 2 frames.
     """
     if first.size != second.size or first.width != first.height or count < 2:
         raise ValueError(
@@ -36,7 +36,7 @@ def morph_frames(first: Image.Image, second: Image.Image, count: int = FRAMES) -
         if share in (0, 1):
             yield first.convert("RGB") if share == 0 else second.convert("RGB")
             continue
-        # Flow is known at the ends, not between; it is smooth, so its value here stands for that at the end.
+        # The flow is known at the two ends only. It is smooth, so its value at this pixel approximates the one needed in between.
         moved = (1 - share) * sampled(one, np.float32(share) * back) + share * sampled(
             other, np.float32(1 - share) * there
         )
@@ -44,7 +44,7 @@ def morph_frames(first: Image.Image, second: Image.Image, count: int = FRAMES) -
 
 
 def write_morph(first: Image.Image, second: Image.Image, path: Path, *, count: int = FRAMES) -> None:
-    """The morph there and back as an endless WebP or GIF, or as an MP4 of one round, by the suffix of `path`.
+    """Write the morph there and back: an endless WebP or GIF, or an MP4 of one round, by the suffix of `path`.
 
     Raises:
         ValueError: for another suffix.
@@ -75,7 +75,7 @@ def _write_animation(frames: Sequence[Image.Image], rests: list[int], path: Path
     if path.suffix == ".gif":
         small = [frame.resize((min(_GIF_SIDE, frame.width),) * 2, Image.Resampling.LANCZOS) for frame in frames]
         ends = Image.fromarray(np.hstack([np.asarray(small[0]), np.asarray(small[len(small) // 2])]))
-        palette = ends.quantize(256)  # one for all frames: with one each, colours flicker
+        palette = ends.quantize(256)  # one palette for all frames, because separate palettes make colours flicker
         indexed = [frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in small]
         indexed[0].save(path, save_all=True, append_images=indexed[1:], duration=rests, loop=0)
     else:

@@ -1,6 +1,6 @@
-"""How each photo is moved before it is averaged: not at all, as a whole, or feature by feature.
+"""Movers bring a photo into place before it is averaged: not at all, as a whole, or feature by feature.
 
-Coordinates are continuous, pixel i covers [i, i+1), as in `core.images.decoding`; OpenCV puts pixel centres at whole numbers.
+Coordinates are continuous: pixel i covers [i, i+1), as in `core.images.decoding`. OpenCV has pixel centres at integers.
 """
 
 from typing import Protocol, Self
@@ -18,40 +18,40 @@ from facestats_pipeline.core.preproc import face_mesh
 Rgb = NDArray[np.uint8]
 
 GRID = 128
-"""The shape to which photos are aligned lies on a grid of this many steps a side. As photos come, a group's mean shape moves by less than
-a step, so that photos which were moved before need not be moved again; where the target is off by half a step the whole composite is."""
+"""The target shape of alignment is rounded to a grid of this many steps per side. New photos move a group's mean shape by less than a
+step, so the target stays the same and earlier sums stay valid. The price is a shift of the whole composite by up to half a step."""
 
 
 class Mover(Protocol):
-    """Brings the photos of one group together.
+    """Moves the photos of one group into place.
 
     Attributes:
-        passes: how often all photos are to be moved and averaged; the last average is the composite.
-        way: what decides how a photo is moved, beside the photo and its landmarks.
+        passes: number of passes over all photos; the average of the last one is the composite.
+        way: the settings that affect how a photo is moved, apart from the photo and its landmarks.
     """
 
     passes: int
     way: bytes
 
     def move(self, photo: Rgb, index: int) -> Rgb:
-        """The photo (size, size, 3) with this index in the group as it enters the average."""
+        """The photo (size, size, 3) u8 as it enters the average; `index` is its index in the group."""
         ...
 
     def part(self) -> Self:
-        """One that moves some of the photos in the current pass, in a thread of its own."""
+        """A mover for one thread, for some of the photos of the current pass."""
         ...
 
     def join(self, part: Self) -> None:
-        """Take over what a part has noted while it moved photos."""
+        """Add the statistics that a part gathered while moving photos."""
         ...
 
     def learn(self, average: Rgb) -> None:
-        """Told the average at the end of every pass but the last, after all parts have been joined."""
+        """Receive the average at the end of every pass but the last, after all parts were joined."""
         ...
 
 
 class Plain:
-    """Leaves photos as they are."""
+    """Leaves photos unchanged."""
 
     passes = 1
     way = b""
@@ -63,14 +63,14 @@ class Plain:
         return self
 
     def join(self, part: Self) -> None:
-        """Nothing is noted."""
+        """Do nothing: there are no statistics."""
 
     def learn(self, average: Rgb) -> None:
-        """Nothing to learn."""
+        """Do nothing: photos do not depend on the average."""
 
 
 class Similar(Plain):
-    """Turns, scales and shifts each photo so that its landmarks (n, k, 2) come to the shape `target` (k, 2)."""
+    """Rotates, scales and shifts each photo so that its landmarks (one row of (n, k, 2)) fit the shape `target` (k, 2)."""
 
     def __init__(self, landmarks: Float, target: Float, size: int) -> None:
         self._size = size
@@ -79,8 +79,8 @@ class Similar(Plain):
         self._matrices[:, :, 2] += self._matrices[:, :, :2].sum(axis=2) / 2 - 0.5  # to OpenCV's pixel centres
 
     def move(self, photo: Rgb, index: int) -> Rgb:
-        # Reflection, not a weight per pixel: so every pixel is an average over the whole group, also at the border, and none
-        # of them shows only the few photos that reach it.
+        # Reflection instead of a weight per pixel: every pixel is then an average over the whole group. With weights, pixels at the border
+        # would show only the few photos that reach them.
         moved = cv2.warpAffine(
             photo,
             self._matrices[index],
@@ -92,19 +92,19 @@ class Similar(Plain):
 
 
 def on_grid(shape: Float, size: int) -> Float:
-    """A shape (k, 2) with each coordinate at the nearest of `GRID` steps a side."""
+    """The shape (k, 2) with each coordinate rounded to the nearest of `GRID` steps per side."""
     return np.asarray(np.rint(shape * (GRID / size)) * (size / GRID))
 
 
 def mover(method: str, landmarks: Float | None, size: int, shaping: int | None = None) -> Mover:
-    """How a composite method moves photos.
+    """The mover of a composite method.
 
     Args:
-        method: `mean` leaves photos as they are; `aligned` brings them to the group's mean shape by a similarity; `warped` brings
-            every feature there: the 478 points of the face mesh by a piecewise-affine warp and what lies outside the mesh (hair,
-            ears, shoulders) by optical flow; with fewer points everything by optical flow, after the similarity.
+        method: `mean` leaves photos unchanged. `aligned` fits them to the group's mean shape by a similarity. `warped` fits every feature:
+            the 478 points of the face mesh by a piecewise-affine warp, and everything outside the mesh (hair, ears, shoulders) by optical
+            flow. With fewer points, `warped` uses optical flow for everything, after the similarity.
         landmarks: (n, k, 2) in pixels of the `size` × `size` photo; not needed for `mean`.
-        shaping: the mean shape is that of the first so many; of all by default.
+        shaping: number of leading rows that define the mean shape; all by default.
 
     Raises:
         ValueError: for an unknown method or missing landmarks.

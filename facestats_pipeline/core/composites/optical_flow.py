@@ -1,7 +1,7 @@
-"""Bringing faces together by what they look like: dense optical flow to a template that grows sharper from pass to pass.
+"""Aligns faces by appearance: dense optical flow to a template that gets sharper from pass to pass.
 
-The flow is OpenCV's DIS (Kroeger et al. 2016, arXiv:1603.03590). Alone it may fold a picture over itself, so it is limited: smoothed,
-no longer than a head's difference, and smoothed further wherever it would still fold. What remains can stretch a face, never tear it.
+The flow is OpenCV's DIS (Kroeger et al. 2016, arXiv:1603.03590). On its own it can fold a picture over itself. It is therefore smoothed,
+limited in length, and smoothed further wherever it would still fold. The result can stretch a face but not tear it.
 """
 
 from copy import copy
@@ -14,39 +14,39 @@ from numpy.typing import NDArray
 Rgb = NDArray[np.uint8]
 Grey = NDArray[np.uint8]
 Field = NDArray[np.float32]
-"""(size, size, 2) f32: x and y in pixels from a pixel of the template to where the same thing is in the photo."""
+"""(size, size, 2) f32: displacement x, y in pixels from a pixel of the template to the corresponding point in the photo."""
 
 PASSES = 3
-"""The plain average, then two with flow. On 102 portraits a third with flow changed the sharpness of the eyes by less than 1%."""
+"""One pass without flow, then two with it. On 102 portraits a third pass with flow changed the sharpness of the eyes by less than 1%."""
 EYES = 80.0
-"""Pixels between the pupils at which flow is measured; a larger picture is reduced to that, so that the same faces give the same flow
-at any size, and hair does not count more than faces do."""
+"""Pupil distance in pixels at which flow is computed. Larger pictures are reduced to it, so that the flow does not depend on the size, and
+hair detail does not outweigh faces."""
 SMOOTH = 4.0
-"""Standard deviation of the smoothing in those pixels. At 8 the eyes lose a tenth of their sharpness, at 16 a quarter."""
+"""Standard deviation of the smoothing, in pixels of that scale. At 8 the eyes lose a tenth of their sharpness, at 16 a quarter."""
 LONGEST = 24.0
-"""No part is moved farther than this, in those pixels. Faces come aligned, what is farther is something else."""
+"""Maximal displacement, in pixels of that scale. Faces are aligned before, so a longer one is a false match."""
 LEAST_AREA = 0.2
-"""A pixel may shrink to this share of its area. Below 0 the picture would lie over itself."""
+"""Smallest share of its area to which a pixel may shrink. Below 0 the picture would fold over itself."""
 STEPS = 1 << 16
-"""Steps a pixel in which drift is added up: whole numbers, the same in any order."""
-_WINDOW = 49  # px, side of the square in which light and contrast are evened out
-_FAINT = 8.0  # grey levels: a window with less contrast is flat, and its noise is not blown up
+"""Drift is summed in integer steps of 1/STEPS pixel, so that the sum does not depend on the order."""
+_WINDOW = 49  # px, side of the window in which brightness and contrast are normalised
+_FAINT = 8.0  # grey levels: keeps the noise of a flat window from being amplified
 
 
 class First(Protocol):
-    """What brings photos near each other before flow is measured."""
+    """The mover that aligns photos roughly before flow is computed."""
 
     def move(self, photo: Rgb, index: int) -> Rgb: ...
 
 
 class FlowToTemplate:
-    """Moves photos onto the average of the pass before; the first pass is that of `first` alone.
+    """Moves photos onto the average of the previous pass. The first pass uses `first` alone.
 
     Args:
-        first: moves each photo before flow is measured.
+        first: moves each photo before flow is computed.
         size: side of the photos in pixels, 32 or more.
-        eyes: pixels between the pupils in what `first` gives.
-        where: (size, size) f32, 0–1: how much of the flow is used at each pixel; all of it by default.
+        eyes: pupil distance in pixels after `first`.
+        where: (size, size) f32, 0–1: share of the flow to apply at each pixel; by default all of it.
     """
 
     passes = PASSES
@@ -60,7 +60,7 @@ class FlowToTemplate:
         self._moved = 0
 
     def move(self, photo: Rgb, index: int) -> Rgb:
-        """The photo (size, size, 3) on the template; the photo as `first` moves it while there is no template."""
+        """The photo (size, size, 3) u8 moved onto the template; in the first pass, moved by `first` only."""
         placed = self._first.move(photo, index)
         if self._template is None:
             return placed
@@ -70,19 +70,19 @@ class FlowToTemplate:
         return sampled(placed, field)
 
     def part(self) -> Self:
-        """One with the same template that notes by itself how far it moved photos."""
+        """A mover with the same template and its own sum of displacements."""
         part = copy(self)
         part._drift, part._moved = np.zeros_like(self._drift), 0
         return part
 
     def join(self, part: Self) -> None:
-        """Add how far the part moved its photos."""
+        """Add the part's displacements."""
         self._drift += part._drift
         self._moved += part._moved
 
     def learn(self, average: Rgb) -> None:
-        """Take the average as the template, moved to where its parts lie on average in the photos."""
-        if self._moved:  # else a template that happens to be narrow would stay narrow
+        """Make the average the next template, moved by the mean displacement to where features lie on average in the photos."""
+        if self._moved:  # without this, a template that happens to be too narrow would stay too narrow
             average = sampled(average, -(self._drift / (STEPS * self._moved)).astype(np.float32))
         self._template = average
         self._drift[:] = 0
@@ -90,10 +90,7 @@ class FlowToTemplate:
 
 
 def flow(template: Rgb, photo: Rgb, eyes: float, where: NDArray[np.float32] | None = None) -> Field:
-    """Where each part of the first picture is in the second, (size, size, 2) pixels, `limited` and times `where`.
-
-    `eyes`: pixels between the pupils.
-    """
+    """The `limited` flow from `template` to `photo` times `where`: (size, size, 2) f32, in pixels. `eyes`: pupil distance in pixels."""
     size = len(template)
     side = max(32, min(size, round(size * EYES / eyes)))
     first, second = (
@@ -109,7 +106,7 @@ def flow(template: Rgb, photo: Rgb, eyes: float, where: NDArray[np.float32] | No
 
 
 def evened(photo: Rgb) -> Grey:
-    """Grey (size, size) u8 with the same mean and contrast in every neighbourhood, so that light and skin colour do not matter."""
+    """Grey (size, size) u8 with locally normalised mean and contrast, so that lighting and skin colour do not affect the flow."""
     grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
     mean = cv2.blur(grey, (_WINDOW, _WINDOW))
     variance = np.maximum(cv2.blur(grey * grey, (_WINDOW, _WINDOW)) - mean * mean, 0)
@@ -117,10 +114,10 @@ def evened(photo: Rgb) -> Grey:
 
 
 def limited(field: Field, where: NDArray[np.float32] | None = None) -> Field:
-    """The field smoothed, cut at `LONGEST`, times `where`, and smoothed again around every pixel that it would shrink below
+    """The field smoothed, limited to `LONGEST`, times `where`, and smoothed further around every pixel that would shrink below
     `LEAST_AREA`."""
     size = len(field)
-    half = size // 2  # it is smooth enough that half the pixels hold all of it, at a quarter of the cost
+    half = size // 2  # the smoothed field loses nothing at half the resolution, at a quarter of the cost
     scale = size / half
     coarse = cv2.resize(field, (half, half), interpolation=cv2.INTER_AREA)
     sigma = SMOOTH / scale
@@ -137,13 +134,13 @@ def limited(field: Field, where: NDArray[np.float32] | None = None) -> Field:
         reach = 2 * int(sigma) + 1
         around = cv2.dilate(folded.astype(np.float32), np.ones((reach, reach), np.uint8))
         share = cv2.GaussianBlur(around, (0, 0), sigma / 2)[..., None]
-        share = share if sigma < half else np.ones_like(share)  # the end: as good as constant everywhere
+        share = share if sigma < half else np.ones_like(share)  # guarantees an end: the field becomes almost constant
         coarse += share * (cv2.GaussianBlur(coarse, (0, 0), sigma) - coarse)
     return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
 def areas(field: Field, step: float = 1.0) -> NDArray[np.float32]:
-    """What each pixel's area becomes under the field, as a share of it; negative where the picture folds over itself.
+    """(size, size) f32: the factor by which the field scales each pixel's area (the Jacobian determinant); negative where it folds.
 
     `step`: pixels between two values of the field.
     """
@@ -152,7 +149,7 @@ def areas(field: Field, step: float = 1.0) -> NDArray[np.float32]:
 
 
 def sampled(photo: Rgb, field: Field) -> Rgb:
-    """The photo seen through the field: pixel p shows what the photo has at p + field(p)."""
+    """The photo warped by the field: pixel p shows the photo at p + field(p)."""
     size = len(photo)
     down, across = np.mgrid[0:size, 0:size].astype(np.float32)
     at = (across + field[..., 0], down + field[..., 1])

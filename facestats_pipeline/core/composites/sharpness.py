@@ -1,4 +1,4 @@
-"""How sharp an average face is: the gradient energy of its eyes, the part where misplaced faces blur first."""
+"""Sharpness of an average face: the gradient energy around the eyes, which misaligned faces blur first."""
 
 import cv2
 import numpy as np
@@ -6,12 +6,12 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 EYE_DISTANCE = 80
-"""The picture is brought to this many pixels between the pupils before measuring: gradients fall as a picture is enlarged."""
-_AROUND = (0.4, 0.3)  # the region beyond the pupils, across and down, in distances of the pupils
+"""Pupil distance in pixels to which the picture is scaled before measuring, because gradients depend on the scale."""
+_AROUND = (0.4, 0.3)  # margin of the region around the pupils, horizontally and vertically, in pupil distances
 
 
 def eye_sharpness(picture: Image.Image, right_eye: ArrayLike, left_eye: ArrayLike) -> float:
-    """Mean squared gradient of the grey levels (0–255) around both eyes, per pixel; pupils (x, y) in pixels of the picture.
+    """Mean squared gradient of the grey levels (0–255) around both eyes; pupils (x, y) in pixels of the picture.
 
     Raises ValueError when the pupils coincide.
     """

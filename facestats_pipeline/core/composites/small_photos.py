@@ -1,4 +1,4 @@
-"""The photos that eigenfaces are fitted on, small and unpacked, kept from one run to the next so that only new ones are read."""
+"""A cache of small decoded photos for eigenfaces: the next run reads only new photos."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class SmallPhotos:
     """Photos of SIDE × SIDE px.
 
     Attributes:
-        image_ids: of photos that could be read.
+        image_ids: ids of the readable photos.
         pixels: (n, SIDE² · 3) u8, RGB.
-        version: of preprocessing; photos of another version are others.
+        version: version of preprocessing; photos of another version are not reused.
     """
 
     image_ids: list[str]
@@ -34,11 +34,11 @@ class SmallPhotos:
 
     @classmethod
     def none(cls, version: str) -> "SmallPhotos":
-        """No photos yet."""
+        """An empty cache."""
         return cls([], np.empty((0, SIDE * SIDE * 3), np.uint8), version)
 
     def parts(self) -> list[NDArray[np.uint8]]:
-        """The pixels in parts of `PHOTOS_A_PART`, each (m, SIDE, SIDE, 3)."""
+        """The pixels in parts of at most `PHOTOS_A_PART`, each (m, SIDE, SIDE, 3) u8."""
         starts = range(0, len(self.pixels), PHOTOS_A_PART)
         return [self.pixels[start : start + PHOTOS_A_PART].reshape(-1, SIDE, SIDE, 3) for start in starts]
 
@@ -46,7 +46,7 @@ class SmallPhotos:
 def add_small(
     earlier: SmallPhotos, image_ids: Sequence[str], load: Callable[[str], Image.Image | Path | bytes], version: str
 ) -> SmallPhotos:
-    """The photos of `image_ids`, those that `earlier` has of the same version from there; what cannot be read is left out."""
+    """The photos of `image_ids`, from `earlier` if it has them in the same version, else loaded. Unreadable photos are left out."""
     known = {one: row for row, one in enumerate(earlier.image_ids)} if earlier.version == version else {}
 
     def rows() -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -60,13 +60,13 @@ def add_small(
             except (ImageProblem, OSError):
                 continue
 
-    found = dict(rows())
-    ids = sorted(found)
-    return SmallPhotos(ids, np.stack([found[one] for one in ids]) if ids else SmallPhotos.none("").pixels, version)
+    photos = dict(rows())
+    ids = sorted(photos)
+    return SmallPhotos(ids, np.stack([photos[one] for one in ids]) if ids else SmallPhotos.none("").pixels, version)
 
 
 def write_small(photos: SmallPhotos, path: Path) -> None:
-    """Write as Parquet."""
+    """Write the cache as Parquet."""
     schema = _SCHEMA.with_metadata({"version": photos.version})
     rows = pa.Table.from_pydict(
         {"image_id": photos.image_ids, "pixels": [row.tobytes() for row in photos.pixels]}, schema=schema
@@ -75,13 +75,13 @@ def write_small(photos: SmallPhotos, path: Path) -> None:
 
 
 def read_small(path: Path) -> SmallPhotos:
-    """What `write_small` wrote. Raises OSError, and ValueError for a file that holds something else."""
+    """Read a file written by `write_small`. Raises OSError, and ValueError for other content."""
     try:
         table = pq.read_table(path)
     except pa.ArrowInvalid as damage:
         raise ValueError(f"{path}: cannot be read ({damage})") from None
     if not table.schema.equals(_SCHEMA):
-        raise ValueError(f"{path}: these are no small photos")
+        raise ValueError(f"{path}: not a file of small photos")
     pixels = np.frombuffer(b"".join(table["pixels"].to_pylist()), np.uint8).reshape(-1, SIDE * SIDE * 3)
     version = (table.schema.metadata or {}).get(b"version", b"").decode()
     return SmallPhotos(table["image_id"].to_pylist(), pixels, version)

@@ -1,4 +1,4 @@
-"""The embeddings table: one row per preprocessed photo that can be read."""
+"""The embeddings table: one row per readable preprocessed photo."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +17,11 @@ EMBEDDINGS = Table(
     "embeddings/embeddings_clip.parquet",
     (
         *PREPROC.keys,
-        # An encoder of another width writes arrays of that width.
-        Column("embedding", pl.Array(pl.Float32(), 512), "image embedding, float32, length 1"),
-        Column("model_id", pl.String(), "name of the encoder with a hash of its weights; says untrained when it is"),
+        # The width of facestats-mini. An encoder of another width writes arrays of that width.
+        Column("embedding", pl.Array(pl.Float32(), 512), "image embedding, float32, unit length"),
+        Column(
+            "model_id", pl.String(), "name of the encoder with a hash of its weights, or with `untrained` and the seed"
+        ),
         *PREPROC.taken("preproc_id"),
     ),
     rows_by=PREPROC.sources("status"),
@@ -31,7 +33,7 @@ TABLES = (EMBEDDINGS,)
 def embedding_table(
     rows: pl.DataFrame, path_of: Callable[[str], Path], encoder: "Encoder", *, batch_size: int | None
 ) -> pl.DataFrame:
-    """EMBEDDINGS of `rows` (image_id, filename, preproc_id): unit L2 norm, float32. A JPEG that cannot be read has no row."""
+    """The EMBEDDINGS table of `rows` (image_id, filename, preproc_id): float32, unit L2 norm. An unreadable JPEG has no row."""
     import numpy as np
 
     from facestats_pipeline.core.encoders.embedding import run_embedding

@@ -1,4 +1,4 @@
-"""All pairs of 64-bit hashes that differ in a few bits, exactly, without comparing every pair when there are many."""
+"""Exact search for pairs of 64-bit hashes within a Hamming radius, sub-quadratic for large collections."""
 
 import logging
 from collections.abc import Iterator
@@ -16,26 +16,27 @@ Hashes = npt.NDArray[np.uint64]
 Pairs = npt.NDArray[np.int64]
 
 BLOCKED_UP_TO = 20_000
-"""Distinct hashes up to which every pair is compared: 20,000 take about a second on one core."""
+"""Number of distinct hashes up to which all pairs are compared: 20,000 take about a second on one core."""
 MAX_CLIQUE = 64
-"""Photos of one and the same hash of which every pair is listed; of more, each is paired with the first alone."""
+"""Number of photos with the same hash up to which all their pairs are listed. In larger groups each photo is paired with the first only."""
 
 _BANDS, _BAND_BITS = 4, 16
-_STEP = 4_000_000  # candidate pairs compared at once: some 100 MB
+_STEP = 4_000_000  # candidate pairs in memory at once: some 100 MB
 
 
 def hamming_pairs(hashes: Hashes, max_hamming: int) -> Pairs:
-    """(m, 2) positions i < j, each pair once, whose hashes differ in at most `max_hamming` (≤ 15) of 64 bits.
+    """(m, 2) positions i < j, each pair once, of hashes that differ in at most `max_hamming` (≤ 15) of 64 bits.
 
-    Exact, with one exception that is logged: a hash that more than `MAX_CLIQUE` photos share (a blank picture) stands for them by
-    its first photo, because the pairs among n equal photos are n²/2. Few distinct hashes are compared in blocks; many through four
-    tables of 16 bits each: of two hashes that differ in d bits, some 16-bit part differs in at most d // 4 (multi-index hashing,
-    Norouzi et al. 2012).
+    The result is exact with one logged exception: of a hash shared by more than `MAX_CLIQUE` photos (a blank picture), only the first photo
+    is paired with others, because n equal photos have n²/2 pairs. Few distinct hashes are compared in blocks, many by multi-index hashing
+    (Norouzi et al. 2012) with four tables of 16 bits: if two hashes differ in d bits, one 16-bit part differs in at most d // 4.
+
+    Raises ValueError for `max_hamming` outside 0 to 15.
     """
     if not 0 <= max_hamming <= MOST_BITS:
         raise ValueError(f"max_hamming is {max_hamming}; it must be 0 to {MOST_BITS}")
     distinct, group = np.unique(hashes, return_inverse=True)
-    members = np.argsort(group, kind="stable").astype(np.int64)  # positions, group after group, ascending within each
+    members = np.argsort(group, kind="stable").astype(np.int64)  # positions sorted by group, ascending within each
     ends = np.cumsum(np.bincount(group, minlength=len(distinct)))
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64) if len(distinct) else np.empty(0, dtype=np.int64)
     sizes = ends - starts
@@ -46,12 +47,12 @@ def hamming_pairs(hashes: Hashes, max_hamming: int) -> Pairs:
     large = sizes > MAX_CLIQUE
     if large.any():
         logger.info(
-            "%d hashes are shared by more than %d photos each; these are paired with one photo.",
+            "%d hashes are shared by more than %d photos each; each of these photos is paired with one photo only.",
             large.sum(),
             MAX_CLIQUE,
         )
-    speakers = np.where(large, 1, sizes)  # how many photos of a group appear in pairs with other groups
-    found = [_expand(members, starts, speakers, between)]
+    representatives = np.where(large, 1, sizes)  # how many photos of a group appear in pairs with other groups
+    found = [_expand(members, starts, representatives, between)]
     for g in np.flatnonzero(sizes > 1):
         some = members[starts[g] : ends[g]]
         i, j = (
@@ -63,7 +64,7 @@ def hamming_pairs(hashes: Hashes, max_hamming: int) -> Pairs:
 
 
 def _expand(members: Pairs, starts: Pairs, sizes: Pairs, groups: Pairs) -> Pairs:
-    """Every photo of the one group with every photo of the other, for each pair of groups."""
+    """(m, 2) pairs of photos: for each pair of groups, every photo of one with every photo of the other."""
     left, right = groups[:, 0], groups[:, 1]
     counts = sizes[left] * sizes[right]
     which = np.repeat(np.arange(len(groups)), counts)
@@ -101,7 +102,7 @@ def _banded(hashes: Hashes, radius: int) -> Iterator[Pairs]:
 
 
 def _candidates(hashes: Hashes, order: Pairs, first: Pairs, count: Pairs, radius: int) -> Iterator[Pairs]:
-    """Compare every hash with the `count` hashes from `first` on in `order`, a bounded number at once."""
+    """Yield close pairs of each hash with its candidates: `count` hashes from position `first` of `order` on, in bounded chunks."""
     total = np.cumsum(count)
     begin = 0
     while begin < len(hashes):

@@ -1,4 +1,4 @@
-"""A search index over embeddings: nearest neighbours by cosine, with usearch (HNSW, Malkov & Yashunin 2018)."""
+"""The search index over embeddings: approximate nearest neighbours by cosine, with usearch (HNSW, Malkov & Yashunin 2018)."""
 
 import io
 import json
@@ -19,12 +19,13 @@ from facestats_pipeline.core.progress import track
 
 Matrix = npt.NDArray[np.float32]
 
-# 512-d, 20,000 clustered vectors, 2 cores, recall@10 against exact and adds/s: f32 .998, 3,853 · f16 .998, 8,590 at half the
+# Recall@10 against exact search and adds/s for 20,000 clustered 512-d vectors on 2 cores: f32 .998, 3,853 · f16 .998, 8,590 at half the
 # memory · bf16 .995, 11,349 · i8 .942. usearch's bf16 gave distances of up to 0.4 between a vector and itself; f16 none above 1e-6.
 DTYPE = "f16"
 CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 16, 128, 64
 
 MARKS = 20
+"""Number of named states that an index remembers."""
 
 _MAGIC = b"FSINDEX3"
 _FOOTER = struct.Struct("<QQI8s")  # bytes of the graph, bytes of the id table, CRC-32 of both, magic
@@ -32,21 +33,21 @@ _CHUNK = 1 << 24
 
 
 class IndexUnreadable(Exception):
-    """A file is no index, or was cut off; the message names it. Indexes are made again from the embeddings."""
+    """The file is not an index, or is truncated or damaged. The message names it; the remedy is to rebuild it from the embeddings."""
 
 
 class EmbeddingIndex:
-    """Unit vectors under ids. Make one with `build_index` or `load_index`; ids are unique, adding a known id replaces its vector."""
+    """An index of unit vectors by id, made by `build_index` or `load_index`. Ids are unique; adding a known id replaces its vector."""
 
     def __init__(
         self, graph: Index, ids: list[str | None], model_id: str = "", marks: Mapping[str, int] | None = None
     ) -> None:
         self._graph = graph
-        self._ids = ids  # row number, which is the graph's key → id; None where removed
+        self._ids = ids  # row number (the graph's key) → id; None for a removed row
         self._rows = {id_: row for row, id_ in enumerate(ids) if id_ is not None}
         self.model_id = model_id
         self.marks = dict(marks or {})
-        """Name of a state → how many rows there were: rows from that number on were added since."""
+        """Name of a state → number of rows at that time. Rows with that number or a higher one are newer."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -60,7 +61,7 @@ class EmbeddingIndex:
 
     @property
     def expansion(self) -> int:
-        """How many candidates a search keeps: more find more of the true neighbours and take longer."""
+        """The number of candidates that a search keeps: more give a better recall and take longer."""
         return int(self._graph.expansion_search)
 
     @expansion.setter
@@ -69,18 +70,21 @@ class EmbeddingIndex:
 
     @property
     def ids(self) -> list[str]:
-        """Ids of the vectors that are there, in the order they were added."""
+        """Ids of the stored vectors, in the order of their addition."""
         return list(self._rows)
 
     def add(self, ids: Sequence[str], vectors: npt.ArrayLike, *, threads: int = 0) -> int:
-        """Add (n, dim) vectors; returns how many. Rows that are not finite or are zero have no direction and are passed over."""
+        """Add (n, dim) vectors; returns the number added. Zero and non-finite vectors have no direction and are skipped.
+
+        Raises ValueError when the shape does not fit the ids and the index.
+        """
         matrix = np.ascontiguousarray(vectors, dtype=np.float32)
         if matrix.ndim != 2 or matrix.shape != (len(ids), self.dim):
             raise ValueError(
                 f"{len(ids)} ids came with vectors of shape {matrix.shape}; the index has width {self.dim}"
             )
         usable = np.isfinite(matrix).all(axis=1) & (np.abs(matrix).max(axis=1, initial=0) > 0)
-        chosen = {ids[i]: i for i in np.flatnonzero(usable).tolist()}  # the last of equal ids counts
+        chosen = {ids[i]: i for i in np.flatnonzero(usable).tolist()}  # the last of equal ids wins
         self.remove([id_ for id_ in chosen if id_ in self._rows])
         first = len(self._ids)
         self._ids.extend(chosen)
@@ -91,7 +95,7 @@ class EmbeddingIndex:
         return len(chosen)
 
     def remove(self, ids: Iterable[str]) -> int:
-        """Take ids out; returns how many were there. Their slots in the graph are used again by later additions."""
+        """Remove ids; returns the number removed, unknown ids are ignored. Later additions reuse their slots in the graph."""
         rows = [self._rows.pop(id_) for id_ in ids if id_ in self._rows]
         for row in rows:
             self._ids[row] = None
@@ -100,28 +104,31 @@ class EmbeddingIndex:
         return len(rows)
 
     def mark(self, name: str) -> None:
-        """Remember the present state under a name; the file keeps the last `MARKS`."""
+        """Remember the current number of rows under a name. The last `MARKS` names are kept."""
         self.marks.pop(name, None)
         self.marks = dict([*self.marks.items(), (name, len(self._ids))][-MARKS:])
 
     def rows(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        """(n,) row number of each id, as in `neighbours`; -1 where the index has none. Later additions have greater numbers."""
+        """(n,) int64 row number of each id, as in `neighbours`; -1 for an unknown id. Later additions have greater numbers."""
         return np.fromiter((self._rows.get(id_, -1) for id_ in ids), dtype=np.int64, count=len(ids))
 
     @property
     def size(self) -> int:
-        """One more than the greatest row number ever given out."""
+        """One more than the greatest row number ever assigned, removed rows included."""
         return len(self._ids)
 
     def vectors(self, ids: Sequence[str]) -> Matrix:
-        """(n, dim) float32 as stored (rounded to float16, so unit norm to 1e-3). Raises KeyError for an unknown id."""
+        """(n, dim) float32 as stored: rounded to float16, so the norm is 1 to within 1e-3. Raises KeyError for an unknown id."""
         keys = np.array([self._rows[id_] for id_ in ids], dtype=np.uint64)
         if not len(keys):
             return np.empty((0, self.dim), dtype=np.float32)
         return np.asarray(self._graph.get(keys, dtype="f32"), dtype=np.float32).reshape(len(keys), self.dim)
 
     def search(self, vectors: npt.ArrayLike, k: int = 10, *, threads: int = 0) -> list[list[tuple[str, float]]]:
-        """Per vector its `k` nearest (id, cosine), nearest first; fewer when the index holds fewer. Approximate: see `recall`."""
+        """For each vector, its `k` nearest (id, cosine), nearest first; fewer when the index holds fewer. Approximate: see `recall`.
+
+        Raises ValueError for vectors of another width.
+        """
         matrix = np.ascontiguousarray(np.atleast_2d(np.asarray(vectors, dtype=np.float32)))
         if matrix.shape[1] != self.dim:
             raise ValueError(f"the vectors have width {matrix.shape[1]}; the index has {self.dim}")
@@ -134,27 +141,29 @@ class EmbeddingIndex:
     def neighbours(
         self, matrix: Matrix, k: int, *, threads: int = 0
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """(n, k) row numbers (-1: none) and cosines, nearest first; `id_of` turns a row number into an id."""
+        """(n, k) row numbers (-1 for none) and cosines (NaN for none), nearest first. `id_of` maps a row number to its id."""
         rows = np.full((len(matrix), k), -1, dtype=np.int64)
         cosines = np.full((len(matrix), k), np.nan, dtype=np.float32)
         if len(matrix) and len(self):
-            found: Any = self._graph.search(matrix, min(k, len(self)), threads=threads)
-            keys, distances = np.atleast_2d(found.keys), np.atleast_2d(found.distances)
-            counts = np.asarray(getattr(found, "counts", [keys.shape[1]]))  # one query has no list of counts
-            there = np.arange(keys.shape[1])[None, :] < counts[:, None]
-            rows[:, : keys.shape[1]] = np.where(there, keys.astype(np.int64), -1)
-            cosines[:, : keys.shape[1]] = np.where(there, 1.0 - distances, np.nan)
+            matches: Any = self._graph.search(matrix, min(k, len(self)), threads=threads)
+            keys, distances = np.atleast_2d(matches.keys), np.atleast_2d(matches.distances)
+            counts = np.asarray(
+                getattr(matches, "counts", [keys.shape[1]])
+            )  # usearch returns no counts for a single query
+            valid = np.arange(keys.shape[1])[None, :] < counts[:, None]
+            rows[:, : keys.shape[1]] = np.where(valid, keys.astype(np.int64), -1)
+            cosines[:, : keys.shape[1]] = np.where(valid, 1.0 - distances, np.nan)
         return rows, cosines
 
     def id_of(self, row: int) -> str:
-        """The id under a row number of `neighbours`."""
+        """The id of a row number from `neighbours`. Raises KeyError for a removed row."""
         id_ = self._ids[row]
         if id_ is None:
             raise KeyError(f"row {row} was removed")
         return id_
 
     def recall(self, queries: Matrix, k: int = 10) -> float:
-        """Share of the true `k` nearest that `search` finds, over `queries`: exact search over every stored vector, in chunks."""
+        """Recall@k of `search` over `queries` (n, dim), against an exact search through all stored vectors, in chunks."""
         ids = self.ids
         k = min(k, len(ids))
         best = np.full((len(queries), k), -np.inf, dtype=np.float32)
@@ -169,7 +178,7 @@ class EmbeddingIndex:
         return float(np.mean([len(set(a) & set(b)) / k for a, b in zip(found.tolist(), names.tolist(), strict=True)]))
 
     def save(self, path: Path) -> None:
-        """Write one file, all or nothing: the graph as usearch writes it, then the id table (Parquet), then their lengths."""
+        """Write one file atomically: usearch's graph, the id table (Parquet), then a footer with lengths and checksum."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".index-") as folder:
             temporary = Path(folder) / path.name
@@ -189,16 +198,16 @@ class EmbeddingIndex:
 
 
 def _checksum(file: BinaryIO, size: int | None = None) -> int:
-    """CRC-32 of the first `size` bytes (None: all) from where `file` stands: 1 s a GB. usearch walks a damaged graph into a crash."""
-    found, left = 0, size
+    """CRC-32 of the next `size` bytes of `file` (None: all), about 1 s per GB. Without it, usearch would crash on a damaged graph."""
+    checksum, left = 0, size
     while chunk := file.read(_CHUNK if left is None else min(_CHUNK, left)):
-        found = zlib.crc32(chunk, found)
+        checksum = zlib.crc32(chunk, checksum)
         left = None if left is None else left - len(chunk)
-    return found
+    return checksum
 
 
 def empty_index(dim: int, model_id: str = "") -> EmbeddingIndex:
-    """An index of no vectors."""
+    """An index without vectors."""
     graph = Index(
         ndim=dim,
         metric="cos",
@@ -218,10 +227,10 @@ def build_index(
     threads: int = 0,
     earlier: EmbeddingIndex | None = None,
 ) -> EmbeddingIndex:
-    """Index of (ids, (n, dim) matrix) batches, one in memory at a time; `dim` is needed only when there may be none.
+    """Index batches of (ids, (n, dim) matrix), one in memory at a time. `dim` is needed only when there may be no batch.
 
-    With `earlier`, that index with the ids added that it lacks; what it has is taken to be unchanged. A million 512-d vectors take
-    about 1.3 GB. Raises ValueError when the batches differ in width.
+    `earlier`: an index to extend with the ids that it lacks; vectors that it has are assumed unchanged. A million 512-d vectors take
+    about 1.3 GB. Raises ValueError when batches differ in width, or without a batch and without `dim`.
     """
     index = earlier
     if index is None and dim is not None:
@@ -238,7 +247,7 @@ def build_index(
 
 
 def load_index(path: Path, *, view: bool = False) -> EmbeddingIndex:
-    """The index that `save` wrote. `view` leaves the vectors in the file, for reading only: little memory, slower first searches.
+    """Load an index written by `save`. `view` memory-maps the file, read-only: less memory, slower first searches.
 
     Raises IndexUnreadable.
     """

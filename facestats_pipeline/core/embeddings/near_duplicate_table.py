@@ -1,4 +1,4 @@
-"""What the table of near-duplicates holds: one row per pair of photos that show the same picture."""
+"""The table of near-duplicates: one row per pair of photos that show the same picture."""
 
 import polars as pl
 
@@ -7,9 +7,9 @@ from facestats_pipeline.core.preproc.quality_table import IMAGE_QUALITY
 from facestats_pipeline.core.tables import Column, Table
 
 MIN_COSINE, MAX_HAMMING = 0.97, 6
-"""From which cosine on, and up to how many differing bits of their hashes, two photos are one picture: the defaults of the settings."""
+"""Default thresholds: two photos are near-duplicates from this cosine on, or with at most so many differing bits of their hashes."""
 MOST_BITS = 15
-"""Most differing bits that can be looked for: the search divides a hash of 64 bits into four parts of 16."""
+"""Upper limit of `max_hamming`: the search splits a hash of 64 bits into four parts of 16, so more bits would need slower lookups."""
 
 NEAR_DUPLICATES = Table(
     "near_duplicates",
@@ -25,13 +25,13 @@ NEAR_DUPLICATES = Table(
         Column(
             "cosine",
             pl.Float32(),
-            "cosine similarity of their embeddings; null where it is not known, as with an untrained encoder",
+            "cosine similarity of their embeddings; null if unknown, for example with an untrained encoder",
             EMBEDDINGS.sources("embedding"),
         ),
         Column(
             "hamming",
             pl.Int32(),
-            "bits in which their perceptual hashes differ, 0–64; null where a hash is missing",
+            "bits in which their perceptual hashes differ, 0–64; null if a hash is missing",
             IMAGE_QUALITY.sources("phash"),
         ),
         Column("kind", pl.String(), "phash, embedding or both: what found the pair"),

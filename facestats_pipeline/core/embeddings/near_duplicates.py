@@ -1,4 +1,4 @@
-"""Pairs of photos that show the same picture: equal or nearly equal perceptual hashes, or embeddings that almost coincide."""
+"""Near-duplicates: pairs of photos with close perceptual hashes or almost equal embeddings."""
 
 from functools import partial
 
@@ -15,9 +15,9 @@ Matrix = npt.NDArray[np.float32]
 Pairs = npt.NDArray[np.int64]
 
 CHUNK = 4_096
-_BLOCK = 1_024  # rows compared with all at once: 82 MB at most
+_BLOCK = 1_024  # rows compared with all others at once: 82 MB at most
 EXACT_UP_TO = 20_000
-"""Embeddings up to which every pair is compared: 20,000 of 512 numbers take some 4 s on two cores, and miss nothing."""
+"""Number of embeddings up to which all pairs are compared exactly: 20,000 512-d vectors take some 4 s on two cores."""
 
 
 def near_duplicates(
@@ -31,16 +31,15 @@ def near_duplicates(
     earlier: pl.DataFrame | None = None,
     since: int = 0,
 ) -> pl.DataFrame:
-    """Pairs of `photos` (image_id, phash: 16 hex digits or null, embedding unless `index` is given or unused).
+    """The table of near-duplicates among `photos`: NEAR_DUPLICATES.schema, image_id < other_id, each pair once, sorted.
 
-    Columns image_id < other_id, cosine f32, hamming i32, kind: `phash` (at most `max_hamming` of 64 bits differ), `embedding`
-    (cosine at least `min_cosine`, among each photo's `neighbours` nearest in the index), or `both`. Each pair once, sorted.
-    cosine and hamming are null where they are not known: an untrained encoder's cosines mean nothing (all of them are high), so
-    with one `use_embedding` must be False and no cosine is given.
-
-    `index` saves the memory of the embeddings. With `earlier`, what this function gave for the same limits when the index had `since`
-    rows, only photos added since are searched for; their pairs join those of `earlier` whose photos are still there. Hashes are
-    always compared anew, which takes seconds. Memory grows with photos and pairs, never with photos².
+    photos: image_id, phash (16 hex digits or null), and embedding unless `index` is given or `use_embedding` is False.
+    kind: `phash` (at most `max_hamming` of 64 bits differ), `embedding` (cosine at least `min_cosine`, among the `neighbours` nearest of
+    either photo), or `both`. use_embedding: must be False for an untrained encoder, whose cosines are all high and mean nothing; the
+    cosine is then null.
+    index: an index of the embeddings; it saves loading them. earlier: the result for the same limits when the index had `since` rows. Only
+    photos added since are then searched, and pairs of `earlier` are kept if both photos still exist. Hashes are always compared in full,
+    which takes seconds. Memory grows with the number of photos and pairs, not quadratically.
 
     Raises ValueError for a repeated image_id, a malformed phash, or `use_embedding` without embeddings.
     """
@@ -68,13 +67,13 @@ def near_duplicates(
             if earlier is not None:
                 by_embedding = np.concatenate([by_embedding, _still_there(frame, earlier)])
             cosine_of = partial(_index_cosines, ids, index)
-    pairs = np.unique(
-        np.concatenate([by_hash, by_embedding]), axis=0
-    )  # rows are sorted by id, so row order is id order
+    # The frame is sorted by id, so sorting by row is sorting by id.
+    pairs = np.unique(np.concatenate([by_hash, by_embedding]), axis=0)
 
     distance = np.bitwise_count(hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]).astype(np.int32)
     known = hashed[pairs[:, 0]] & hashed[pairs[:, 1]]
     n = len(ids)
+    # A pair (i, j) as the single number i·n + j: `isin` compares numbers, not rows.
     in_hash = np.isin(pairs @ np.array([n, 1]), by_hash @ np.array([n, 1]))
     in_embedding = np.isin(pairs @ np.array([n, 1]), by_embedding @ np.array([n, 1]))
     names = frame["image_id"]
@@ -91,7 +90,7 @@ def near_duplicates(
 
 
 def _hashes(column: pl.Series) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-    """Hex digits as numbers, 0 where null; and where they are not null."""
+    """(n,) uint64 hashes from hex digits, 0 for null; and (n,) bool: which are not null. Raises ValueError for other text."""
     bad = column.filter(~column.str.contains("^[0-9a-fA-F]{16}$").fill_null(True))
     if len(bad):
         raise ValueError(f"phash {bad[0]!r} is not 16 hexadecimal digits")
@@ -108,7 +107,7 @@ def _index_of(frame: pl.DataFrame) -> EmbeddingIndex:
 
 
 def _matrix(frame: pl.DataFrame) -> tuple[Pairs, Matrix]:
-    """Rows of `frame` whose embedding has a direction, and those embeddings with unit norm."""
+    """(rows of `frame` with a finite non-zero embedding, those embeddings with unit norm)."""
     present = frame.with_row_index("row").filter(pl.col("embedding").is_not_null())
     if present.is_empty():
         return np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32)
@@ -119,13 +118,13 @@ def _matrix(frame: pl.DataFrame) -> tuple[Pairs, Matrix]:
 
 
 def _exact_pairs(matrix: Matrix, min_cosine: float, k: int) -> Pairs:
-    """(m, 2) rows of unit vectors, smaller first, of at least this cosine, among the `k` nearest of either; block by block."""
+    """(m, 2) row pairs, smaller first, of unit vectors with at least `min_cosine`, among the `k` nearest of either; computed in blocks."""
     found = [np.empty((0, 2), dtype=np.int64)]
     for start in track(range(0, len(matrix), _BLOCK), "Near-duplicates"):
         scores = matrix[start : start + _BLOCK] @ matrix.T
-        scores[np.arange(len(scores)), start + np.arange(len(scores))] = -np.inf  # each photo is its own nearest
+        scores[np.arange(len(scores)), start + np.arange(len(scores))] = -np.inf  # a photo is no duplicate of itself
         crowded = np.flatnonzero((scores >= min_cosine).sum(axis=1) > k)
-        if crowded.size:  # of a thousand blank pictures each is like all others
+        if crowded.size:  # a thousand blank pictures would give half a million pairs: keep the k nearest of each
             best = np.argpartition(-scores[crowded], k - 1, axis=1)[:, :k]
             kept = np.take_along_axis(scores[crowded], best, axis=1)
             scores[crowded] = -np.inf
@@ -136,15 +135,19 @@ def _exact_pairs(matrix: Matrix, min_cosine: float, k: int) -> Pairs:
 
 
 def _close_pairs(ids: list[str], index: EmbeddingIndex, min_cosine: float, k: int, since: int) -> Pairs:
-    """(m, 2) rows of `ids`, smaller first, of at least this cosine, among the `k` nearest of those that the index got from `since` on."""
+    """(m, 2) row pairs of `ids`, smaller first, with at least `min_cosine`: the `k` nearest of each photo with index row ≥ `since`."""
     row_in_index = index.rows(ids)
-    place = np.full(index.size, -1, dtype=np.int64)  # an id of the index that is not among these photos makes no pair
+    place = np.full(
+        index.size, -1, dtype=np.int64
+    )  # index row → row of `ids`; -1 for an id that is not among these photos
     place[row_in_index[row_in_index >= 0]] = np.flatnonzero(row_in_index >= 0)
     wanted = np.flatnonzero(row_in_index >= since)
     found = [np.empty((0, 2), dtype=np.int64)]
     for start in track(range(0, len(wanted), CHUNK), "Near-duplicates"):
         some = wanted[start : start + CHUNK]
-        near, cosines = index.neighbours(index.vectors([ids[row] for row in some]), k + 1)  # each is its own nearest
+        near, cosines = index.neighbours(
+            index.vectors([ids[row] for row in some]), k + 1
+        )  # one more: a photo finds itself
         at, column = np.nonzero((near >= 0) & (cosines >= min_cosine))
         pairs = np.sort(np.stack([some[at], place[near[at, column]]], axis=1), axis=1)
         found.append(pairs[(pairs[:, 0] >= 0) & (pairs[:, 0] != pairs[:, 1])])
@@ -152,7 +155,7 @@ def _close_pairs(ids: list[str], index: EmbeddingIndex, min_cosine: float, k: in
 
 
 def _still_there(frame: pl.DataFrame, earlier: pl.DataFrame) -> Pairs:
-    """(m, 2) rows of `frame` of the pairs that an earlier comparison found by embedding and whose photos both are in it."""
+    """(m, 2) row pairs of `frame`: the pairs of `earlier` found by embedding whose photos both still exist."""
     rows = frame.select("image_id").with_row_index("row")
     both = (
         earlier.filter(pl.col("kind") != "phash")
@@ -167,7 +170,7 @@ def _unknown(pairs: Pairs) -> Matrix:
 
 
 def _matrix_cosines(known: Pairs, matrix: Matrix, pairs: Pairs) -> Matrix:
-    """Cosine of each pair; `known` are the photos' rows that `matrix` has, ascending. NaN where one has none."""
+    """(m,) cosine of each pair, NaN without an embedding. `known`: ascending photo rows, one per row of `matrix`."""
     cosine = _unknown(pairs)
     there = np.flatnonzero(np.isin(pairs, known).all(axis=1))
     for start in range(0, len(there), CHUNK):
@@ -177,7 +180,7 @@ def _matrix_cosines(known: Pairs, matrix: Matrix, pairs: Pairs) -> Matrix:
 
 
 def _index_cosines(ids: list[str], index: EmbeddingIndex, pairs: Pairs) -> Matrix:
-    """Cosine of each pair from the index's vectors; NaN where one has none."""
+    """(m,) cosine of each pair from the index's vectors, NaN without one."""
     cosine = _unknown(pairs)
     known = np.flatnonzero((index.rows(ids) >= 0)[pairs].all(axis=1))
     for start in range(0, len(known), CHUNK):

@@ -1,4 +1,4 @@
-"""The faces of a collection that are nearest to a sentence or to another face."""
+"""Search in a collection: the faces nearest to a text or to the face in a photo."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,12 @@ from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
 
 
 class SearchRefused(Exception):
-    """There is nothing to search by; the message says why and what to do."""
+    """The query cannot be embedded. The message gives the reason and the remedy."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One face that was found; `rank` counts from 1, `cosine` is of its embedding with the query's."""
+    """One search result. `rank` counts from 1; `cosine` is the similarity of its embedding to the query's."""
 
     rank: int
     cosine: float
@@ -30,17 +30,18 @@ class Hit:
 
 
 def text_vector(text: str, encoder: Encoder) -> npt.NDArray[np.float32]:
-    """(d,) embedding of a sentence. Raises SearchRefused where the encoder knows no words."""
+    """(d,) embedding of a text. Raises SearchRefused for an empty text or an encoder without a usable text tower."""
     if not text.strip():
         raise SearchRefused('the text is empty; say what to look for, for example "an elderly man"')
     if not encoder.trained:
         raise SearchRefused(
-            f"the encoder {encoder.model_id} is untrained and knows no words; search by a picture, or run with a trained encoder: "
+            f"the encoder {encoder.model_id} is untrained and cannot relate words to pictures; search by a picture, or run with a "
+            "trained encoder: "
             "`facestats run --encoder facestats-mini`"
         )
     if not encoder.has_text:
         raise SearchRefused(
-            f"the encoder {encoder.model_id} has no text tower that can be used here; search by a picture, or run with another "
+            f"the encoder {encoder.model_id} has no usable text tower; search by a picture, or run with another "
             "encoder: `facestats run --encoder facestats-mini`"
         )
     vector: npt.NDArray[np.float32] = encoder.encode_text([text])[0]
@@ -50,23 +51,23 @@ def text_vector(text: str, encoder: Encoder) -> npt.NDArray[np.float32]:
 def photo_vector(
     photo: bytes | Path, encoder: Encoder, detector: FaceDetector | None, settings: PreprocSettings
 ) -> npt.NDArray[np.float32]:
-    """(d,) embedding of the largest face of a photo. Raises SearchRefused where there is no face or no photo."""
+    """(d,) embedding of the largest face in a photo. Raises SearchRefused without a face or when the photo is unusable."""
     row, vector = embed_new_photo(photo, encoder, detector, settings)
     if row["status"] != "ok":
         raise SearchRefused(f"{row['status']}: {row['reason']}; give a photo that shows a face")
     if not np.isfinite(vector).all():
         raise SearchRefused("the photo could not be embedded")
-    found: npt.NDArray[np.float32] = vector[0]
-    return found
+    embedding: npt.NDArray[np.float32] = vector[0]
+    return embedding
 
 
 def nearest(
     index: EmbeddingIndex, vector: npt.NDArray[np.float32], live: pl.DataFrame | pl.LazyFrame, k: int
 ) -> list[Hit]:
-    """The `k` nearest faces among `live` (image_id, filename, shard), nearest first; fewer where there are fewer.
+    """The `k` nearest faces among `live` (image_id, filename, shard), nearest first; fewer if there are fewer.
 
-    An image that the index still has and `live` has not (it was removed since) is passed over. Of `live` only the rows of what was
-    found are read.
+    Images that are in the index but no longer in `live` are skipped. Only the matching rows of `live` are read.
+    Raises ValueError for `k` below 1.
     """
     if k < 1:
         raise ValueError(f"k is {k}; it must be at least 1")
@@ -78,7 +79,7 @@ def nearest(
         found = [(id_, cosine) for id_, cosine in near if id_ in place]
         if len(found) >= k or asked >= len(index):
             break
-        asked = min(2 * asked, len(index))
+        asked = min(2 * asked, len(index))  # some neighbours were removed images: ask for more
     return [
         Hit(rank, round(cosine, 4), place[id_]["filename"], id_, place[id_]["shard"])
         for rank, (id_, cosine) in enumerate(found[:k], start=1)

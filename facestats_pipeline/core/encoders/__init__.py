@@ -1,1 +1,1 @@
-"""Encoders: weights, checksums, devices, input, and embedding photos with them."""
+"""Image and text encoders: weights, checksums, devices, preprocessing, and running them over photos."""

@@ -1,7 +1,7 @@
-"""From an encoder's name to what open_clip must load: an architecture, a checked weights file, and its preprocessing.
+"""Resolves an encoder's name to what open_clip loads: an architecture, a verified weights file, and its preprocessing.
 
-Names: `facestats-mini` (the shipped encoder) · `ARCH/TAG` (a tag of open_clip, from the Hugging Face hub) · `ARCH/PATH` (a local
-checkpoint) · `ARCH/untrained` (seeded weights). Everything that can be wrong with a name or a file raises EncoderUnavailable.
+Names: `facestats-mini` (the shipped encoder) · `ARCH/TAG` (a pretrained tag of open_clip, from the Hugging Face hub) · `ARCH/PATH` (a
+local checkpoint) · `ARCH/untrained` (seeded random weights). Every problem with a name or a file raises EncoderUnavailable.
 """
 
 import difflib
@@ -27,10 +27,10 @@ _TORCH_SUFFIXES = (".pt", ".pth", ".bin")
 
 @dataclass(frozen=True)
 class ModelSource:
-    """`arch` is what open_clip is asked for (an architecture, or `local-dir:FOLDER`); `weights` is None for an untrained encoder."""
+    """What to load. `arch`: open_clip's architecture or `local-dir:FOLDER`. `weights`: a verified file; None for an untrained encoder."""
 
     arch: str
-    label: str  # what stands before the @ of a model_id; never a folder, so that it is the same on every machine
+    label: str  # the part of a model_id before @; without folders, so that it is the same on every machine
     weights: Path | None = None
     sha256: str = ""
     preprocess: dict[str, Any] = field(default_factory=dict)
@@ -39,7 +39,10 @@ class ModelSource:
 
 
 def resolve_model(name: str, models_dir: Path | None = None) -> ModelSource:
-    """What `name` means. `models_dir` holds the shipped encoders; by default `models` in the current folder, else in the project."""
+    """Resolve an encoder's name. `models_dir` holds the shipped encoders: by default `models` in the current folder, else in the project.
+
+    Raises EncoderUnavailable.
+    """
     if name in SHIPPED:
         return _shipped(name, (models_dir or _models_folder(name)) / name)
     arch, slash, rest = name.partition("/")
@@ -59,7 +62,7 @@ def resolve_model(name: str, models_dir: Path | None = None) -> ModelSource:
         return ModelSource(arch, name)
     tags = open_clip.list_pretrained_tags_by_model(arch)
     tag_config = open_clip.get_pretrained_cfg(arch, rest)
-    if tag_config:  # a file of the same name is meant by ./NAME
+    if tag_config:  # a tag wins over a file of the same name, which can be given as ./NAME
         path = fetch_from_hub(arch, rest, tag_config["hf_hub"])
         _check_weights(path)
         return ModelSource(
@@ -74,7 +77,7 @@ def resolve_model(name: str, models_dir: Path | None = None) -> ModelSource:
 
 
 def _models_folder(name: str) -> Path:
-    """Where a notebook that names no folder finds shipped weights."""
+    """The default folder of shipped encoders: `models` here, or in the project when a notebook runs elsewhere."""
     here, project = Path("models"), Path(__file__).resolve().parents[3] / "models"
     return project if not (here / name).is_dir() and (project / name).is_dir() else here
 
@@ -87,7 +90,7 @@ def _local(arch: str, path: Path) -> ModelSource:
 def _shipped(name: str, folder: Path) -> ModelSource:
     if not (folder / WEIGHTS_FILE).is_file():
         raise EncoderUnavailable(
-            f"{folder / WEIGHTS_FILE}: not there. The encoder {name} is a folder with {CONFIG_FILE}, {WEIGHTS_FILE} and "
+            f"{folder / WEIGHTS_FILE}: file not found. The encoder {name} is a folder with {CONFIG_FILE}, {WEIGHTS_FILE} and "
             "SHA256SUMS; it comes with the repository under models/: check it out again, or point the models folder at it"
         )
     try:
@@ -97,7 +100,7 @@ def _shipped(name: str, folder: Path) -> ModelSource:
     _check_weights(folder / WEIGHTS_FILE)
     text = _read_config(folder / CONFIG_FILE).get("model_cfg", {}).get("text_cfg", {})
     options = dict(text.get("tokenizer_kwargs") or {})
-    if "bpe_path" in options:  # open_clip would look for it in the current folder
+    if "bpe_path" in options:  # open_clip resolves a relative path against the current folder, so make it absolute
         if options["bpe_path"] not in sums:
             raise EncoderUnavailable(
                 f"{folder / CONFIG_FILE}: its tokenizer {options['bpe_path']!r} is not in SHA256SUMS"
@@ -123,7 +126,7 @@ def _preprocess_of(tag_config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _preprocess_beside(arch: str, path: Path) -> dict[str, Any]:
-    """Preprocessing of a local checkpoint: its open_clip_config.json when one lies beside it, else what all tags of `arch` share."""
+    """Preprocessing of a local checkpoint: from open_clip_config.json beside it, else the one that all tags of `arch` share."""
     if (path.parent / CONFIG_FILE).is_file():
         return _preprocess_of(_read_config(path.parent / CONFIG_FILE).get("preprocess_cfg", {}))
     open_clip = import_open_clip()
@@ -133,7 +136,7 @@ def _preprocess_beside(arch: str, path: Path) -> dict[str, Any]:
 
 
 def _check_weights(path: Path) -> None:
-    """Raise EncoderUnavailable unless `path` is a whole safetensors file, or a torch file of tensors alone; runs nothing in it."""
+    """Raise EncoderUnavailable unless `path` is a complete safetensors file or a torch file of tensors only. No code in it is executed."""
     if not path.is_file():
         raise EncoderUnavailable(f"{path}: there is no such checkpoint file")
     if path.suffix == ".safetensors":
@@ -164,11 +167,11 @@ def _check_weights(path: Path) -> None:
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:
-    """Fill `model` from a file that `resolve_model` checked. Raises RuntimeError when names or shapes do not fit.
+    """Load weights into `model` from a file that `resolve_model` verified. Raises RuntimeError when names or shapes do not fit.
 
-    A safetensors file of exactly the model's tensors is copied one tensor at a time, the file closed in between: mapped as a whole
-    beside the model, ViT-B/32 in fp32 came to 1,546 MB resident. Everything else takes open_clip's own loader, which also knows
-    the names that other libraries give to the same tensors.
+    A safetensors file with exactly the model's tensors is copied tensor by tensor, and closed in between: mapping the whole file beside
+    the model took 1,546 MB resident for ViT-B/32 in fp32. Other files go through open_clip's loader, which also maps the tensor names of
+    other libraries.
     """
     wanted = model.state_dict()
     if path.suffix == ".safetensors":

@@ -1,4 +1,4 @@
-"""SHA-256 of model files, and the SHA256SUMS list that travels with them (the format of `sha256sum`)."""
+"""SHA-256 of model files, and verification against the SHA256SUMS file beside them (the format of `sha256sum`)."""
 
 import hashlib
 import re
@@ -9,17 +9,17 @@ _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 
 
 class ChecksumMismatch(Exception):
-    """A file is missing, not listed, or not the one that the list describes; the message names it and says what to do."""
+    """A file is missing, unlisted, or differs from its checksum. The message names the file and the remedy."""
 
 
 def sha256_file(path: Path) -> str:
-    """64 hexadecimal characters; the file is read in pieces, so its size does not matter."""
+    """SHA-256 of a file as 64 hexadecimal digits. The file is read in chunks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify_folder(folder: Path, required: tuple[str, ...] = ()) -> dict[str, str]:
-    """Check every file of `folder`'s SHA256SUMS, and that each of `required` is listed; returns name → sha256.
+    """Verify every file listed in `folder`'s SHA256SUMS, and that `required` files are listed. Returns name → sha256.
 
     Raises ChecksumMismatch.
     """
@@ -44,7 +44,7 @@ def verify_folder(folder: Path, required: tuple[str, ...] = ()) -> dict[str, str
     for name, expected in sums.items():
         path = folder / name
         if not path.is_file():
-            raise ChecksumMismatch(f"{path}: listed in {SUMS_FILE} but not there; fetch the whole folder again")
+            raise ChecksumMismatch(f"{path}: listed in {SUMS_FILE} but missing; fetch the whole folder again")
         actual = sha256_file(path)
         if actual != expected:
             raise ChecksumMismatch(

@@ -1,4 +1,4 @@
-"""Where an encoder runs and in which number format: what this machine does fastest at no loss that matters."""
+"""Choice of device and precision: the fastest that this machine offers without a relevant loss of accuracy."""
 
 from typing import Literal, cast
 
@@ -8,7 +8,7 @@ Precision = Literal["fp32", "bf16"]
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """`auto` is the GPU where torch sees a CUDA one, else the CPU. Raises ValueError for a device that is not there."""
+    """The torch device; `auto` is a CUDA GPU if torch sees one, else the CPU. Raises ValueError for a device that torch cannot use."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -24,19 +24,20 @@ def choose_device(device: str = "auto") -> torch.device:
 def cpu_has_fast_bf16() -> bool:
     """Whether this CPU multiplies bf16 in hardware: AMX tiles or AVX-512 BF16.
 
-    ViT-B/32 through open_clip 3.3.0, images/s forward only, bf16 over fp32 in one interleaved run at batch 1, 16, 32, 64, 128:
-    on an AMD EPYC with avx512_bf16 and no AMX 4.1, 3.3, 3.0, 3.0 and 3.5 times (2 cores; best 74 against 23 at batch 16), on a
-    Xeon with AMX 3.6 times at 16. `python -m facestats_pipeline_tests.benchmarks.bench_encoders` prints it for any machine.
+    Speed-up of bf16 over fp32 for ViT-B/32 (open_clip 3.3.0, forward pass only, interleaved runs): 4.1, 3.3, 3.0, 3.0 and 3.5 times at
+    batch 1, 16, 32, 64 and 128 on an AMD EPYC with avx512_bf16 and no AMX (2 cores; best 74 against 23 images/s at batch 16); 3.6 times at
+    batch 16 on a Xeon with AMX. `python -m facestats_pipeline_tests.benchmarks.bench_encoders` prints it for any machine.
     """
-    probes = (
-        "_is_amx_tile_supported",
-        "_is_avx512_bf16_supported",
-    )  # torch's names for cpuid bits; none of them is public yet
+    # torch has no public names for these cpuid bits yet, so a missing one counts as unsupported.
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return any(bool(getattr(torch.cpu, probe, lambda: False)()) for probe in probes)
 
 
 def choose_precision(precision: str = "auto", device: torch.device | None = None) -> Precision:
-    """`auto` is bf16 where the device computes it in hardware, else fp32 (bf16 is then emulated, and slower)."""
+    """The precision; `auto` is bf16 if the device computes it in hardware, else fp32, because emulated bf16 is slower.
+
+    Raises ValueError for anything but auto, fp32 and bf16.
+    """
     if precision in ("fp32", "bf16"):
         return cast(Precision, precision)
     if precision != "auto":
@@ -50,11 +51,11 @@ def choose_precision(precision: str = "auto", device: torch.device | None = None
 
 
 def training_dtype(device: torch.device | str) -> torch.dtype:
-    """What a network is trained in on `device`: bf16 where that is computed in hardware; emulated, it is many times slower than fp32."""
+    """The dtype for training on `device`: bf16 with hardware support, else fp32, since emulated bf16 is many times slower."""
     return torch.bfloat16 if choose_precision("auto", torch.device(device)) == "bf16" else torch.float32
 
 
 def autocast(device: torch.device | str) -> torch.autocast:
-    """The context in which a network is trained on `device`: bf16 where `training_dtype` says so, else nothing changes."""
+    """The autocast context for training on `device`: enabled if `training_dtype` is bf16, else without effect."""
     dtype = training_dtype(device)
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=dtype is torch.bfloat16)

@@ -1,4 +1,4 @@
-"""Photos → embeddings: as many at a time as there are cores, a bounded number of batches in memory."""
+"""Embeds photos in parallel, with a bounded number of batches in memory."""
 
 import logging
 import sys
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AHEAD = 2
-"""Batches for a GPU that are decoded or being decoded beyond the one in its forward pass."""
+"""Batches for a GPU that are decoded ahead of the one in the forward pass."""
 MOST_LANES = 8
-"""Batches in memory at once on a CPU: with more cores, each lane gets several threads."""
+"""Limit of batches in memory on a CPU. With more cores, each lane gets several threads."""
 
 Rows = npt.NDArray[np.float32]
 
@@ -44,13 +44,15 @@ def run_embedding(
     workers: int | None = None,
     exact: bool | None = None,
 ) -> Rows:
-    """(n, dim) float32 embeddings of unit norm, in the order of `photos`; the row of a photo that cannot be read is NaN.
+    """(n, dim) float32 embeddings of unit norm, in the order of `photos`. The row of an unreadable photo is NaN.
 
-    `workers`: on a CPU, batches worked on at once, each by a thread of its own from file to embedding (default: one for each of
-    torch's threads, at most MOST_LANES); for a GPU, threads that decode. `exact` decodes every pixel, so that the result is
-    open_clip's own to 2e-4; without it a JPEG may be decoded at an eighth to a half of its scale, no smaller than the encoder's
-    input. The default is exact in fp32 only: in bf16 the rounding of the forward pass is the larger difference (ViT-B/32 at 224 px
-    from 96 512² photos: cosine ≥ 0.99998, at most 1.4% of the median distance between two photos).
+    `workers`: on a CPU, the number of batches processed at once, each by its own thread from file to embedding (default: torch's number of
+    threads, at most MOST_LANES); for a GPU, the number of decoding threads. `exact`: decode JPEGs at full scale, which reproduces
+    open_clip's result to 2e-4. Otherwise a JPEG may be decoded at 1/8 to 4/8 of its scale, but no smaller than the encoder's input.
+    The default is exact in fp32 only, since in bf16 rounding in the forward pass is the larger error (ViT-B/32 at 224 px from 96 512²
+    photos: cosine ≥ 0.99998, at most 1.4% of the median distance between two photos).
+
+    Raises ValueError when `batch_size` or `workers` is below 1.
     """
     size = batch_size or encoder.batch_size
     if size < 1 or (workers is not None and workers < 1):
@@ -72,27 +74,27 @@ def run_embedding(
 def _in_lanes(
     photos: Sequence[Photo], encoder: "Encoder", size: int, workers: int | None, reduced: bool, phases: Phases
 ) -> Iterator[Rows]:
-    """Embeddings of each batch in turn. Each lane decodes and computes its own batches, on its own share of torch's threads.
+    """Yield the embeddings of each batch, in order. Each lane decodes and encodes its own batches on its share of torch's threads.
 
-    Cores that work on different photos never wait for each other. Several threads on one forward pass do, at every layer, and decoding
-    beside it keeps one of them away: `bench_embedding` has both ways.
+    Cores that work on different photos never wait for each other. Threads that share a forward pass wait at every layer, and decoding
+    takes one of them away. `bench_embedding` compares both.
     """
     threads = torch.get_num_threads()
     lanes = max(1, min(workers or threads, MOST_LANES, -(-len(photos) // size)))
 
-    def one(start: int) -> Rows:
+    def embed_batch(start: int) -> Rows:
         pixels = encoder.input.empty(len(photos[start : start + size]))
         readable = _fill(photos[start : start + size], pixels, 0, 1, encoder, reduced, phases)
         return _encoded(pixels, readable, encoder, phases)
 
     with torch_threads(max(1, threads // lanes)) as limit:
-        yield from in_order(one, range(0, len(photos), size), lanes, name="facestats-embed", begin=limit)
+        yield from in_order(embed_batch, range(0, len(photos), size), lanes, name="facestats-embed", begin=limit)
 
 
 def _decoded_ahead(
     photos: Sequence[Photo], encoder: "Encoder", size: int, workers: int | None, reduced: bool, phases: Phases
 ) -> Iterator[Rows]:
-    """Embeddings of each batch in turn: threads decode the next batches into page-locked memory while the device computes."""
+    """Yield the embeddings of each batch, in order. Threads decode the next batches into page-locked memory while the device computes."""
     workers = workers or min(16, torch.get_num_threads())
     waiting: deque[tuple[torch.Tensor, list[Future[npt.NDArray[np.bool_]]]]] = deque()
     starts = iter(range(0, len(photos), size))
@@ -111,13 +113,13 @@ def _decoded_ahead(
         while waiting:
             pixels, jobs = waiting.popleft()
             readable = np.logical_or.reduce([job.result() for job in jobs])
-            submit(pool)
+            submit(pool)  # before the forward pass, so that the threads decode during it
             yield _encoded(pixels, readable, encoder, phases)
 
 
 @contextmanager
 def _pool(workers: int, initializer: Callable[[], None]) -> Iterator[ThreadPoolExecutor]:
-    """Threads that are gone when the block ends, however it ends; what has not begun by then is not begun."""
+    """A thread pool for a block. At its end, also after an error, queued jobs are cancelled and the threads end."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="facestats-embed", initializer=initializer)
     try:
         yield pool
@@ -126,7 +128,7 @@ def _pool(workers: int, initializer: Callable[[], None]) -> Iterator[ThreadPoolE
 
 
 def _encoded(pixels: torch.Tensor, readable: npt.NDArray[np.bool_], encoder: "Encoder", phases: Phases) -> Rows:
-    """(n, dim) embeddings of a batch, NaN where a photo was not readable."""
+    """(n, dim) embeddings of a batch; rows of unreadable photos are NaN."""
     out = np.full((len(pixels), encoder.dim), np.nan, dtype=np.float32)
     rows = np.flatnonzero(readable)
     if len(rows):
@@ -145,7 +147,7 @@ def _fill(
     reduced: bool,
     phases: Phases,
 ) -> npt.NDArray[np.bool_]:
-    """Decode every `step`-th photo from `first` on into its place; which ones could be read."""
+    """Decode every `step`-th photo from `first` on into its place in `pixels`. Returns (n,) bool: which of them were readable."""
     places, readable = pixels.numpy(), np.zeros(len(photos), dtype=np.bool_)
     for i in range(first, len(photos), step):
         phases.count()
@@ -155,21 +157,21 @@ def _fill(
                 data = photo.read_bytes() if isinstance(photo, Path) else photo
             with phases.timing("decode"):
                 places[i] = encoder.input.read(data, reduced=reduced)
-        except (OSError, ImageProblem):  # the row stays NaN; which photos and why is known from ingest and preproc
+        except (OSError, ImageProblem):  # the row stays NaN; manifest and preproc already record the reason
             continue
         readable[i] = True
     return readable
 
 
 def extract_embedding(image: Photo, encoder: "Encoder") -> npt.NDArray[np.float32]:
-    """(dim,) unit-norm embedding of one photo. Raises OSError or images.ImageProblem when it cannot be read."""
+    """(dim,) float32 embedding of one photo, unit norm. Raises OSError or images.ImageProblem when it cannot be read."""
     pixels = encoder.input.read(image)
     vector: npt.NDArray[np.float32] = encoder.encode_pixels(torch.from_numpy(pixels[None].copy()))[0]
     return vector
 
 
 def get_clip_embedding(path: Path | str, encoder: "Encoder") -> npt.NDArray[np.float32]:
-    """(dim,) unit-norm embedding of one image file. Raises like `extract_embedding`."""
+    """(dim,) float32 embedding of one image file, unit norm. Raises like `extract_embedding`."""
     return extract_embedding(Path(path), encoder)
 
 
@@ -180,13 +182,13 @@ def extract_clip_embeddings(
     batch_size: int | None = None,
     workers: int | None = None,
 ) -> pl.DataFrame:
-    """filename: str, embedding: Array(f32, dim), null where the file is no readable photo.
+    """A frame of filename (str) and embedding (Array(f32, dim)); the embedding is null for a file that is no readable photo.
 
-    `photos` is a folder (every file in it and below, sorted; filename is relative to it) or paths (filename is the path as given).
+    `photos` is a folder (all files in and below it, sorted; filename is relative to it) or paths (filename is the path as given).
     """
     if isinstance(photos, str | Path):
         root = Path(photos)
-        names = [found.filename for found in scan_folder(root, max_bytes=sys.maxsize)]
+        names = [file.filename for file in scan_folder(root, max_bytes=sys.maxsize)]
         paths = [root / decode_filename(name) for name in names]
     else:
         paths = [Path(photo) for photo in photos]

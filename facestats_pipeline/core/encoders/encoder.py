@@ -1,4 +1,4 @@
-"""Image and text encoders: every one of them is loaded and run by open_clip, whatever its name."""
+"""The encoder: loads an image and text model through open_clip and computes unit-norm embeddings."""
 
 import ctypes
 import logging
@@ -29,11 +29,11 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Encoder:
-    """A loaded encoder. Get one from `load_model`.
+    """A loaded encoder, made by `load_model`.
 
-    `name`: as it was asked for · `model_id`: name without any folder, `@`, 8 hex digits of the weights' SHA-256 (`untrained@SEED`
-    without weights), the same on every machine · `dim`: width of an embedding · `image_size`: side of its input in px ·
-    `trained` · `precision`: fp32 or bf16 · `device`: a torch device's name · `batch_size`: photos per forward pass.
+    `name`: as requested · `model_id`: name without folders, `@`, 8 hex digits of the weights' SHA-256 (`untrained@SEED` without weights),
+    the same on every machine · `dim`: width of an embedding · `image_size`: longer side of the input in px · `trained`: whether it has
+    weights · `precision`: fp32 or bf16 · `device`: name of the torch device · `batch_size`: photos per forward pass.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Encoder:
         self.dim = self._probe()
 
     def _probe(self) -> int:
-        """Width of an embedding, from encoding one grey picture, which must give finite numbers."""
+        """Width of an embedding, found by encoding one grey picture. Raises EncoderUnavailable unless the result is finite."""
         grey = self.input.empty(1).fill_(127)
         try:
             with torch.inference_mode():
@@ -73,18 +73,19 @@ class Encoder:
             ) from error
         if not torch.isfinite(features).all():
             raise EncoderUnavailable(
-                f"{self._source.weights or self.name}: gives numbers that are not finite; the weights are damaged, fetch them again"
+                f"{self._source.weights or self.name}: the embedding of a test picture is not finite; the weights are damaged, "
+                "fetch them again"
             )
         return int(features.shape[1])
 
     def encode_pixels(self, pixels: torch.Tensor) -> Vectors:
-        """Embeddings of (n, height, width, 3) uint8 RGB of the encoder's own input size, in one forward pass."""
+        """(n, dim) embeddings of (n, height, width, 3) uint8 RGB pixels of the encoder's input size, in one forward pass."""
         with torch.inference_mode():
             batch = pixels.to(self.device, non_blocking=True)
             return _unit(self._model.encode_image(self.input.normalise(batch, _DTYPES[self.precision])))
 
     def encode_images(self, images: Sequence[Image.Image] | torch.Tensor) -> Vectors:
-        """Embeddings of RGB pictures of any size, or of a tensor (n, 3, height, width) that open_clip's transform made."""
+        """(n, dim) embeddings of RGB pictures of any size, or of a tensor (n, 3, height, width) from open_clip's transform."""
         if isinstance(images, torch.Tensor):
             with torch.inference_mode():
                 parts = [
@@ -101,25 +102,25 @@ class Encoder:
 
     @property
     def logit_scale(self) -> float:
-        """The factor between cosines and logits that contrastive training ended at; at most 100, to which CLIP clips it."""
+        """The learned factor from cosines to logits; at most 100, where CLIP clips it (100 when the model has none)."""
         learned = getattr(self._model, "logit_scale", None)
         return 100.0 if learned is None else min(100.0, float(learned.detach().float().exp().max()))
 
     @property
     def has_text(self) -> bool:
-        """Whether `encode_text` works here: the text tower was loaded, and its tokenizer could be."""
+        """Whether `encode_text` works: the text tower is loaded and its tokenizer can be loaded."""
         return not isinstance(self._tokenizer, EncoderUnavailable)
 
     @cached_property
     def _tokenizer(self) -> Any:
-        """The tokenizer, or the error that says why there is none."""
+        """The tokenizer, or the error that explains why there is none. It is cached either way, since a failed attempt may take seconds."""
         if not self._knows_words:
-            return EncoderUnavailable(f"encoder {self.name}: it was loaded for pictures alone (text=False)")
+            return EncoderUnavailable(f"encoder {self.name}: it was loaded without its text tower (text=False)")
         open_clip = import_open_clip()
         try:
             with quiet():
                 tokenizer = open_clip.get_tokenizer(self._source.arch, **self._source.tokenizer_options)
-        except Exception as error:  # open_clip, transformers and the hub raise what they like; the remedy is one
+        except Exception as error:  # open_clip, transformers and the hub raise many types; the remedy is the same
             return EncoderUnavailable(
                 f"encoder {self.name}: its tokenizer cannot be loaded ({_first_line(error)}). Tokenizers that are not CLIP's own "
                 "(SigLIP, multilingual and BERT-like text towers) need the package transformers and, the first time, the hub"
@@ -134,14 +135,14 @@ class Encoder:
         return tokenizer
 
     def tokenize(self, texts: Sequence[str]) -> torch.Tensor:
-        """(n, context) int64 token ids, cut to the text tower's context. Raises EncoderUnavailable when `has_text` is False."""
+        """(n, context) int64 token ids, truncated to the text tower's context. Raises EncoderUnavailable when `has_text` is False."""
         if isinstance(self._tokenizer, EncoderUnavailable):
             raise self._tokenizer
         tokens: torch.Tensor = self._tokenizer(list(texts))
         return tokens
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """Embeddings of texts, comparable with those of images by their dot product. Raises EncoderUnavailable like `tokenize`."""
+        """(n, dim) embeddings of texts; a dot product with an image embedding is a cosine. Raises EncoderUnavailable like `tokenize`."""
         parts = []
         for start in range(0, len(texts), 256):
             tokens = self.tokenize(texts[start : start + 256])
@@ -159,13 +160,13 @@ def load_model(
     seed: int = 0,
     text: bool = True,
 ) -> Encoder:
-    """Load an encoder by name; with `text=False` for pictures alone, without the memory of its text tower.
+    """Load an encoder by name. `text=False` drops the text tower and saves its memory.
 
-    `facestats-mini`: the shipped encoder, from its folder in `models_dir`, with checked checksums and no network ·
+    `facestats-mini`: the shipped encoder, from its folder in `models_dir`, with verified checksums and without network ·
     `ARCH/TAG`: a pretrained tag of open_clip, from the hub or its cache · `ARCH/PATH`: a local checkpoint, safetensors or a torch
-    file of tensors alone · `ARCH/untrained`: random weights of `seed`, for tests and timing.
+    file of tensors only · `ARCH/untrained`: random weights from `seed`, for tests and timings.
 
-    Raises EncoderUnavailable, which says what to do; ValueError for a device or a precision that there is not.
+    Raises EncoderUnavailable with the remedy; ValueError for an unusable device or an unknown precision.
     """
     chosen_device = choose_device(device)
     chosen_precision = choose_precision(precision, chosen_device)
@@ -184,7 +185,7 @@ def load_model(
 
 
 def _create(source: ModelSource, name: str, device: torch.device, precision: Precision, seed: int) -> Any:
-    """The model that open_clip builds, with its weights, ready for inference. The caller's random state is left as it was."""
+    """Build the model with open_clip, load its weights and set it to inference. The caller's random state does not change."""
     open_clip = import_open_clip()
     if source.arch.startswith("local-dir:"):
         import facestats_pipeline.core.encoders.mini_towers  # noqa: F401  (registers the image tower that the config names)
@@ -215,7 +216,10 @@ def _create(source: ModelSource, name: str, device: torch.device, precision: Pre
 
 
 def _drop_text_tower(model: Any) -> None:
-    """Free what `encode_image` does not use: of ViT-B/32 in fp32 254 of 605 MB. Names as in open_clip's CLIP, CustomTextCLIP and CoCa."""
+    """Free the parts that `encode_image` does not use: 254 of 605 MB for ViT-B/32 in fp32.
+
+    The attribute names are those of open_clip's CLIP, CustomTextCLIP and CoCa.
+    """
     for name in (
         *("text", "text_decoder"),
         *("transformer", "token_embedding", "positional_embedding", "ln_final", "text_projection"),
@@ -225,7 +229,7 @@ def _drop_text_tower(model: Any) -> None:
 
 
 def _return_freed_memory() -> None:
-    """Give the system what imports and loading have freed. glibc alone keeps it: 40 to 75 MB of a run over a shard (`bench_memory`)."""
+    """Return memory freed by imports and loading to the system. glibc would keep it: 40 to 75 MB in a run over a shard (`bench_memory`)."""
     with suppress(AttributeError, OSError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -233,8 +237,8 @@ def _return_freed_memory() -> None:
 def _batch_size(device: torch.device, precision: Precision) -> int:
     """Photos per forward pass.
 
-    On a CPU 32 photos' activations stay in the cache: ViT-B/32 in bf16 on a CPU with AMX made 170–190 images/s at 32–64 and 80–95 at 128
-    and above. In fp32 two cores with 16 photos each take 0.13 GB less than with 32, for 4% more of the processor. A GPU wants more.
+    On a CPU, the activations of 32 photos fit into the cache: ViT-B/32 in bf16 on a CPU with AMX made 170–190 images/s at batch 32–64 and
+    80–95 at 128 and above. In fp32 on two cores, batch 16 takes 0.13 GB less memory than 32 and 4% more time. A GPU needs larger batches.
     """
     if device.type != "cpu":
         return 256
@@ -242,7 +246,7 @@ def _batch_size(device: torch.device, precision: Precision) -> int:
 
 
 def _unit(features: torch.Tensor) -> Vectors:
-    # Normalised in float32: in bf16 the norm itself is off by up to 0.4%.
+    # Normalised in float32, since in bf16 the norm itself has an error of up to 0.4%.
     unit: Vectors = F.normalize(features.float(), dim=-1).cpu().numpy()
     return unit
 
@@ -252,7 +256,7 @@ def _stack(parts: list[Vectors], dim: int) -> Vectors:
 
 
 def _first_line(error: Exception) -> str:
-    """An error's message in one line: torch puts what is missing or misshapen in the lines after the first."""
+    """An error's message as one line of at most 300 characters. It joins three lines: torch names misshapen tensors in later ones."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     text = " ".join(lines[:3])
     return text if len(text) <= 300 else text[:299] + "…"

@@ -1,9 +1,9 @@
-"""An encoder's own preprocessing, in two parts: pixels per photo (in any thread), then numbers per batch (where the model is).
+"""An encoder's preprocessing in two steps: pixels per photo (in any thread), then normalisation per batch (on the device).
 
-The first part is open_clip's transform up to its conversion to a tensor. Square pictures, as the pipeline makes them, go past Pillow
-where the transform does no more than shrink them bicubically: the pixels are then Pillow's but for one or two levels in 0.5% of
-them, embeddings agree to 2e-4 (cosine ≥ 0.999999), and it takes a fifth of the time (512² → 112²: 0.7 ms for 2.7). The second part
-works on one photo at a time in float32; here a batch stays uint8, a quarter of the bytes, until it is on the device.
+Step one is open_clip's transform up to the conversion to a tensor. When that only shrinks a square picture bicubically, as for the
+pipeline's own photos, `resize` replaces Pillow: 0.5% of the pixels differ by one or two levels, embeddings agree to 2e-4 (cosine ≥
+0.999999), and it takes a quarter of the time (512² → 112²: 0.7 ms instead of 2.7). Step two replaces open_clip's float32 normalisation
+per photo: a batch stays uint8, a quarter of the bytes, until it is on the device.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,14 @@ from facestats_pipeline.core.images.decoding import decode
 from facestats_pipeline.core.images.resampling import Pixels, resize
 
 Photo = Path | bytes | Image.Image
-"""A photo as a file, as a file's bytes, or decoded."""
+"""A photo: a path, the bytes of a file, or a decoded picture."""
 
 
 class EncoderInput:
-    """Preprocessing of one encoder. `transform` is open_clip's inference transform: spatial steps, RGB, tensor, normalise."""
+    """Preprocessing of one encoder. `transform` is open_clip's inference transform: spatial steps, RGB, tensor, normalisation.
+
+    Raises ValueError when the transform does not end in the steps of the open_clip versions that FaceStats knows.
+    """
 
     def __init__(self, transform: Any, size: int | tuple[int, int]) -> None:
         steps = list(transform.transforms)
@@ -38,22 +41,22 @@ class EncoderInput:
 
     @property
     def _only_shrinks(self) -> bool:
-        """Whether a square picture is brought to the input by one bicubic resize."""
+        """Whether the transform of a square picture is a single bicubic resize."""
         if [type(step).__name__ for step in self._spatial] != ["Resize", "CenterCrop", "MaybeConvertMode"]:
             return False
         shrink: Any = self._spatial[0]
         return self.height == self.width == shrink.size and str(shrink.interpolation.value) == "bicubic"
 
     def pixels(self, image: Image.Image) -> Pixels:
-        """(height, width, 3) RGB of one picture, by open_clip's own steps."""
+        """(height, width, 3) uint8 RGB of one picture, by open_clip's own steps."""
         for step in self._spatial:
             image = step(image)
         return np.asarray(image)
 
     def read(self, photo: Photo, *, reduced: bool = False) -> Pixels:
-        """(height, width, 3) RGB of a photo in any form; `reduced` lets a JPEG be decoded at 1/8 to 4/8 scale, no smaller than the input.
+        """(height, width, 3) uint8 RGB of a photo. `reduced` allows decoding a JPEG at 1/8 to 4/8 scale, no smaller than the input.
 
-        Raises OSError (a path that cannot be read) and images.ImageProblem (bytes that are no usable photo).
+        Raises OSError (unreadable path) and images.ImageProblem (bytes that are no usable photo).
         """
         if isinstance(photo, Image.Image):
             if photo.mode != "RGB":
@@ -67,11 +70,11 @@ class EncoderInput:
         return self.pixels(photo if isinstance(photo, Image.Image) else Image.fromarray(pixels))
 
     def empty(self, n: int, *, pinned: bool = False) -> torch.Tensor:
-        """Room for `n` photos: (n, height, width, 3) uint8, in page-locked memory when it is to be copied to a GPU."""
+        """An uninitialised batch (n, height, width, 3) uint8; `pinned` places it in page-locked memory, for fast copies to a GPU."""
         return torch.empty((n, self.height, self.width, 3), dtype=torch.uint8, pin_memory=pinned)
 
     def normalise(self, pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """(n, height, width, 3) uint8 → (n, 3, height, width) of `dtype`, on the same device, stored channels-last."""
+        """Normalise (n, height, width, 3) uint8 to (n, 3, height, width) of `dtype`, on the same device, in channels-last layout."""
         scale = torch.tensor([1 / (255 * std) for std in self.std], device=pixels.device)
         shift = torch.tensor([-mean / std for mean, std in zip(self.mean, self.std, strict=True)], device=pixels.device)
         return pixels.float().mul_(scale).add_(shift).to(dtype).permute(0, 3, 1, 2)

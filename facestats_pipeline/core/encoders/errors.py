@@ -1,5 +1,5 @@
-"""The one error of everything that can keep an encoder from being loaded or used."""
+"""The error raised when an encoder cannot be loaded or used."""
 
 
 class EncoderUnavailable(Exception):
-    """The encoder cannot be used; the message names the encoder or the file, what is wrong, and what to do."""
+    """The encoder cannot be used. The message names the encoder or the file, the problem and the remedy."""

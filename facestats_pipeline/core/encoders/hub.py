@@ -1,4 +1,4 @@
-"""One checkpoint file from the Hugging Face hub: from its cache, else downloaded, else one clear error within seconds."""
+"""Fetches a checkpoint from the Hugging Face hub: from the local cache, else by download, else one clear error within seconds."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ CONNECT_SECONDS = 5.0
 
 
 def fetch_from_hub(arch: str, tag: str, hub_name: str) -> Path:
-    """The weights of an open_clip tag as a local file, safetensors before others. `hub_name` is open_clip's `REPO/[FILE]`.
+    """The weights of an open_clip tag as a local file; safetensors is preferred. `hub_name` is open_clip's `REPO/[FILE]`.
 
-    Raises EncoderUnavailable. The hub is asked once, with a short timeout, before the client that retries is let loose: offline it
-    retried for 23 s on each of two file names.
+    A single request with a short timeout comes before the download, because the hub's client retries offline: for 23 s on each of two
+    file names. Raises EncoderUnavailable.
     """
     import huggingface_hub
     from huggingface_hub.errors import OfflineModeIsEnabled
@@ -33,7 +33,7 @@ def fetch_from_hub(arch: str, tag: str, hub_name: str) -> Path:
                 reason = f"the hub answered {answer.status_code} {answer.reason_phrase}"
     except OfflineModeIsEnabled:
         reason = "the variable HF_HUB_OFFLINE is set"
-    except Exception as error:  # httpx, ssl, os, hub: whatever keeps a file from arriving has the same remedy
+    except Exception as error:  # httpx, ssl, os and the hub raise many types; the remedy is the same
         reason = f"the hub cannot be reached ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
     raise EncoderUnavailable(
         f"encoder {arch}/{tag}: {reason}. On a machine with internet fetch the file {names[0]} of "
@@ -42,7 +42,7 @@ def fetch_from_hub(arch: str, tag: str, hub_name: str) -> Path:
 
 
 def _file_names(file: str) -> tuple[str, ...]:
-    """File names to try, in open_clip's order: the safetensors twin of each torch file first."""
+    """File names to try, in open_clip's order: safetensors before the torch file of the same name."""
     if not file:
         return ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
     twin = Path(file).with_suffix(".safetensors").name

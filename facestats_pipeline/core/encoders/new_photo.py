@@ -1,4 +1,4 @@
-"""One photo that is not in the collection, by the same steps as those that are: found, aligned, embedded."""
+"""Embeds a photo from outside the collection by the pipeline's own steps: detect, align, encode."""
 
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from facestats_pipeline.core.preproc.preprocessing import PreprocSettings, prepr
 def embed_new_photo(
     source: bytes | Path, encoder: Encoder, detector: FaceDetector | None, settings: PreprocSettings | None = None
 ) -> tuple[dict[str, Any], npt.NDArray[np.float32]]:
-    """Its row of the preproc table (`status` is "ok", "no_face", or why it cannot be used), and its embedding (1, d), NaN unless ok."""
+    """(row of the preproc table, embedding (1, d) float32). The row's `status` is "ok", "no_face" or the problem; NaN unless ok."""
     photo = ("photo", "photo", source if isinstance(source, Path) else lambda: source)
-    done = preprocess_photo(photo, settings or PreprocSettings(), detector)
+    preprocessed = preprocess_photo(photo, settings or PreprocSettings(), detector)
     vector = np.full((1, encoder.dim), np.nan, dtype=np.float32)
-    if done.row["status"] == "ok" and done.jpeg is not None:
-        vector = run_embedding([done.jpeg], encoder, workers=1)
-    return done.row, vector
+    if preprocessed.row["status"] == "ok" and preprocessed.jpeg is not None:
+        # The encoded JPEG, not the pixels before compression: only then does a photo of the collection get its stored embedding.
+        vector = run_embedding([preprocessed.jpeg], encoder, workers=1)
+    return preprocessed.row, vector

@@ -1,11 +1,11 @@
-"""Makes `import open_clip` work everywhere, and adds this project's architectures to it. Import this before open_clip.
+"""Makes `import open_clip` work beside a CPU torch, and registers this project's architectures. Import this before open_clip.
 
-open_clip imports torchvision, and torchvision's Python code refuses to load unless two C++ operators are registered with torch. The
-registry's torchvision is built for CUDA; beside a CPU torch its extension cannot be loaded, so the operators are missing and the
-import dies with `operator torchvision::nms does not exist`. Nothing here calls either operator (they are for object detection):
-declaring their signatures is enough, and it is done only where the extension did not load. Where it loads, nothing changes.
+open_clip imports torchvision, whose Python code refuses to load unless two C++ operators are registered with torch. The package index's
+torchvision is built for CUDA. Beside a CPU torch its extension cannot be loaded, so the import fails with `operator torchvision::nms does
+not exist`. FaceStats calls neither operator (they serve object detection), so declaring their signatures is enough. That happens only when
+the extension does not load.
 
-Can go when torchvision's plain wheel imports beside a CPU torch (seen with torch 2.13.0+cpu and torchvision 0.28.0).
+Remove this when torchvision's plain wheel imports beside a CPU torch (it fails with torch 2.13.0+cpu and torchvision 0.28.0).
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ from typing import cast
 import torch
 
 MODEL_CONFIGS = Path(__file__).parent / "model_configs"
-"""Architectures in open_clip's own format, one JSON file each; open_clip knows them by the file's name."""
+"""Architectures in open_clip's format, one JSON file each; the file's name is the architecture's name."""
 
 _SIGNATURES = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -48,7 +48,7 @@ def extension_loads() -> bool:
 
 
 def declare_missing_operators() -> bool:
-    """Declare the two signatures unless torchvision brings them; True when they were declared (now or before)."""
+    """Declare the two signatures unless torchvision registers them. Returns True when they are declared, by this call or an earlier one."""
     global _declared
     if _declared is None and not extension_loads():
         _declared = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
@@ -73,10 +73,10 @@ def import_open_clip() -> ModuleType:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep open_clip's own log lines off the root logger inside the block, and its `logging.info` from configuring that logger.
+    """Suppress open_clip's log lines inside the block, and keep its `logging.info` from configuring the root logger.
 
-    `logging.info` on an unconfigured root logger installs a handler for the whole process, and then every line of the program
-    that has its own handlers appears twice.
+    `logging.info` on an unconfigured root logger installs a handler for the whole process. Every line of a program with its own handlers
+    would then appear twice.
     """
     root = logging.getLogger()
 

@@ -1,1 +1,1 @@
-"""Which photos there are: identity, inventory, manifest."""
+"""Discovery of photos: identity, inventory, manifest, and where they come from."""

@@ -1,4 +1,4 @@
-"""What a photo is called: its id from its bytes, its file name as text that any table can hold."""
+"""Identity of a photo: an id computed from its bytes, and a file name stored as valid Unicode."""
 
 import errno
 import hashlib
@@ -8,26 +8,28 @@ from pathlib import Path
 IMAGE_ID_LENGTH = 32
 
 
-_OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+# Errors of the machine, not of a photo: it has run out of file handles or memory.
+_MACHINE_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class PhotoChanged(Exception):
-    """The file no longer holds the bytes that it was listed with."""
+    """The file's content changed after it was listed."""
 
 
 class PhotosUnavailable(Exception):
-    """No photo can be read now, for a reason that lies with none of them: the run has to stop, not set them aside."""
+    """No photo can be read, for a reason outside the photos. The run must stop instead of rejecting them one by one."""
 
 
 def image_id(data: bytes) -> str:
-    """First 32 hexadecimal characters of the SHA-256 of a file's bytes: the same bytes are the same image."""
+    """First 32 hexadecimal digits of the SHA-256 of a file's bytes: equal bytes are the same image."""
     return hashlib.sha256(data).hexdigest()[:IMAGE_ID_LENGTH]
 
 
 def encode_filename(path: str) -> str:
-    """A path as valid Unicode, reversibly: a byte that is not UTF-8 becomes `\\xNN`, and then a backslash becomes `\\\\`.
+    """Encode a path as valid Unicode, reversibly: a backslash becomes `\\\\`, a byte that is not UTF-8 becomes `\\xNN`.
 
-    Names of plain Unicode without a backslash are unchanged. `path` is as `os.fsdecode` gives it.
+    Valid Unicode without a backslash stays unchanged. `path` is a result of `os.fsdecode`, which maps such bytes to lone surrogates;
+    Parquet and JSON cannot store those.
     """
     if "\\" not in path and path.isascii():
         return path
@@ -36,7 +38,7 @@ def encode_filename(path: str) -> str:
 
 
 def decode_filename(name: str) -> str:
-    """The path that `encode_filename` was given."""
+    """The inverse of `encode_filename`."""
     out = bytearray()
     position = 0
     while position < len(name):
@@ -53,10 +55,10 @@ def decode_filename(name: str) -> str:
 
 
 def read_photo(root: Path, filename: str, expected_id: str | None = None) -> bytes:
-    """The bytes of a listed photo. Raises OSError, or PhotoChanged when they are not those of `expected_id`.
+    """The bytes of a listed photo.
 
-    A name or a link that leads out of `root` is an OSError too, whenever it came to do so. PhotosUnavailable when `root` itself has gone
-    or the machine is out of memory or open files.
+    Raises OSError when the file cannot be read or its name or link leads out of `root` (links can change after the listing), PhotoChanged
+    when the bytes do not match `expected_id`, and PhotosUnavailable when `root` is gone or the machine is out of memory or file handles.
     """
     path = root / decode_filename(filename)
     inside = os.path.realpath(root)
@@ -65,11 +67,11 @@ def read_photo(root: Path, filename: str, expected_id: str | None = None) -> byt
     try:
         data = path.read_bytes()
     except OSError as error:
-        if error.errno in _OF_THE_MACHINE:
+        if error.errno in _MACHINE_ERRORS:
             raise PhotosUnavailable(f"photos cannot be read now: {error.strerror}") from None
         if not root.is_dir():
             raise PhotosUnavailable(
-                f"the photo folder {root} is gone; bring it back and run again: what was done stays"
+                f"the photo folder {root} is gone; bring it back and run again: finished work is kept"
             ) from None
         raise
     if expected_id is not None and image_id(data) != expected_id:

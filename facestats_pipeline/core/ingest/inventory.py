@@ -1,7 +1,7 @@
-"""Which files there are, which photo each holds, and which shard it belongs to.
+"""The inventory: one row per file ever seen, in order of arrival, with its image id and its shard.
 
-The inventory has one row per file ever seen, in order of arrival; a file's row never moves to another shard. It is the one place where
-arrival, change and removal are decided: everything else follows from it shard by shard.
+A row never moves to another shard. Only the inventory decides what is added, changed or removed; all later stages derive from it, shard
+by shard.
 """
 
 from collections.abc import Container, Iterable, Iterator
@@ -20,13 +20,13 @@ from facestats_pipeline.core.progress import track
 
 @dataclass(frozen=True)
 class Changes:
-    """What an update of the inventory did, in files."""
+    """Numbers of files by what an update of the inventory did with them."""
 
     added: int
     changed: int
     removed: int
     unchanged: int
-    refused: int = 0  # files that were erased and lie there again, or still
+    refused: int = 0  # files of erased images that are still or again in the folder
 
 
 def shard_name(number: int) -> str:
@@ -35,9 +35,9 @@ def shard_name(number: int) -> str:
 
 
 def identify(photos: PhotoSource, found: Iterable[Found], *, workers: int = 2) -> list[tuple[Found, str | None]]:
-    """Each file with its image id; a file that cannot be read gets None and a state that says why."""
+    """(file, image id) of each file. An unreadable file gets None as id and a state with the reason."""
 
-    def one(file: Found) -> tuple[Found, str | None]:
+    def identify_file(file: Found) -> tuple[Found, str | None]:
         if file.state != "ok":
             return file, None
         try:
@@ -48,7 +48,7 @@ def identify(photos: PhotoSource, found: Iterable[Found], *, workers: int = 2) -
 
     files = list(found)
     with ThreadPoolExecutor(workers) as pool:
-        return list(track(pool.map(one, files), "Reading new photos", total=len(files)))
+        return list(track(pool.map(identify_file, files), "Reading new photos", total=len(files)))
 
 
 def update_inventory(
@@ -61,12 +61,13 @@ def update_inventory(
     workers: int = 2,
     erased: Container[object] = (),
 ) -> tuple[pl.DataFrame, Changes]:
-    """The inventory after looking at `root`, a folder or another source of photos, once more; only files that are new or changed are read.
+    """List `root`, a folder or another source, and return the updated inventory. Only new and changed files are read.
 
-    A changed file is a new photo: its old row becomes `removed`, its new one is appended. Rows keep their shard for ever; new rows
-    fill the last shard up to `shard_size` and then open new ones. A photo whose id is in `erased` gets no row, under whatever name it
-    comes. Raises OSError when `root` cannot be listed, PhotosUnavailable when it goes away meanwhile, or when nothing at all is there
-    where photos were: a disk that is not mounted is an empty folder.
+    A changed file counts as a new photo: its old row becomes `removed`, a new row is appended. Rows keep their shard for ever; new rows
+    fill the last shard up to `shard_size`, then open new ones. A photo whose id is in `erased` gets no row, whatever its name.
+
+    Raises OSError when `root` cannot be listed. Raises PhotosUnavailable when it disappears meanwhile, or when it is empty although it had
+    photos before, because a disk that is not mounted looks like an empty folder.
     """
     old = empty_inventory() if previous is None else previous
     photos = PhotoFolder(root) if isinstance(root, Path) else root
@@ -74,14 +75,15 @@ def update_inventory(
     before = old.filter(pl.col("state") != "removed").height
     if before and not listed:
         raise PhotosUnavailable(
-            f"the photo folder {photos} is empty, and {before} files were in it: if its disk is not mounted, mount it; "
-            "if they are meant to be gone, delete `processed` in the data folder too"
+            f"the photo folder {photos} is empty, but had {before} files before: if its disk is not mounted, mount it; "
+            "if you removed them on purpose, delete `processed` in the data folder too"
         )
     current = {
         row["filename"]: (i, row) for i, row in enumerate(old.iter_rows(named=True)) if row["state"] != "removed"
     }
 
     def is_known(file: Found) -> bool:
+        # Same size and time: not read again. A file that could not be read before is retried, unless its listing already rules it out.
         row = current[file.filename][1] if file.filename in current else None
         same_stat = row is not None and (row["bytes"], row["mtime_ns"]) == (file.bytes, file.mtime_ns)
         return same_stat and ((row is not None and row["image_id"] is not None) or file.state != "ok")
@@ -101,14 +103,14 @@ def update_inventory(
             new.append((file, identity))
             continue
         index, row = current[file.filename]
-        if identity == row["image_id"]:  # touched, or still unreadable
+        if identity == row["image_id"]:  # only the time changed, or it is still unreadable
             rows[index] |= {"bytes": file.bytes, "mtime_ns": file.mtime_ns}
             if identity is None:
                 rows[index] |= {"state": file.state, "reason": file.reason}
             known.add(file.filename)
         else:
             changed += 1
-            rows[index] |= {"state": "removed", "reason": "the file has other content now: superseded"}
+            rows[index] |= {"state": "removed", "reason": "superseded: the file's content changed"}
             new.append((file, identity))
     present = {file.filename for file in listed}
     gone = [index for filename, (index, _) in current.items() if filename not in present]
@@ -122,6 +124,7 @@ def update_inventory(
 def _place(
     new: list[tuple[Found, str | None]], rows: list[dict[str, object]], shard_size: int, now: datetime
 ) -> Iterator[dict[str, object]]:
+    """Yield the rows of new files: into the last shard until it is full, then into new shards."""
     last = max((int(str(row["shard"]).rpartition("-")[2]) for row in rows), default=0)
     filled = sum(row["shard"] == shard_name(last) for row in rows)
     for file, identity in new:
@@ -141,7 +144,10 @@ def _place(
 
 
 def mark_duplicates(inventory: pl.DataFrame) -> pl.DataFrame:
-    """Among the rows of one image id that are present, the first is `ok` and the others are `duplicate`, whatever they were."""
+    """Set the state of all present rows: the first of each image id is `ok`, the others are `duplicate`.
+
+    It is recomputed for all rows, because removing an original makes one of its duplicates the new original.
+    """
     present = pl.col("state").is_in(["ok", "duplicate"]) & pl.col("image_id").is_not_null()
     first = pl.int_range(pl.len()).over("image_id", "_present") == 0
     original = pl.col("filename").first().over("image_id", "_present")

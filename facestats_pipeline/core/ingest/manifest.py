@@ -1,4 +1,4 @@
-"""The manifest: one row per file of a shard with what it is and whether it can be used. Nothing is left out, nothing raises."""
+"""The manifest: one row per file of a shard, with its format, size and usability. Bad files become rows, not errors."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,39 +25,40 @@ def build_manifest(
     previous: pl.DataFrame | None = None,
     workers: int = 2,
 ) -> pl.DataFrame:
-    """Manifest of one shard: (n files) rows with MANIFEST.schema, in order of arrival.
+    """The manifest of one shard: one row per file, in order of arrival, MANIFEST.schema.
 
-    `inventory`: the shard's rows. `read(filename, image_id)` gives a photo's bytes and may raise OSError or PhotoChanged. `sources`: what
-    is said of each photo's source, licence and consent. Photos that `previous` holds as inspected are not read again.
+    inventory: the shard's rows. read(filename, image_id): returns a photo's bytes; may raise OSError or PhotoChanged. sources: source,
+    licence and consent of each photo. previous: an earlier manifest; photos inspected there are not read again.
     """
     known = _inspected_before(previous)
     phases = current()
 
-    def one(row: dict[str, Any]) -> dict[str, Any]:
+    def manifest_row(row: dict[str, Any]) -> dict[str, Any]:
         if row["state"] != "ok":
-            found: dict[str, Any] = {"status": row["state"], "reason": row["reason"]}
+            facts: dict[str, Any] = {"status": row["state"], "reason": row["reason"]}
             if row["state"] == "removed" and row["image_id"] in known:
-                found = known[row["image_id"]] | found
+                facts = known[row["image_id"]] | facts  # size and format of a removed photo stay on record
         elif row["image_id"] in known:
-            found = known[row["image_id"]]
+            facts = known[row["image_id"]]
         else:
-            found = _inspect(lambda: read(row["filename"], row["image_id"]), max_pixels, phases)
-        return {name: row.get(name) for name in MANIFEST.schema} | sources.of(row["filename"]) | found
+            facts = _inspect(lambda: read(row["filename"], row["image_id"]), max_pixels, phases)
+        return {name: row.get(name) for name in MANIFEST.schema} | sources.of(row["filename"]) | facts
 
     rows = inventory.to_dicts()
     with ThreadPoolExecutor(workers) as pool:
-        made = list(track(pool.map(one, rows), "Checking photos", total=len(rows)))
-    return pl.DataFrame(made, schema=MANIFEST.schema)
+        manifest = list(track(pool.map(manifest_row, rows), "Checking photos", total=len(rows)))
+    return pl.DataFrame(manifest, schema=MANIFEST.schema)
 
 
 def live(manifest: pl.DataFrame) -> pl.DataFrame:
-    """The rows that are images of the collection: status `ok`, one per image id."""
+    """The rows that are images of the collection: those with status `ok`, one per image id."""
     return manifest.filter(pl.col("status") == "ok")
 
 
 def _inspected_before(previous: pl.DataFrame | None) -> dict[str, dict[str, Any]]:
     if previous is None:
         return {}
+    # Only good results are reused: a photo that could not be used may be readable now.
     inspected = previous.filter(
         pl.col("image_id").is_not_null() & pl.col("width").is_not_null() & (pl.col("status") == "ok")
     )

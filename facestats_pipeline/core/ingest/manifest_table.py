@@ -1,4 +1,4 @@
-"""What the manifest holds: one row per file of a shard, with what it is and whether it can be used."""
+"""The manifest table: one row per file of a shard, with its format, size and usability."""
 
 import polars as pl
 
@@ -12,18 +12,22 @@ MANIFEST = Table(
     "manifest.parquet",
     (
         *RAW_PHOTOS.taken("image_id", "filename"),
-        Column("source", pl.String(), "where the photo comes from, as the collection's settings say"),
-        Column("licence", pl.String(), "licence the photo may be used under, as the collection's settings say"),
+        Column("source", pl.String(), "where the photo comes from, according to sources.csv or the settings"),
+        Column(
+            "licence",
+            pl.String(),
+            "licence under which the photo may be used, according to sources.csv or the settings",
+        ),
         Column(
             "consent",
             pl.String(),
-            "what the people shown agreed to, as the collection's settings say; null when nothing is said",
+            "what the people shown agreed to, according to sources.csv or the settings; null if not stated",
         ),
         *RAW_PHOTOS.taken("bytes"),
         Column("width", pl.Int32(), f"width in pixels after EXIF orientation; {_UNREAD}"),
         Column("height", pl.Int32(), f"height in pixels after EXIF orientation; {_UNREAD}"),
         Column(
-            "format", pl.String(), f"JPEG, PNG, WEBP, BMP, TIFF, GIF or HEIC, by content and not by name; {_UNREAD}"
+            "format", pl.String(), f"JPEG, PNG, WEBP, BMP, TIFF, GIF or HEIC, from the content, not the name; {_UNREAD}"
         ),
         Column(
             "status",
@@ -34,7 +38,7 @@ MANIFEST = Table(
         Column(
             "reason",
             pl.String(),
-            "why the status is not ok, or a note such as that only the first frame is used; empty otherwise",
+            "why the status is not ok, or a note, for example that only the first frame is used; empty otherwise",
             RAW_PHOTOS.sources("reason"),
         ),
         *RAW_PHOTOS.taken("added_at", "shard"),

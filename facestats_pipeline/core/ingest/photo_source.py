@@ -1,4 +1,4 @@
-"""Where photos come from: a folder, or whatever lists and reads photos as a folder does."""
+"""Photo sources: the interface for listing and reading photos, and its implementation for a folder."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gi
 
 @dataclass(frozen=True)
 class Found:
-    """A directory entry: its stored name, size and time, or why it is not a readable regular file."""
+    """A listed file: stored name, size in bytes and time, or the reason why it is not a readable regular file."""
 
     filename: str
     bytes: int
@@ -25,27 +25,27 @@ class Found:
 
 
 class PhotoSource(Protocol):
-    """What discovery, the manifest and preprocessing ask of the place where photos are; `str()` of it names the place to people."""
+    """The interface of a place with photos, used by discovery, manifest and preprocessing. `str()` gives its name for messages."""
 
     def available(self) -> bool:
-        """Whether there is such a place at all."""
+        """Whether the place exists."""
 
     def listed(self, *, max_bytes: int) -> list[Found]:
-        """Every file, sorted by the parts of its path. Raises OSError when the place itself cannot be listed."""
+        """All files, sorted by the parts of their paths. Raises OSError when the place itself cannot be listed."""
 
     def scan(self, *, max_bytes: int, after: str = "") -> Iterator[Found]:
-        """Every file, in an order of the source's own; with `after`, the stored name of a file, only what comes after it."""
+        """Yield all files in the source's own stable order; with `after` (a stored name), only those that come after it."""
 
     def read(self, filename: str, expected_id: str | None = None, *, size: int | None = None) -> bytes:
-        """The bytes of a listed photo, `size` of them where that is known.
+        """The bytes of a listed photo; `size` is their expected number, if known.
 
-        Raises OSError, PhotoChanged when they are not those of `expected_id`, PhotosUnavailable when the fault lies with no photo.
+        Raises OSError; PhotoChanged when the bytes do not match `expected_id`; PhotosUnavailable when the fault is not the photo's.
         """
 
 
 @dataclass(frozen=True)
 class PhotoFolder:
-    """Photos in a folder of this machine."""
+    """Photos in a local folder."""
 
     root: Path
 
@@ -53,7 +53,7 @@ class PhotoFolder:
         return str(self.root)
 
     def available(self) -> bool:
-        """Whether there is such a folder."""
+        """Whether the folder exists."""
         return self.root.is_dir()
 
     def listed(self, *, max_bytes: int) -> list[Found]:
@@ -65,15 +65,15 @@ class PhotoFolder:
         return scan_folder(self.root, max_bytes=max_bytes, after=after)
 
     def read(self, filename: str, expected_id: str | None = None, *, size: int | None = None) -> bytes:
-        """See `read_photo`. A file that has another size by now is read as it is."""
+        """See `read_photo`. `size` is ignored: a local file is read whole, whatever its size is now."""
         return read_photo(self.root, filename, expected_id)
 
 
 def scan_folder(root: Path, *, max_bytes: int, after: str = "") -> Iterator[Found]:
-    """Every file below `root`, sorted by name; hidden clutter is passed over, links are followed only within `root`.
+    """Yield all files below `root`, sorted by name. Clutter is skipped (`is_clutter`); links are followed only within `root`.
 
-    With `after`, the stored name of a file, only what comes after it: a long look may be taken in parts. Raises OSError when `root`
-    itself cannot be listed; a folder inside that cannot be listed becomes a row.
+    With `after` (a stored name), only files after it: a long scan can be resumed. Raises OSError when `root` itself cannot be listed; a
+    sub-folder that cannot be listed becomes one entry with the reason.
     """
     inside = os.path.realpath(root)
     seen = decode_filename(after).split("/") if after else []
@@ -120,13 +120,13 @@ def _scan(
 
 
 def is_clutter(name: str) -> bool:
-    """Names that programs leave behind. A photo may begin with a dot, but not with macOS's `._`."""
+    """Whether a name belongs to a file that programs leave behind. A photo's name may begin with a dot, but not with macOS's `._`."""
     hidden = name.startswith(".") and (name.startswith("._") or not name.lower().endswith(PHOTO_ENDINGS))
     return hidden or name.lower() in _IGNORED
 
 
 def regular_file(name: str, size: int, stamp: int, max_bytes: int) -> Found:
-    """What is said of a file before it is read. `stamp` changes with its content."""
+    """The entry of a regular file, judged by its size alone. `stamp`: a number that changes with the content, such as mtime in ns."""
     filename = encode_filename(name)
     if size == 0:
         return Found(filename, 0, stamp, "corrupt", "the file is empty")

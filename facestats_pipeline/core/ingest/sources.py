@@ -1,8 +1,8 @@
-"""Where photos come from: source, licence and consent of a whole collection, of a folder in it, or of one photo.
+"""Provenance: source, licence and consent of a whole collection, a folder, or a single photo, from labels/sources.csv.
 
-`labels/sources.csv` has a row for each folder or photo that differs: path (below the raw folder; `.` is all of it), source, licence,
-consent. The longest path that a photo lies under decides, cell by cell: an empty cell is filled by the next shorter one, and last by
-the settings. `labels/ratings.csv` and the like stand for what people provide beside the photos; cards name its licence.
+A row of `labels/sources.csv` has a path (below the raw folder; `.` is all of it), source, licence and consent. For each photo the longest
+matching path wins, cell by cell; an empty cell takes the value of the next shorter path, and finally of the settings. Paths such as
+`labels/ratings.csv` describe user files instead of photos; cards name their licence.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,13 +29,13 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class Sources:
-    """What is said of photos by path.
+    """Source, licence and consent by path.
 
     Attributes:
-        by_path: path (`""` for everything) → the cells that are filled.
-        rows: path → its row in the file, as a spreadsheet numbers it.
-        otherwise: what holds where no path says anything.
-        rejected: row, column, value, reason of what was not used.
+        by_path: path (`""` for all photos) → its non-empty cells.
+        rows: path → its row number in the file, as in a spreadsheet.
+        otherwise: default values, from the settings.
+        rejected: row, column, value, reason of rejected rows.
     """
 
     by_path: Mapping[str, Origin] = field(default_factory=dict)
@@ -45,25 +45,25 @@ class Sources:
 
     def of(self, filename: str) -> Origin:
         """source, licence and consent of a photo."""
-        found: Origin = {column: self.otherwise.get(column) for column in COLUMNS}
+        origin: Origin = {column: self.otherwise.get(column) for column in COLUMNS}
         if self.by_path:
-            for path in _upwards(filename):
-                found |= self.by_path.get(path, {})
-        return found
+            for path in _ancestors(filename):
+                origin |= self.by_path.get(path, {})
+        return origin
 
     def of_label_file(self, name: str) -> Origin:
-        """What is said of a file of the labels folder itself, under the path `labels/NAME`; not what is said of photos."""
+        """Source, licence and consent of a file in the labels folder, listed as `labels/NAME`. Defaults for photos do not apply."""
         return self.by_path.get(LABEL_FOLDER + name, {})
 
     def unused_rows(self, filenames: Iterable[str]) -> list[int]:
-        """Rows of the file whose path is neither a photo nor a folder of one: spelling mistakes, mostly."""
-        used = {path for filename in filenames for path in _upwards(filename)} | {""}
+        """Numbers of rows whose path matches no photo and no folder with photos: mostly spelling mistakes."""
+        used = {path for filename in filenames for path in _ancestors(filename)} | {""}
         labels = {path for path in self.rows if path.startswith(LABEL_FOLDER) and path.endswith(".csv")}
         return sorted(row for path, row in self.rows.items() if path not in used | labels)
 
 
 def read_sources(path: Path, otherwise: Origin | None = None) -> Sources:
-    """Read sources.csv. Cells are taken as written. Raises LabelsError when the file is no such table, or has a path twice."""
+    """Read sources.csv; cells are kept as written. Raises LabelsError for another kind of file or a repeated path."""
     text = decode(read_bytes(path), [])
     table = parse_table(path, text, _MEANINGS, need="path", expected=EXPECTED)
     if len(table.columns) < 2:
@@ -79,7 +79,7 @@ def read_sources(path: Path, otherwise: Origin | None = None) -> Sources:
             continue
         key = _plain(cells["path"])
         if key in rows:
-            raise LabelsError(f"{path}: rows {rows[key]} and {number} are about the same path; keep one of them")
+            raise LabelsError(f"{path}: rows {rows[key]} and {number} have the same path; keep one of them")
         rows[key] = number
         by_path[key] = {column: cells[column] for column in COLUMNS if cells.get(column)}
     return Sources(by_path, rows, otherwise or {}, rejected_frame(rejected))
@@ -90,7 +90,7 @@ def _plain(path: str) -> str:
     return "/".join(parts)
 
 
-def _upwards(filename: str) -> list[str]:
-    """`""`, each folder that a photo lies in, and the photo: shortest first."""
+def _ancestors(filename: str) -> list[str]:
+    """`""`, each folder above the photo, and the photo itself, shortest first."""
     parents = [p.as_posix() for p in PurePosixPath(filename).parents]
     return ["" if p == "." else p for p in reversed(parents)] + [filename]

@@ -1,7 +1,7 @@
-"""Which photos may be used, by where they come from: the one filter on source, licence and consent.
+"""The usage filter: conditions on source, licence and consent decide which photos may be used.
 
-A condition is a text: `consent!=no`, `licence=CC BY 4.0|public domain`, `source=*london*`. The value is compared as a whole without
-regard to case; `|` separates alternatives, `*` stands for any text, and nothing after the sign means "not stated".
+A condition is a text such as `consent!=no`, `licence=CC BY 4.0|public domain` or `source=*london*`. The whole value is compared, ignoring
+case; `|` separates alternatives, `*` matches any text, and an empty value means "not stated".
 """
 
 import re
@@ -16,20 +16,20 @@ _CONDITION = re.compile(r"\s*(\w+)\s*(!?=)(.*)", re.DOTALL)
 
 
 class UsageError(ValueError):
-    """A condition that cannot be read; the message says what one looks like."""
+    """A condition cannot be parsed. The message shows valid ones."""
 
 
 def usable(conditions: Iterable[str]) -> pl.Expr:
-    """True for rows that satisfy every condition, never null; the frame needs the columns of COLUMNS that are named.
+    """Expression: true for rows that satisfy every condition, never null. The frame needs the columns named in the conditions.
 
-    A value that is not stated satisfies `!=` and no `=` but the empty one. Raises UsageError.
+    A missing value satisfies every `!=` with a value, and only the empty `=`. Raises UsageError.
     """
     tests = [_test(condition) for condition in conditions]
     return pl.all_horizontal(tests) if tests else pl.lit(True)
 
 
 def check_conditions(conditions: Iterable[str]) -> tuple[str, ...]:
-    """The conditions themselves; raises UsageError for the first that cannot be read."""
+    """Return the conditions unchanged. Raises UsageError for the first that cannot be parsed."""
     kept = tuple(conditions)
     usable(kept)
     return kept
@@ -40,18 +40,18 @@ def _test(condition: str) -> pl.Expr:
     column = {"license": "licence"}.get(match[1].lower(), match[1].lower()) if match else ""
     if match is None or column not in COLUMNS:
         raise UsageError(
-            f"{condition!r} is no condition on photos; write {', '.join(COLUMNS)} with = or !=, for example "
+            f"{condition!r} is not a condition on photos; write {', '.join(COLUMNS)} with = or !=, for example "
             "'consent!=no' or 'licence=CC BY 4.0|public domain'"
         )
     patterns = [_pattern(part) for part in match[3].split("|")]
-    found = (
+    matches = (
         pl.col(column)
         .cast(pl.String)
         .fill_null("")
         .str.strip_chars(_BLANK)
         .str.contains("(?is)^(?:" + "|".join(patterns) + ")$")
     )
-    return found if match[2] == "=" else ~found
+    return matches if match[2] == "=" else ~matches
 
 
 def _pattern(text: str) -> str:

@@ -1,1 +1,1 @@
-"""Faces found, aligned and measured."""
+"""Preprocessing of photos: face detection, alignment, quality measures and face geometry."""

@@ -1,4 +1,4 @@
-"""MediaPipe's FaceLandmarker (Apache-2.0): 478 points and the head's pose. An optional package and a model file of the user's.
+"""Face mesh and head pose from MediaPipe's FaceLandmarker (Apache-2.0): an optional package plus a model file that the user supplies.
 
 Models: https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker
 """
@@ -16,20 +16,26 @@ from facestats_pipeline.core.preproc.face_mesh import POINTS
 
 
 class LandmarksUnavailable(Exception):
-    """No landmarks can be found on this machine as it is; the message says what to do next."""
+    """The landmark model cannot be used on this machine. The message gives the next step."""
 
 
 @dataclass(frozen=True)
 class FaceLandmarks:
-    """points: float32 (478, 3), x, y in px of the picture and z in the same unit, towards the camera negative.
-    rotation: float64 (3, 3), the head's, with x right in the picture, y up, z towards the camera."""
+    """Landmarks and pose of one face.
+
+    points: float32 (478, 3), x and y in px of the picture, z in the same unit, negative towards the camera.
+    rotation: float64 (3, 3), rotation of the head; x points right in the picture, y up, z towards the camera.
+    """
 
     points: npt.NDArray[np.float32]
     rotation: npt.NDArray[np.float64]
 
 
 class FaceLandmarker:
-    """Finds the main face's landmarks; use it in a `with` block, or call `close` (MediaPipe's own destructor fails at exit)."""
+    """Finds the landmarks of the main face. Use it in a `with` block or call `close`, because MediaPipe's destructor fails at exit.
+
+    Raises LandmarksUnavailable for an unreadable model file or a missing package.
+    """
 
     def __init__(self, model: Path) -> None:
         try:
@@ -37,7 +43,7 @@ class FaceLandmarker:
         except OSError as error:
             raise LandmarksUnavailable(
                 f"{model}: cannot read the landmark model ({error.strerror}); download face_landmarker.task from MediaPipe's "
-                "model page and set its path, or leave the setting empty to do without face geometry"
+                "model page and set its path, or leave the setting empty to run without face geometry"
             ) from None
         try:
             import mediapipe
@@ -58,7 +64,7 @@ class FaceLandmarker:
             raise LandmarksUnavailable(f"{model}: not a MediaPipe face landmark model ({detail})") from None
 
     def find(self, rgb: npt.NDArray[np.uint8]) -> FaceLandmarks | None:
-        """Landmarks of the main face of an RGB uint8 picture (height, width, 3), None where no face is found."""
+        """Landmarks of the main face in an RGB uint8 picture (height, width, 3); None without a face."""
         height, width = rgb.shape[:2]
         image = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
         result = self._landmarker.detect(image)
@@ -73,7 +79,7 @@ class FaceLandmarker:
         return FaceLandmarks(points, matrix[:3, :3] / np.linalg.norm(matrix[:3, 0]))
 
     def close(self) -> None:
-        """Free the model; calling it again does nothing."""
+        """Free the model. Further calls do nothing."""
         if self._landmarker is not None:
             self._landmarker.close()
             self._landmarker = None
@@ -88,5 +94,5 @@ class FaceLandmarker:
 
 
 def load_landmarker(model: Path) -> FaceLandmarker:
-    """The landmarker of a `face_landmarker.task` file; raises LandmarksUnavailable with the next step."""
+    """Load a `face_landmarker.task` file. Raises LandmarksUnavailable with the next step."""
     return FaceLandmarker(model)

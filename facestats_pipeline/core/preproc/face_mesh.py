@@ -1,6 +1,6 @@
-"""Names for the points of MediaPipe's face mesh that FaceStats measures between, and which point mirrors which.
+"""Indices of the points in MediaPipe's face mesh that FaceStats measures, and the mirror partner of each point.
 
-478 points: 468 of the mesh and 5 of each iris. "Right" and "left" are the person's own, so the right eye is left in the picture.
+The 478 points are 468 of the mesh and 5 of each iris. "Right" and "left" are the person's own: the right eye is on the left of the picture.
 """
 
 from typing import Final
@@ -18,8 +18,8 @@ NOSE_BRIDGE, NOSE_TIP, NOSE_BASE, RIGHT_NOSTRIL, LEFT_NOSTRIL = 168, 4, 2, 129, 
 MOUTH_RIGHT, MOUTH_LEFT, LIP_TOP, LIP_BOTTOM = 61, 291, 0, 17
 FOREHEAD, CHIN, RIGHT_CHEEK, LEFT_CHEEK, RIGHT_JAW, LEFT_JAW = 10, 152, 234, 454, 172, 397
 
-# Found from the mesh itself: the median of 204 faces, turned frontal, against its mirror image (Hungarian matching). No pair is
-# farther apart than 0.6% of the face's width, the matching is its own inverse, and 28 points lie on the middle line.
+# Computed by matching the median of 204 frontalised faces with its mirror image (Hungarian algorithm). No pair is farther apart than 0.6%
+# of the face's width, the matching is its own inverse, and 28 points lie on the midline.
 _MIRROR = """
 0 1 2 248 4 5 6 249 8 9 10 11 12 13 14 15 16 17 18 19 250 251 252 253 254 255 256 257 258 259 260 261 262 263 264 265
 266 267 268 269 270 271 272 273 274 275 276 277 278 279 280 281 282 283 284 285 286 287 288 289 290 291 292 293 294
@@ -39,4 +39,4 @@ _MIRROR = """
 245 246 247 473 476 475 474 477 468 471 470 469 472
 """
 MIRROR: Final = np.array(_MIRROR.split(), dtype=np.intp)
-"""MIRROR[i] is the point on the other side of the face that corresponds to point i; int (478,)."""
+"""int (478,): MIRROR[i] is the index of the point that mirrors point i on the other side of the face."""

@@ -1,4 +1,4 @@
-"""What is known of one face in one picture, and what finds faces."""
+"""A detected face (box, landmarks, score), and the interface of face detectors."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,17 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 SURE_SCORE = 0.6
-"""A box with this score is a face."""
+"""From this score on, a box counts as a face."""
 FLOOR_SCORE = 0.3
-"""Boxes with a lower score are not reported at all."""
+"""Boxes below this score are not reported; those in between only explain why no face was found."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """One face, in px of the picture it was found in.
+    """One detected face, in pixels of the picture where it was found.
 
-    box: float32 (4,), x, y, width, height. landmarks: float32 (5, 2): the person's right eye, left eye, nose tip, right and left
-    mouth corner. score: 0–1.
+    box: float32 (4,), x, y, width, height. landmarks: float32 (5, 2), the person's right eye, left eye, nose tip, right and left mouth
+    corner. score: the detector's confidence, 0–1.
     """
 
     box: npt.NDArray[np.float32]
@@ -29,9 +29,9 @@ class Face:
         return float(self.box[2] * self.box[3])
 
     def moved(self, transform: npt.NDArray[np.float64]) -> "Face":
-        """The same face in the px of another picture; `transform` (2×3) is a similarity or close to one.
+        """The face in the pixels of another picture; `transform` (2×3) is a similarity or close to one.
 
-        The box keeps its sides along the axes: its middle is moved and its sides are scaled.
+        The box stays parallel to the axes: its centre is transformed, its sides are scaled.
         """
         scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
         middle = transform[:, :2] @ (self.box[:2] + self.box[2:] / 2) + transform[:, 2]
@@ -46,9 +46,9 @@ class FaceDetector(Protocol):
     """A face detector; `detect` may be called from several threads at once."""
 
     name: str
-    """The kind of detector and its weights: other weights have another name."""
+    """Kind of detector with a hash of its weights, so that other weights have another name."""
 
     def detect(self, rgb: npt.NDArray[np.uint8]) -> list[Face]:
-        """Faces in RGB pixels (height, width, 3): those with at least SURE_SCORE, largest first, then those with at least FLOOR_SCORE.
-        The first has the most exact landmarks."""
+        """Faces in RGB uint8 pixels (height, width, 3): first those with at least SURE_SCORE, largest first, then those with at least
+        FLOOR_SCORE. The landmarks of the first face are the most exact."""
         ...

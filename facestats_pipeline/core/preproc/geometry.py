@@ -1,8 +1,8 @@
-"""Proportions of a face from its 478 landmarks: distances, ratios, left–right symmetry and the way the head is turned.
+"""Face geometry from 478 landmarks: distances, ratios, left–right asymmetry and head pose.
 
-Each measure is a pure function of an array of points (478, 2) or (478, 3) in px, and none but `interocular`, `face_width` and
-`face_height` changes when the face is moved, turned in the plane or enlarged. With three coordinates turning the head out of the plane
-changes little as well. They describe a picture; they say nothing about a person's worth.
+Each measure is a pure function of points (478, 2) or (478, 3) in px. All but `interocular`, `face_width` and `face_height` are invariant
+to translation, in-plane rotation and scale; with three coordinates they are also nearly invariant to turns of the head. They describe a
+picture; they say nothing about a person's worth.
 """
 
 import math
@@ -26,7 +26,7 @@ Points = npt.NDArray[np.floating]
 
 
 class Landmarker(Protocol):
-    """Whatever finds the landmarks of the main face of an RGB uint8 picture."""
+    """Finds the landmarks of the main face in an RGB uint8 picture; tests replace the real model with it."""
 
     def find(self, rgb: npt.NDArray[np.uint8]) -> FaceLandmarks | None: ...
 
@@ -46,24 +46,24 @@ def interocular(points: Points) -> float:
 
 
 def face_width(points: Points) -> float:
-    """Distance between the cheeks at the height of the ears, px."""
+    """Width of the face between the cheeks at ear height, px."""
     return _between(points, mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK)
 
 
 def face_height(points: Points) -> float:
-    """Distance from the top of the forehead (where the mesh ends, below the hair) to the chin, px."""
+    """Distance from the forehead (the upper end of the mesh, below the hair) to the chin, px."""
     return _between(points, mesh.FOREHEAD, mesh.CHIN)
 
 
 def eye_openness(points: Points) -> float:
-    """Distance of the lids over distance of the corners, mean of both eyes."""
+    """Distance between the lids over distance between the corners of an eye, mean of both eyes."""
     right = _ratio(points, (mesh.RIGHT_LID_UPPER, mesh.RIGHT_LID_LOWER), (mesh.RIGHT_EYE_OUTER, mesh.RIGHT_EYE_INNER))
     left = _ratio(points, (mesh.LEFT_LID_UPPER, mesh.LEFT_LID_LOWER), (mesh.LEFT_EYE_OUTER, mesh.LEFT_EYE_INNER))
     return (right + left) / 2
 
 
 def eye_spacing(points: Points) -> float:
-    """Distance between the inner corners of the eyes over the width of the face."""
+    """Distance between the inner eye corners over the width of the face."""
     return _ratio(points, (mesh.RIGHT_EYE_INNER, mesh.LEFT_EYE_INNER), (mesh.RIGHT_CHEEK, mesh.LEFT_CHEEK))
 
 
@@ -73,7 +73,7 @@ def nose_width(points: Points) -> float:
 
 
 def nose_length(points: Points) -> float:
-    """Bridge of the nose to its base over the height of the face."""
+    """Distance from the bridge to the base of the nose, over the height of the face."""
     return _ratio(points, (mesh.NOSE_BRIDGE, mesh.NOSE_BASE), (mesh.FOREHEAD, mesh.CHIN))
 
 
@@ -83,7 +83,7 @@ def mouth_width(points: Points) -> float:
 
 
 def mouth_height(points: Points) -> float:
-    """Upper edge of the upper lip to lower edge of the lower lip, over the distance of the corners of the mouth."""
+    """Distance from the upper edge of the upper lip to the lower edge of the lower lip, over the distance between the mouth corners."""
     return _ratio(points, (mesh.LIP_TOP, mesh.LIP_BOTTOM), (mesh.MOUTH_RIGHT, mesh.MOUTH_LEFT))
 
 
@@ -93,7 +93,7 @@ def jaw_width(points: Points) -> float:
 
 
 def chin_height(points: Points) -> float:
-    """Lower edge of the lower lip to the chin, over the height of the face."""
+    """Distance from the lower edge of the lower lip to the chin, over the height of the face."""
     return _ratio(points, (mesh.LIP_BOTTOM, mesh.CHIN), (mesh.FOREHEAD, mesh.CHIN))
 
 
@@ -103,10 +103,10 @@ def face_ratio(points: Points) -> float:
 
 
 def asymmetry(points: Points) -> float:
-    """Left–right asymmetry as a true mirror residual, in distances of the eyes; 0 for a face that is its own mirror image.
+    """Left–right asymmetry in eye distances; 0 for a perfectly symmetric face.
 
-    The face is mirrored, each point taking the name of its partner, then turned and moved onto the original as well as it can
-    be (Kabsch 1976, doi:10.1107/S0567739476001873); the figure is the root mean square distance that remains.
+    The face is mirrored with left and right points swapped, then aligned to the original by the best rotation and translation (Kabsch
+    1976, doi:10.1107/S0567739476001873). The result is the remaining root mean square distance.
     """
     eyes = interocular(points)
     if eyes <= 0:
@@ -115,16 +115,16 @@ def asymmetry(points: Points) -> float:
     mirrored = face[mesh.MIRROR]
     mirrored[:, 0] *= -1
     u, _, vt = np.linalg.svd(mirrored.T @ face)
-    keep_handed = np.ones(face.shape[1])
-    keep_handed[-1] = np.sign(np.linalg.det(u @ vt))
-    residual = face - mirrored @ (u * keep_handed) @ vt
+    signs = np.ones(face.shape[1])  # a reflection would undo the mirroring and hide any asymmetry
+    signs[-1] = np.sign(np.linalg.det(u @ vt))
+    residual = face - mirrored @ (u * signs) @ vt
     return float(np.sqrt((residual**2).sum(axis=1).mean()) / eyes)
 
 
 def head_pose(rotation: npt.NDArray[np.floating]) -> tuple[float, float, float]:
-    """Yaw, pitch and roll in degrees of a head's 3×3 rotation (x right in the picture, y up, z towards the camera).
+    """Yaw, pitch and roll in degrees from a head's 3×3 rotation (x right in the picture, y up, z towards the camera).
 
-    Yaw: positive, the face points to the right of the picture. Pitch: positive, it points up. Roll: positive, the head leans clockwise.
+    Positive yaw: the face points to the right of the picture. Positive pitch: it points up. Positive roll: the head leans clockwise.
     """
     ahead, across = rotation[:, 2], rotation[:, 0]
     yaw = math.degrees(math.atan2(ahead[0], ahead[2]))
@@ -147,11 +147,11 @@ MEASURES: Final[dict[str, Callable[[Points], float]]] = {
     "chin_height": chin_height,
     "asymmetry": asymmetry,
 }
-"""Column of the table → the function that gives it; its docstring is the column's definition."""
+"""Column of the table → the function that computes it; its docstring defines the column."""
 
 
 def face_geometry(photos: Iterable[tuple[str, str, Path | bytes]], landmarker: Landmarker) -> pl.DataFrame:
-    """One row of FACE_GEOMETRY.schema for each preprocessed photo (image_id, filename, JPEG), its figures null where status is not ok."""
+    """FACE_GEOMETRY.schema with one row per preprocessed photo (image_id, filename, JPEG). Measures are null unless the status is ok."""
     rows: list[dict[str, Any]] = []
     for image_id, filename, jpeg in track(photos, "Face geometry"):
         rows.append({"image_id": image_id, "filename": filename, **_measured(jpeg, landmarker)})

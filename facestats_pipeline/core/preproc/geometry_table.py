@@ -1,4 +1,4 @@
-"""What the table of face geometry holds: one row per preprocessed photo, where there is a landmark model."""
+"""The table of face geometry: one row per preprocessed photo. It needs a landmark model."""
 
 import polars as pl
 
@@ -6,24 +6,24 @@ from facestats_pipeline.core.preproc.preproc_table import PREPROC
 from facestats_pipeline.core.tables import Column, Table
 
 MESH_POINTS = 478
-"""Points of MediaPipe's face mesh: 468 of the mesh and 5 of each iris."""
+"""Number of points of MediaPipe's face mesh: 468 of the mesh and 5 of each iris."""
 
 MEASURES = {
     "interocular": "distance between the centres of the irises in preprocessed pixels; null without a face",
-    "face_width": "distance between the cheeks at the height of the ears in preprocessed pixels",
-    "face_height": "distance from the top of the mesh on the forehead to the chin in preprocessed pixels",
+    "face_width": "distance between the cheeks at ear height in preprocessed pixels",
+    "face_height": "distance from the upper end of the mesh on the forehead to the chin in preprocessed pixels",
     "face_ratio": "face_width / face_height",
-    "eye_openness": "distance of the lids / distance of the corners, mean of both eyes",
-    "eye_spacing": "distance of the inner corners of the eyes / face_width",
-    "nose_width": "distance of the wings of the nose / face_width",
-    "nose_length": "bridge to base of the nose / face_height",
-    "mouth_width": "distance of the corners of the mouth / face_width",
-    "mouth_height": "upper edge of the upper lip to lower edge of the lower lip / distance of the corners of the mouth",
-    "jaw_width": "distance of the angles of the jaw / face_width",
+    "eye_openness": "distance between the lids / distance between the corners of the eye, mean of both eyes",
+    "eye_spacing": "distance between the inner eye corners / face_width",
+    "nose_width": "distance between the wings of the nose / face_width",
+    "nose_length": "distance from bridge to base of the nose / face_height",
+    "mouth_width": "distance between the corners of the mouth / face_width",
+    "mouth_height": "upper edge of the upper lip to lower edge of the lower lip / distance between the corners of the mouth",
+    "jaw_width": "distance between the angles of the jaw / face_width",
     "chin_height": "lower edge of the lower lip to the chin / face_height",
     "asymmetry": "root mean square distance between the face and its mirror image / interocular; 0 is perfect symmetry",
 }
-"""Measure → what it is. The function of the same name in `geometry.py` gives it."""
+"""Measure → description. The function of the same name in `geometry.py` computes it."""
 
 FACE_GEOMETRY = Table(
     "face_geometry",
@@ -46,6 +46,6 @@ FACE_GEOMETRY = Table(
 )
 
 GEOMETRY = FACE_GEOMETRY.taken(*MEASURES, mesh_yaw="yaw", mesh_pitch="pitch", mesh_roll="roll")
-"""Scalar columns as joined tables have them: image quality has a coarser yaw and roll from five landmarks."""
+"""The scalar columns for joined tables. The pose is renamed, because image quality has a coarser yaw and roll from five landmarks."""
 
 TABLES = (FACE_GEOMETRY,)

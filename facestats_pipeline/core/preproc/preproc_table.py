@@ -1,4 +1,4 @@
-"""What the table of preprocessed photos holds: one row per live image, with what was detected in it."""
+"""The table of preprocessed photos: one row per live image, with its detected face."""
 
 import polars as pl
 
@@ -6,11 +6,11 @@ from facestats_pipeline.core.ingest.manifest_table import MANIFEST
 from facestats_pipeline.core.tables import Column, Table
 
 SIZE, SMALLEST, LARGEST = 512, 32, 4096
-"""Side of a preprocessed photo in pixels: the default, and the bounds of the setting. No encoder takes less than 32."""
+"""Side of a preprocessed photo in pixels: default and bounds of the setting. No encoder has an input below 32."""
 QUALITY, LOWEST_QUALITY, HIGHEST_QUALITY = 95, 1, 100
-"""JPEG quality of a preprocessed photo."""
+"""JPEG quality of a preprocessed photo: default and bounds of the setting."""
 PICTURED = ("ok", "no_face")
-"""Statuses of rows that have a JPEG."""
+"""Statuses of the rows that have a JPEG."""
 
 PREPROC = Table(
     "preproc",
@@ -21,13 +21,13 @@ PREPROC = Table(
         Column(
             "detector",
             pl.String(),
-            "name of the face detector with a hash of its model; none when there is no model",
+            "name of the face detector with a hash of its model; `none` without a model",
         ),
-        Column("face_count", pl.Int32(), "faces the detector is sure of; null without a detector"),
+        Column("face_count", pl.Int32(), "faces with a score of at least min_face_score; null without a detector"),
         Column(
             "face_score",
             pl.Float32(),
-            "the detector's score, 0–1, of the face that was used, else of the best doubtful one; null without either",
+            "the detector's score, 0–1, of the face used, or of the best candidate below min_face_score; null without any",
         ),
         Column(
             "face_box",
@@ -44,7 +44,7 @@ PREPROC = Table(
             pl.Array(pl.Float32(), 6),
             "2×3 affine matrix, row by row, from pixels of the oriented source to preprocessed pixels",
         ),
-        Column("status", pl.String(), "ok, no_face, or why there is no preprocessed photo"),
+        Column("status", pl.String(), "ok, no_face, or the reason why there is no preprocessed photo"),
         Column("reason", pl.String(), "one sentence on a status that is not ok; empty otherwise"),
     ),
     rows_by=MANIFEST.sources("status"),
@@ -53,6 +53,6 @@ PREPROC = Table(
 DETECTION = PREPROC.taken(
     "preproc_id", "detector", "face_count", "face_score", preproc_status="status", preproc_reason="reason"
 )
-"""Scalar columns as joined tables have them: manifest and flags have a status and a reason of their own."""
+"""The scalar columns for joined tables. Status and reason are renamed, because manifest and flags have their own."""
 
 TABLES = (PREPROC,)

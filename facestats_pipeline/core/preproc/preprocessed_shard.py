@@ -1,4 +1,4 @@
-"""One shard of preprocessed photos: what an earlier run made is kept, the rest is made as it is asked for."""
+"""Preprocessing of one shard: results of an earlier run are reused, the rest is computed while the caller iterates."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from facestats_pipeline.core.preproc.preprocessing import PreprocSettings, run_p
 
 @dataclass
 class PreprocessedShard:
-    """First read `jpegs` to its end, then `table()`: the table names only JPEGs that were handed out or existed before.
+    """Iterate over `jpegs` to the end, then call `table()`: the table lists only JPEGs that were yielded or existed before.
 
-    `manifest`: the shard's rows. `read(filename, image_id)`: a photo's bytes. `has_jpeg(image_id)`: whether the JPEG of an earlier
-    run is still there; rows of `previous` without it are made again.
+    manifest: the shard's rows. read(filename, image_id): returns a photo's bytes. previous: the table of an earlier run.
+    has_jpeg(image_id): whether the JPEG of an earlier run still exists; rows of `previous` without it are recomputed.
     """
 
     manifest: pl.DataFrame
@@ -31,7 +31,7 @@ class PreprocessedShard:
 
     @property
     def jpegs(self) -> Iterator[tuple[str, bytes]]:
-        """(image id, JPEG bytes) of every photo that was not preprocessed before, in order."""
+        """Yield (image id, JPEG bytes) of every photo without a reusable result, in order. A photo that cannot be decoded has no JPEG."""
         wanted = live(self.manifest).select("image_id", "filename")
         rest = wanted.join(self.kept, on=["image_id", "filename"], how="anti", maintain_order="left")
         photos = [(image_id, filename, self._reader(image_id, filename)) for image_id, filename in rest.iter_rows()]
@@ -41,7 +41,7 @@ class PreprocessedShard:
                 yield photo.image_id, photo.jpeg
 
     def table(self) -> pl.DataFrame:
-        """One row per live image of the shard, in the manifest's order: PREPROC.schema."""
+        """PREPROC.schema with one row per live image of the shard, in the manifest's order."""
         rows = pl.concat([self.kept, pl.DataFrame(self.made, schema=PREPROC.schema)])
         return (
             live(self.manifest)
@@ -51,15 +51,15 @@ class PreprocessedShard:
 
     @property
     def kept(self) -> pl.DataFrame:
-        """Rows of the earlier run that still stand."""
+        """Reusable rows of the earlier run: the image is still live and its JPEG, if it has one, still exists."""
         if self.previous is None:
             return pl.DataFrame(schema=PREPROC.schema)
         wanted = self.previous.join(live(self.manifest), on=["image_id", "filename"], how="semi")
-        there = [
+        reusable = [
             status not in PICTURED or self.has_jpeg(image_id)
             for image_id, status in wanted.select("image_id", "status").iter_rows()
         ]
-        return wanted.filter(pl.Series(there, dtype=pl.Boolean))
+        return wanted.filter(pl.Series(reusable, dtype=pl.Boolean))
 
     def _reader(self, image_id: str, filename: str) -> Callable[[], bytes]:
         return lambda: self.read(filename, image_id)

@@ -1,6 +1,6 @@
-"""The preprocessing stage: each photo decoded, its largest face found and brought into place, and written as one square JPEG.
+"""The preprocessing stage: decode a photo, detect and align its largest face, and encode one square JPEG.
 
-A photo that cannot be used becomes a row that says why; nothing is raised for it and nothing is dropped.
+An unusable photo becomes a row with the reason. It raises no error and is not dropped.
 """
 
 import hashlib
@@ -44,16 +44,20 @@ from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.single_thread import torch_threads
 
 RawPhoto = tuple[str, str, Callable[[], bytes] | Path]
-"""image_id, filename, and where the photo's bytes come from."""
+"""(image_id, filename, source of the bytes: a path or a function)."""
 
-_METHOD = 4  # raised when the code changes what bytes come out; makes every preprocessed photo stale
+_METHOD = 4  # increase it when code changes the resulting bytes: every preprocessed photo then becomes stale
 
 
 @dataclass(frozen=True)
 class PreprocSettings:
-    """How photos are preprocessed. size in px; fit "crop" or "pad" for what is not aligned; quality of JPEG; bounds in `preproc_table`.
+    """Settings of preprocessing; bounds are in `preproc_table`.
 
-    min_face_score 0.6: measured on every third FairFace photo and portrait, 99.9% of FairFace crops and all portraits score above it.
+    size: side in px. fit: "crop" or "pad", for photos that are not aligned. quality: of the JPEG. align: whether to align by the face.
+    min_face_score: below it, a detection counts as no face; on every third FairFace photo and portrait, 99.9% of FairFace crops and all
+    portraits score above 0.6. max_pixels, max_bytes: limits above which a photo is refused.
+
+    Raises ValueError for a value out of bounds.
     """
 
     size: int = SIZE
@@ -62,7 +66,7 @@ class PreprocSettings:
     align: bool = True
     min_face_score: float = SURE_SCORE
     max_pixels: int = MAX_PIXELS
-    max_bytes: int = 512 * 2**20  # of a file that is named by its path
+    max_bytes: int = 512 * 2**20  # applies to photos given by path; photos of the collection were checked when listed
 
     def __post_init__(self) -> None:
         if self.fit not in ("crop", "pad"):
@@ -73,7 +77,10 @@ class PreprocSettings:
             raise ValueError(f"quality is {self.quality}; it must be {LOWEST_QUALITY} to {HIGHEST_QUALITY}")
 
     def preproc_id(self, detector_name: str) -> str:
-        """12 hex characters over everything that changes the bytes or the row of a usable photo (max_pixels and max_bytes only refuse)."""
+        """12 hex digits of a hash over everything that affects the bytes or the row of a usable photo.
+
+        `max_pixels` and `max_bytes` are left out, because they only refuse photos and never change an accepted one.
+        """
         facts = {key: value for key, value in asdict(self).items() if key not in ("max_pixels", "max_bytes")}
         facts |= {"method": _METHOD, "detector": detector_name, "template": TEMPLATE.round(6).tolist()}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
@@ -81,7 +88,7 @@ class PreprocSettings:
 
 @dataclass(frozen=True)
 class Preprocessed:
-    """One photo's outcome: `jpeg` bytes (None when it could not be decoded) and its `row` of PREPROC.schema."""
+    """The result for one photo: `jpeg` bytes (None if it could not be decoded) and its `row` of PREPROC.schema."""
 
     image_id: str
     filename: str
@@ -92,7 +99,7 @@ class Preprocessed:
 def run_preprocessing(
     photos: Iterable[RawPhoto], settings: PreprocSettings, detector: FaceDetector | None, *, workers: int = 2
 ) -> Iterator[Preprocessed]:
-    """Preprocess photos on `workers` threads, in order. At most 2 × workers photos are in memory, whatever their number."""
+    """Preprocess photos on `workers` threads and yield the results in order. At most 2 × workers photos are in memory."""
     total = len(photos) if isinstance(photos, Sized) else None
     return track(_in_threads(photos, settings, detector, workers), "Preprocessing", total=total)
 
@@ -101,6 +108,7 @@ def _in_threads(
     photos: Iterable[RawPhoto], settings: PreprocSettings, detector: FaceDetector | None, workers: int
 ) -> Iterator[Preprocessed]:
     phases = current()
+    # Photos run in parallel already: threads inside OpenCV and torch would only compete for the same cores.
     with single_threaded_opencv(), torch_threads(1) as limit:
         yield from in_order(
             lambda photo: preprocess_photo(photo, settings, detector, phases),
@@ -114,7 +122,10 @@ def _in_threads(
 def preprocess_photo(
     photo: RawPhoto, settings: PreprocSettings, detector: FaceDetector | None, phases: Phases | None = None
 ) -> Preprocessed:
-    """One photo; every problem with it becomes the row's status and reason. Its seconds are added to `phases`."""
+    """Preprocess one photo. A problem becomes the row's status and reason; timings are added to `phases`.
+
+    Raises only PhotosUnavailable, which is not the photo's fault.
+    """
     image_id, filename, source = photo
     phases = phases or current()
     phases.count()
@@ -134,9 +145,9 @@ def preprocess_photo(
         raise
     except ImageProblem as problem:
         return Preprocessed(image_id, filename, None, row | {"status": problem.status, "reason": problem.reason})
-    except Exception as error:  # a photo may come from any store; the text is left out because it repeats the path
-        what = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        row |= {"status": "unreadable", "reason": f"the file could not be read: {what}"}
+    except Exception as error:  # a store may raise any type; its message is left out, because it may contain the path
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        row |= {"status": "unreadable", "reason": f"the file could not be read: {cause}"}
         return Preprocessed(image_id, filename, None, row)
     try:
         jpeg, facts = _preprocess(data, settings, detector, phases)
@@ -146,7 +157,7 @@ def preprocess_photo(
 
 
 def _read_file(path: Path, max_bytes: int) -> bytes:
-    """A file that somebody names: no pipe or device, which may never end, and none of more than `max_bytes`."""
+    """The bytes of a user-supplied path. Pipes and devices, which may never end, and files above `max_bytes` raise ImageProblem."""
     info = path.stat()
     if not stat.S_ISREG(info.st_mode):
         raise ImageProblem("unsupported", "not a regular file")
@@ -163,14 +174,15 @@ def _preprocess(
     with phases.timing("compute"):
         faces = detector.detect(decoded.pixels) if detector is not None else []
     good = [face for face in faces if face.score >= settings.min_face_score]
+    # The detector may have seen a JPEG decoded at a reduced scale: the face goes back to pixels of the original photo.
     face = max(good, key=lambda each: each.area).moved(invert(decoded.transform)) if good else None
-    whole = face_transform(face, settings.size) if face is not None and settings.align else None
-    if whole is not None and _wants_more(decoded, whole):
+    alignment = face_transform(face, settings.size) if face is not None and settings.align else None
+    if alignment is not None and _needs_larger(decoded, alignment):
         with phases.timing("decode"):
-            decoded = _larger(data, decoded, whole, settings)
+            decoded = _decode_larger(data, decoded, alignment, settings)
     with phases.timing("compute"):
-        if whole is not None:
-            transform = whole
+        if alignment is not None:
+            transform = alignment
             pixels = warp(decoded.pixels, compose(transform, invert(decoded.transform)), settings.size)
         else:
             pixels, fitting = fit_square(decoded.pixels, settings.size, settings.fit)
@@ -178,10 +190,13 @@ def _preprocess(
         return encode_jpeg(pixels, settings.quality), _facts(faces, len(good), face, transform, detector is not None)
 
 
-def _facts(faces: list[Face], good: int, face: Face | None, transform: Transform, looked: bool) -> dict[str, Any]:
-    """What the row says of the faces: all that were seen, how many of them are good, and the one that was used (in photo px)."""
+def _facts(faces: list[Face], good: int, face: Face | None, transform: Transform, has_detector: bool) -> dict[str, Any]:
+    """The row's columns about faces.
+
+    faces: all detections. good: how many reach min_face_score. face: the one used, in pixels of the original photo.
+    """
     facts: dict[str, Any] = {"status": "ok", "transform": transform.reshape(6).tolist()}
-    if looked:
+    if has_detector:
         facts["face_count"] = good
     if face is not None:
         placed = face.moved(transform)
@@ -197,18 +212,18 @@ def _facts(faces: list[Face], good: int, face: Face | None, transform: Transform
             "face_score": best,
             "reason": f"no sure face: the best candidate scores {best:.2f}",
         }
-    elif looked:
+    elif has_detector:
         facts |= {"status": "no_face", "reason": "no face was found"}
     return facts
 
 
-def _wants_more(decoded: DecodedImage, transform: Transform) -> bool:
-    """Whether a small face in a large photo was decoded smaller than its aligned picture needs."""
+def _needs_larger(decoded: DecodedImage, transform: Transform) -> bool:
+    """Whether the photo was decoded at a smaller scale than its aligned picture needs, as with a small face in a large photo."""
     return decoded.reduced and _scale(transform) > decoded.scale
 
 
-def _larger(data: bytes, decoded: DecodedImage, transform: Transform, settings: PreprocSettings) -> DecodedImage:
-    """The photo decoded again, as large as the aligned picture needs."""
+def _decode_larger(data: bytes, decoded: DecodedImage, transform: Transform, settings: PreprocSettings) -> DecodedImage:
+    """Decode the photo again, at the scale that the aligned picture needs."""
     short = min(decoded.info.width, decoded.info.height)
     return decode(data, min_side=math.ceil(short * min(1.0, _scale(transform))), max_pixels=settings.max_pixels)
 

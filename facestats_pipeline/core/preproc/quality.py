@@ -1,6 +1,6 @@
-"""Figures on each preprocessed photo: how sharp, bright and contrasted it is, how large the face was, how it was turned.
+"""Quality measures of preprocessed photos: sharpness, brightness, contrast, size of the face, head pose, perceptual hash.
 
-All are plain measurements with fixed definitions, the same for every collection; thresholds belong to the flags.
+The definitions are fixed and the same for every collection. Thresholds belong to the flags.
 """
 
 import io
@@ -22,16 +22,16 @@ from facestats_pipeline.core.preproc.quality_table import IMAGE_QUALITY
 from facestats_pipeline.core.progress import track
 
 NOSE_DEPTH = 0.61
-"""How far the nose tip stands before the line of the eyes, in distances of the eyes: fitted to the head pose that MediaPipe finds in
-357 FairFace crops (0.61), 204 London portraits (0.62) and 147 official portraits (0.60). The yaw then agrees with MediaPipe's at a
-correlation of 0.97 (FairFace) and 0.97 (official portraits); the roll of portraits at 0.86 to 0.90, with a slope of 0.94 to 0.97."""
+"""How far the nose tip protrudes from the line of the eyes, in eye distances. It is fitted to MediaPipe's head pose in 357 FairFace crops
+(0.61), 204 London portraits (0.62) and 147 official portraits (0.60). Yaw then correlates with MediaPipe's at 0.97 (FairFace) and 0.97
+(official portraits); the roll of portraits correlates at 0.86 to 0.90, with a slope of 0.94 to 0.97."""
 
 _SIDE = 32
 _DCT = 2 * np.cos(np.pi * (2 * np.arange(_SIDE)[None, :] + 1) * np.arange(_SIDE)[:, None] / (2 * _SIDE))
 
 
 def luma_of(jpeg: bytes | Path) -> npt.NDArray[np.uint8]:
-    """The luma of a preprocessed JPEG, uint8 (height, width), as stored: no colour conversion. Raises ImageProblem, OSError."""
+    """The stored luma of a preprocessed JPEG, uint8 (height, width), without colour conversion. Raises ImageProblem, OSError."""
     data = jpeg.read_bytes() if isinstance(jpeg, Path) else jpeg
     with decoder_errors():
         image = Image.open(io.BytesIO(data), formats=["JPEG"])
@@ -40,23 +40,25 @@ def luma_of(jpeg: bytes | Path) -> npt.NDArray[np.uint8]:
 
 
 def sharpness(luma: npt.NDArray[np.uint8]) -> float:
-    """Variance of the Laplacian (4 neighbours) over a luma of 0–255. Pech-Pacheco et al. 2000, doi:10.1109/ICPR.2000.903548."""
+    """Variance of the Laplacian (4 neighbours) of a luma of 0–255 (Pech-Pacheco et al. 2000, doi:10.1109/ICPR.2000.903548)."""
     return float(cv2.Laplacian(luma, cv2.CV_32F, ksize=1).var())
 
 
 def perceptual_hash(luma: npt.NDArray[np.uint8]) -> str:
-    """64-bit DCT hash as 16 hex characters, bit for bit that of `imagehash.phash`: the 8×8 lowest frequencies of the luma at
-    32×32, each 1 where it is above their median."""
+    """64-bit DCT hash as 16 hex digits, bit for bit equal to `imagehash.phash`.
+
+    Each bit tells whether one of the 8×8 lowest frequencies of the luma at 32×32 exceeds their median.
+    """
     small = Image.fromarray(luma).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     low = (_DCT @ np.asarray(small, dtype=np.float64) @ _DCT.T)[:8, :8]
     return np.packbits(low > np.median(low)).tobytes().hex()
 
 
 def head_turn(landmarks: npt.NDArray[np.floating]) -> tuple[float, float]:
-    """Yaw and roll in degrees from five landmarks (5, 2) in px of an upright photo.
+    """(yaw, roll) in degrees from five landmarks (5, 2) in px of an upright photo; NaN when the eyes coincide.
 
-    Roll is the slope of the line of the eyes; positive is clockwise as seen. Yaw comes from how far the nose tip lies from the
-    middle of the eyes, along that line, in distances of the eyes: atan(offset / NOSE_DEPTH); positive turns to the picture's right.
+    Roll is the slope of the line through the eyes, positive clockwise. Yaw is atan(offset / NOSE_DEPTH), where offset is the distance of
+    the nose tip from the midpoint of the eyes along that line, in eye distances; positive is to the picture's right.
     """
     points = np.asarray(landmarks, dtype=np.float64)
     across = points[1] - points[0]
@@ -68,7 +70,7 @@ def head_turn(landmarks: npt.NDArray[np.floating]) -> tuple[float, float]:
 
 
 def face_fraction(box: npt.NDArray[np.floating], transform: Transform, width: int, height: int) -> float:
-    """Share of a width×height photo that the face box (x, y, w, h in preprocessed px) covers, at most 1."""
+    """Share of a width×height photo that the face box (x, y, w, h in preprocessed px) covers, capped at 1."""
     scale_squared = abs(float(np.linalg.det(transform[:, :2])))
     return min(1.0, float(box[2] * box[3]) / scale_squared / (width * height))
 
@@ -76,10 +78,10 @@ def face_fraction(box: npt.NDArray[np.floating], transform: Transform, width: in
 def image_quality(
     photos: Iterable[tuple[str, str, Path | bytes]], preproc: pl.DataFrame, manifest_sizes: pl.DataFrame
 ) -> pl.DataFrame:
-    """One row of IMAGE_QUALITY.schema for each preprocessed photo (image_id, filename, JPEG).
+    """IMAGE_QUALITY.schema with one row per preprocessed photo (image_id, filename, JPEG).
 
-    `preproc` has PREPROC.schema, `manifest_sizes` image_id, width, height of the photos; what they do not say is null. A JPEG that
-    cannot be read has null pixel figures.
+    preproc: PREPROC.schema. manifest_sizes: image_id, width, height of the photos. Measures without their inputs are null, and so are all
+    pixel measures of an unreadable JPEG.
     """
     faces = {
         row["image_id"]: row
@@ -124,7 +126,7 @@ def _pose(face: dict[str, Any] | None, size: tuple[int | None, int | None] | Non
     if face is None or face["landmarks"] is None or face["transform"] is None:
         return {}
     transform = np.asarray(face["transform"], dtype=np.float64).reshape(2, 3)
-    back = invert(transform)
+    back = invert(transform)  # alignment has levelled the eyes: the roll is that of the original photo
     landmarks = np.asarray(face["landmarks"], dtype=np.float64).reshape(5, 2) @ back[:, :2].T + back[:, 2]
     yaw, roll = head_turn(landmarks)
     figures: dict[str, Any] = {"yaw": yaw, "roll": roll} if math.isfinite(yaw) else {}

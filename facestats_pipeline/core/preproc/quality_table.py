@@ -1,4 +1,4 @@
-"""What the table of image quality holds: one row per preprocessed photo."""
+"""The table of image quality: one row per preprocessed photo."""
 
 import polars as pl
 
@@ -27,7 +27,7 @@ IMAGE_QUALITY = Table(
         Column(
             "yaw",
             pl.Float32(),
-            "head turn in degrees from five landmarks, coarse; positive: to the right of the picture; null without a face",
+            "head turn in degrees, a coarse estimate from five landmarks; positive: to the right of the picture; null without a face",
             PREPROC.sources("landmarks", "transform"),
         ),
         Column(

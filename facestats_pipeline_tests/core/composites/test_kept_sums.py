@@ -181,5 +181,5 @@ def test_a_damaged_file_of_sums_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read"):
         read_sums(tmp_path / "sums.parquet")
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "other.parquet")
-    with pytest.raises(ValueError, match="no sums"):
+    with pytest.raises(ValueError, match="not a file of composite sums"):
         read_sums(tmp_path / "other.parquet")

@@ -182,7 +182,7 @@ def test_a_folder_that_has_become_empty_or_is_gone_removes_nothing(tmp_path: Pat
     first, _ = look(root)
     (root / "a").unlink()
     (root / "b").unlink()
-    with pytest.raises(PhotosUnavailable, match=r"is empty, and 2 files were in it: if its disk is not mounted"):
+    with pytest.raises(PhotosUnavailable, match=r"is empty, but had 2 files before: if its disk is not mounted"):
         look(root, first)
     root.rmdir()
     with pytest.raises(FileNotFoundError):

@@ -57,7 +57,7 @@ def test_windows_paths_and_other_words_for_columns(tmp_path: Path) -> None:
         ("", "empty"),
         ("path,colour\na,red\n", "no column source, licence or consent"),
         ("where,consent\na,no\n", "no 'path' column"),
-        ("path,consent\na,no\na/,yes\n", "rows 2 and 3 are about the same path"),
+        ("path,consent\na,no\na/,yes\n", "rows 2 and 3 have the same path"),
     ],
 )
 def test_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
