@@ -1,7 +1,4 @@
-"""Image and text tower of facestats-mini.
-
-Importing this module registers the image tower with timm, so that open_clip can build it from the config.
-"""
+"""The two towers. Importing this module registers the image tower with timm, so that open_clip builds it from the config alone."""
 
 from typing import Any
 
@@ -18,24 +15,24 @@ EMBED_DIM = 512
 IMAGE_SIZE = 112
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-"""Channel means and standard deviations of ImageNet, which tools of open_clip and timm expect of a timm tower."""
+"""Channel means and deviations of ImageNet: what open_clip and timm tools expect of a timm tower."""
 CONTEXT = 32
-"""Maximal number of tokens of a text, start and end marks included; the longest training caption has 23."""
+"""Tokens a text may have, with its start and end marks: the longest caption has 23."""
 MERGES = 340
 MERGES_FILE = "bpe_merges.txt.gz"
 VOCABULARY = 2 * 256 + MERGES + 2
-"""Size of the vocabulary: bytes, bytes that end a word, merges, start and end mark."""
+"""Bytes, bytes that end a word, merges, and the start and end marks."""
 LOOKS = "whole, mirrored"
-"""The views that the image tower averages at inference."""
+"""What the image tower averages when it is not trained."""
 FEW = 4
-"""Batch size up to which pictures and mirror images share one forward pass."""
+"""Up to so many pictures go through the network together with their mirror images."""
 
 
 class MirroredResNet(ResNet):
-    """A ResNet whose features at inference are the mean over a picture and its mirror image.
+    """A ResNet whose features, outside training, are the mean over a picture and its mirror image.
 
-    A face and its mirror image therefore have the same embedding. This doubles the time and gains about one point of accuracy
-    (docs/mini-training-log.md).
+    A face and its mirror image then have the same embedding. It costs as much as two pictures and brings about a point of accuracy,
+    measured in docs/mini-training-log.md.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -44,7 +41,7 @@ class MirroredResNet(ResNet):
             features: torch.Tensor = super().forward(x)
         elif len(x) > FEW:
             features = (super().forward(x) + super().forward(x.flip(3))) / 2
-        else:  # one pass takes two thirds of the time for one photo; for many photos it gains nothing and doubles the memory
+        else:  # in one pass: two thirds of the time for one photo; for many no gain, and twice the memory
             features = super().forward(torch.cat([x, x.flip(3)])).view(2, len(x), -1).mean(0)
         return features
 
@@ -53,8 +50,8 @@ class MirroredResNet(ResNet):
 def facestats_resnet18s(pretrained: bool = False, **kwargs: Any) -> torch.nn.Module:
     """ResNet-18 of 5/8 width with the deep stem and average-pooled shortcuts of ResNet-D (He et al. 2019): 4.4 M weights, 320-d.
 
-    It was chosen for throughput on a CPU in bf16 with channels last, where it trains twice as fast as timm's `resnet10t` (4.9 M): that
-    network's 512 channels cost more than the four extra blocks here. Depthwise networks are slower still, although they need fewer
+    Chosen by images a second on a CPU in bf16 with channels last, where it trains twice as fast as timm's `resnet10t` (4.9 M): the
+    512 channels of the latter cost more than the four more blocks here; depthwise networks are slower still, for all their fewer
     operations. docs/mini-training-log.md has the figures.
     """
     if pretrained:
@@ -115,7 +112,7 @@ def model_config(image_tower: str = "facestats_resnet18s", image_size: int = IMA
 
 
 def build_clip(config: dict[str, Any]) -> torch.nn.Module:
-    """open_clip's `CustomTextCLIP` with random weights, built from a config as `model_config` returns it."""
+    """open_clip's `CustomTextCLIP` of `config` (as `model_config` gives it), with random weights."""
     settings = {key: value for key, value in config["model_cfg"].items() if key != "custom_text"}
     model: torch.nn.Module = import_open_clip().CustomTextCLIP(**settings)
     return model
