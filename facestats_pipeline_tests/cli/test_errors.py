@@ -195,7 +195,7 @@ def test_models_are_listed_with_licence_and_place(call: Call) -> None:
     code, out, _ = call("models", "list", "--json", "--data-dir", "data")
     models = json.loads(out)
     assert code == 0
-    assert [model["name"] for model in models] == ["facestats-mini", "YuNet", "face landmarker"]
+    assert [model["name"] for model in models] == ["facestats-mini", "facestats-detector", "YuNet", "face landmarker"]
     assert all(model["licence"] and model["where"] for model in models)
     assert {model["state"] for model in models} <= {"ok", "absent", "other version"}
 
