@@ -207,7 +207,7 @@ def test_shipped_encoder_uses_its_own_preprocessing_and_vocabulary(shipped: Path
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda f: (f / "open_clip_model.safetensors").unlink(), "open_clip_model.safetensors: not there"),
+        (lambda f: (f / "open_clip_model.safetensors").unlink(), "open_clip_model.safetensors: file not found"),
         (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS: cannot be read"),
         (lambda f: (f / "SHA256SUMS").write_text("what\n"), "SHA256SUMS, line 1"),
         (lambda f: (f / "open_clip_config.json").write_text("{}"), "open_clip_config.json: its SHA-256 is"),
