@@ -1,1 +1,1 @@
-"""Probes on embeddings for gender, ethnicity and age: training, calibration, abstention."""
+"""Attributes of faces: the catalogue, trained probes on embeddings with calibration and abstention, and zero-shot."""

@@ -1,1 +1,1 @@
-"""What people say of photos: label and rating files, their words, where they come from."""
+"""Labels and ratings that people give: reading their files, vocabularies and published data sets."""

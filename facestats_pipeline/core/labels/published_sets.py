@@ -1,6 +1,6 @@
-"""Published face sets as their authors give them out: FairFace, UTKFace, LFW. What they say of photos becomes one label table.
+"""Reads published face data sets in their authors' layout: FairFace, UTKFace, LFW. Their annotations become one label table.
 
-Nothing is copied or renamed; bad names and cells are rejected one by one, with the reason. A folder that is no such set is one error.
+No file is copied or renamed. Bad names and cells are rejected one by one, with the reason; a folder with other content raises one error.
 """
 
 import os
@@ -27,15 +27,15 @@ _LFW_NAME = re.compile(r"(.+)_\d{4,}\.\w+")
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """A data set on disk, read.
+    """A data set read from disk.
 
     Attributes:
-        images: folder below which its photos lie.
-        labels: file, age, gender, race, identity as `read_labels` takes them; columns without a single label are left out.
-        photos: how many photos there are, labelled or not.
-        rejected: row, column, value, reason of what was not used.
-        notes: one sentence each on what a reader should know.
-        source, licence: what to say of the photos; licence "" where the authors state none.
+        images: folder that contains its photos, at any depth.
+        labels: file, age, gender, race, identity, in the form that `read_labels` accepts; empty columns are left out.
+        photos: number of photos, labelled or not.
+        rejected: row, column, value, reason of everything unused.
+        notes: sentences that a reader should know.
+        source, licence: provenance of the photos; licence is "" if the authors state none.
     """
 
     images: Path
@@ -48,10 +48,10 @@ class PublishedSet:
 
 
 def read_fairface(folder: Path) -> PublishedSet:
-    """FairFace: `fairface_label_train.csv` and `…_val.csv` with `train/1.jpg`, wherever below `folder` they and the photos are.
+    """Read FairFace: `fairface_label_train.csv` and `…_val.csv` with entries like `train/1.jpg`, and the photos, anywhere below `folder`.
 
-    Ages that a spreadsheet took for dates (`9-Mar`, `Oct-19`) are repaired, and counted. Raises LabelsError: no label table, or none of
-    the listed photos is there. Kärkkäinen & Joo, 2021, arXiv:1908.04913.
+    Ages that a spreadsheet turned into dates (`9-Mar`, `Oct-19`) are repaired and counted. Raises LabelsError without a label table, or if
+    none of the listed photos exists. Source: Kärkkäinen & Joo, 2021, arXiv:1908.04913.
     """
     photos = _photos(folder, "FairFace")
     tables = [folder / name for name in _files(folder) if _LABEL_FILE.fullmatch(PurePosixPath(name).name)]
@@ -61,11 +61,11 @@ def read_fairface(folder: Path) -> PublishedSet:
         )
     frames, rejected, notes = [], [], list[str]()
     for table in tables:
-        said = read_labels(table)
+        read = read_labels(table)
         where = table.relative_to(folder).as_posix()
-        frames.append(said.frame)
-        rejected.append(said.rejected.with_columns(column=_in_file(pl.col("column"), where)))
-        notes += [f"{where}: {warning}" for warning in said.warnings]
+        frames.append(read.frame)
+        rejected.append(read.rejected.with_columns(column=_in_file(pl.col("column"), where)))
+        notes += [f"{where}: {warning}" for warning in read.warnings]
     labels = pl.concat(frames).unique("file", keep="first", maintain_order=True)
     found = match_report(labels["file"].to_list(), photos)
     lost = dict.fromkeys(found.ambiguous, "two photos may be meant: give the folder of one copy")
@@ -79,34 +79,34 @@ def read_fairface(folder: Path) -> PublishedSet:
     labels = labels.filter(pl.col("file").is_in(list(found.matched))).with_columns(
         pl.col("file").replace(found.matched)
     )
-    if unsaid := len(photos) - labels.height:
-        notes.append(f"{unsaid} photos have no row in a label table")
+    if unlabelled := len(photos) - labels.height:
+        notes.append(f"{unlabelled} photos have no row in a label table")
     source = "FairFace (Kärkkäinen & Joo 2021, arXiv:1908.04913)"
     return PublishedSet(folder, _columns(labels), len(photos), pl.concat(rejected), source, "CC BY 4.0", notes)
 
 
 def read_utkface(folder: Path) -> PublishedSet:
-    """UTKFace: labels in the names, `age_gender_race_date.jpg` (also `….jpg.chip.jpg`), in any sub-folders.
+    """Read UTKFace: labels in the file names `age_gender_race_date.jpg` (also `….jpg.chip.jpg`), in any sub-folders.
 
-    A name that lacks a part gives an age alone, and is listed. Raises LabelsError when no name is one of UTKFace's. Zhang, Song & Qi,
+    A name that lacks a part gives only an age, and is listed. Raises LabelsError when no name has this form. Source: Zhang, Song & Qi,
     2017, arXiv:1702.08423.
     """
     photos = _photos(folder, "UTKFace")
-    said = labels_from_utkface(photos)
-    if said.frame.is_empty():
+    labels = labels_from_utkface(photos)
+    if labels.frame.is_empty():
         raise LabelsError(
             f"{folder}: none of its {len(photos)} photos is named like UTKFace's, age_gender_race_date.jpg ({photos[0]} for one)"
         )
     source = "UTKFace (Zhang, Song & Qi 2017, arXiv:1702.08423)"
     licence = "non-commercial research only"
-    return PublishedSet(folder, _columns(said.frame), len(photos), said.rejected, source, licence, said.warnings)
+    return PublishedSet(folder, _columns(labels.frame), len(photos), labels.rejected, source, licence, labels.warnings)
 
 
 def read_lfw(folder: Path) -> PublishedSet:
-    """Labeled Faces in the Wild: `Person_Name/Person_Name_0001.jpg`. It has no labels but who is shown.
+    """Read Labeled Faces in the Wild: `Person_Name/Person_Name_0001.jpg`. Its only label is the person's name.
 
-    That is kept for one purpose: `identity` puts the photos of a person into one fold, so that no model is tested on somebody it has
-    learned from. Raises LabelsError when no photo lies so. Huang et al., 2007.
+    The name serves one purpose: as `identity` it keeps the photos of a person in one fold, so that no model is tested on a person it was
+    trained on. Raises LabelsError when no photo has such a path. Source: Huang et al., 2007.
     """
     photos = _photos(folder, "LFW")
     rows: list[dict[str, str]] = []
@@ -140,7 +140,7 @@ def read_lfw(folder: Path) -> PublishedSet:
 
 
 def _photos(folder: Path, name: str) -> list[str]:
-    """Names of all photos below `folder`, as the pipeline stores them, sorted."""
+    """Sorted names of all photos below `folder`, in the pipeline's encoding. Raises LabelsError without photos."""
     if not folder.is_dir():
         raise LabelsError(f"{folder}: no such folder; give the one that {name} was unpacked into")
     found = [encode_filename(file) for file in _files(folder) if file.lower().endswith(PICTURES)]
@@ -159,7 +159,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _columns(labels: pl.DataFrame) -> pl.DataFrame:
-    """LABELS_SCHEMA, or a part of it, under FairFace's words; years where they are known, else the bin; no empty column."""
+    """LABELS_SCHEMA, or a part of it, with FairFace's column names. The age is in years if known, else a bin; empty columns are dropped."""
     names = {"file": "file", "ethnicity": "race", "gender": "gender", "group": "identity"}
     parts = [pl.col(old).alias(new) for old, new in names.items() if old in labels.columns]
     if "age" in labels.columns:

@@ -1,8 +1,8 @@
-"""SCUT-FBP5500 as its authors give it out: ratings, groups, and the official splits (Liang et al., 2018, arXiv:1801.06345).
+"""Reads SCUT-FBP5500 in its authors' layout: ratings, groups, and the official splits (Liang et al., 2018, arXiv:1801.06345).
 
-The archive has `Images/` and, below `train_test_files/`, lists of `AF1.jpg 3.2` lines: `train.txt` and `test.txt` of the 60/40 split and
-`train_1.txt` … `test_5.txt` of five-fold cross-validation. Copies name and nest the folders differently, so lists are found by their
-own names. `All_Ratings.xlsx` has the 60 single ratings of each photo; saved as All_Ratings.csv it gives their number and spread.
+The archive has `Images/` and, below `train_test_files/`, lists of lines like `AF1.jpg 3.2`: `train.txt` and `test.txt` of the 60/40 split,
+and `train_1.txt` … `test_5.txt` of five-fold cross-validation. Copies name and nest the folders differently, so lists are found by file
+name. `All_Ratings.xlsx` has the 60 single ratings of each photo; saved as All_Ratings.csv, it gives their number and spread.
 """
 
 from collections.abc import Iterator
@@ -21,19 +21,19 @@ SOURCE = "SCUT-FBP5500 (Liang et al. 2018, arXiv:1801.06345)"
 LICENCE = "non-commercial research only"
 SIXTY_FORTY, FIVE_FOLD = "60_40", "five_fold"
 SAME = 0.011
-"""Means differ by less than this between the lists, which round them, and the single ratings."""
+"""Tolerance for equal means: the lists round them, the single ratings do not."""
 
 
 @dataclass(frozen=True)
 class ScutFiles:
-    """The data set on disk.
+    """The data set read from disk.
 
     Attributes:
-        images: folder of the photos.
-        ratings: file, rating and, from the single ratings, sd and n (else null).
+        images: folder with the photos.
+        ratings: file, rating, and sd and n from the single ratings (null without them).
         labels: file, gender, race.
         splits: SPLITS_SCHEMA, the official splits.
-        notes: one sentence each on what is not there.
+        notes: one sentence for each missing part.
     """
 
     images: Path
@@ -46,8 +46,8 @@ class ScutFiles:
 def read_scut(folder: Path) -> ScutFiles:
     """Read the data set below `folder`.
 
-    Raises LabelsError, naming the file and what is wrong: no photos, no lists, lists that contradict each other or overlap, a fold that
-    is missing, photos that a list names and the folder lacks.
+    Raises LabelsError with the file and the problem: no photos, no lists, contradicting or overlapping lists, a missing fold, or listed
+    photos that do not exist.
     """
     images = _images(folder)
     notes: list[str] = []
@@ -61,8 +61,8 @@ def read_scut(folder: Path) -> ScutFiles:
     missing = sorted(name for name in scores if not (images / name).is_file())
     if missing:
         raise LabelsError(
-            f"{images}: {len(missing)} of {len(scores)} listed photos are not there, among them {missing[0]}; "
-            "figures on the rest could not be compared with published ones"
+            f"{images}: {len(missing)} of {len(scores)} listed photos are missing, among them {missing[0]}; "
+            "results on the rest could not be compared with published ones"
         )
     ratings = pl.DataFrame({"file": list(scores), "rating": list(scores.values())})
     ratings = ratings.join(_single_ratings(folder, ratings, notes), on="file", how="left", maintain_order="left")
@@ -123,7 +123,7 @@ def _list(folder: Path, name: str) -> Path | None:
 
 
 def _read(path: Path, scores: dict[str, float]) -> list[str]:
-    """The files of one list; their scores go into `scores`, where another list must not have said otherwise."""
+    """The files of one list. Their scores are added to `scores`; a contradiction to another list raises LabelsError."""
     return [_agreed(path, file, rating, scores) for file, rating in _rated(path)]
 
 
@@ -147,10 +147,10 @@ def _apart(test: Path, train: list[str], tested: list[str]) -> None:
 
 
 def _single_ratings(folder: Path, means: pl.DataFrame, notes: list[str]) -> pl.DataFrame:
-    """file, sd, n of All_Ratings.csv; photos whose single ratings have another mean than the lists are left out, with a note."""
+    """file, sd, n from All_Ratings.csv. Photos whose single ratings do not give the listed mean are left out, with a note."""
     found = [path for path in sorted(folder.rglob("*.csv")) if path.stem.lower() == "all_ratings"]
     if not found:
-        notes.append("no All_Ratings.csv (save All_Ratings.xlsx as CSV), so the noise of the ratings is not known")
+        notes.append("no All_Ratings.csv (save All_Ratings.xlsx as CSV), so the noise of the ratings is unknown")
         return pl.DataFrame(schema={"file": pl.String, "sd": pl.Float32, "n": pl.Int32})
     both = means.join(read_ratings(found[0]).frame, on="file", suffix="_single")
     agreed = both.filter((pl.col("rating") - pl.col("rating_single")).abs() < SAME)

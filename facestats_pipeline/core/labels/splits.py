@@ -1,7 +1,7 @@
-"""Published train/test splits of rated photos: which photos a model may learn from, and on which it is then measured.
+"""Published train/test splits of rated photos: on which photos a model is trained, and on which it is tested.
 
-`labels/splits.csv` has a row for each photo of each split: file, split, fold. `fold` is `train` for photos that are only learned from
-(a train/test split); any other word is the part of a cross-validation in which the photo is tested, by a model of all other parts.
+`labels/splits.csv` has a row for each photo of each split: file, split, fold. `fold` is `train` for photos that are only used for training
+(a train/test split). Any other word names the fold in which the photo is tested, by a model trained on all other folds.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ _MEANINGS = {"file": ("file", "filename", "image", "photo"), "split": ("split",)
 
 
 def read_splits(path: Path) -> pl.DataFrame:
-    """SPLITS_SCHEMA of splits.csv. Raises LabelsError for a table without these columns, an empty cell, or a photo twice in a split."""
+    """Read splits.csv as SPLITS_SCHEMA. Raises LabelsError for a missing column, an empty cell, or a photo twice in a split."""
     table = parse_table(path, decode(read_bytes(path), []), _MEANINGS, need="file", expected=EXPECTED)
     if missing := [name for name in SPLITS_SCHEMA if name not in table.columns]:
         raise LabelsError(f"{path}: no {missing[0]!r} column. {EXPECTED}")
@@ -32,17 +32,17 @@ def read_splits(path: Path) -> pl.DataFrame:
 
 
 def checked(splits: pl.DataFrame, where: str) -> pl.DataFrame:
-    """`splits` itself when each split can be measured; otherwise raises LabelsError, which begins with `where`."""
+    """Return `splits` if each split can be evaluated, else raise LabelsError with a message that begins with `where`."""
     for name, rows in splits.group_by("split", maintain_order=True):
         if repeated := rows.height - rows["file"].n_unique():
             raise LabelsError(f"{where}: {repeated} photos are in the split {name[0]!r} more than once")
         tested = rows.filter(pl.col("fold") != TRAIN)["fold"].n_unique()
         if tested == 0 or (tested == 1 and tested == rows["fold"].n_unique()):
-            raise LabelsError(f"{where}: the split {name[0]!r} has nothing to train on or nothing to test")
+            raise LabelsError(f"{where}: the split {name[0]!r} has no photos to train on or no photos to test")
     return splits
 
 
 def fold_numbers(folds: pl.Series) -> npt.NDArray[np.intp]:
-    """(n,) the fold of each photo of one split as `run_training(fold_of=…)` takes it: −1 for TRAIN, else 0, 1, … in order of name."""
+    """(n,) fold numbers of one split's photos for `run_training(fold_of=…)`: −1 for TRAIN, else 0, 1, … in order of fold name."""
     names = sorted(set(folds) - {TRAIN})
     return np.array([-1 if fold == TRAIN else names.index(fold) for fold in folds], dtype=np.intp)

@@ -1,1 +1,1 @@
-"""The metadata tables, one function each, up to master."""
+"""The metadata tables, one module each, up to master; hand labels and the label queue."""

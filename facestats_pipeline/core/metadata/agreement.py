@@ -1,4 +1,4 @@
-"""How far people agree: Krippendorff's alpha for nominal labels.
+"""Inter-annotator agreement: Krippendorff's alpha for nominal labels.
 
 Source: K. Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011), section C (any number of observers, missing data).
 """
@@ -8,12 +8,12 @@ from collections.abc import Hashable, Iterable, Sequence
 
 
 def krippendorff_alpha(units: Iterable[Sequence[Hashable]]) -> float | None:
-    """Nominal alpha of `units`, each the values that different observers gave to one thing.
+    """Nominal alpha of `units`; a unit holds the values that different observers gave to one object.
 
-    1 is perfect agreement, 0 what chance would give, below 0 systematic disagreement. Units with fewer than two values say nothing
-    about agreement and are left out. None where alpha is undefined: no unit with two values, or only one value in use.
+    1 is perfect agreement, 0 is chance level, negative values are systematic disagreement. Units with fewer than two values are left out.
+    None if alpha is undefined: no unit has two values, or all values are equal.
     """
-    # Coincidences: each ordered pair of values within a unit counts 1 / (m - 1), so that a unit of m values weighs m.
+    # Each ordered pair of values within a unit counts 1 / (m - 1), so that a unit of m values has the weight m.
     totals: Counter[Hashable] = Counter()
     observed = 0.0
     for values in units:

@@ -1,4 +1,4 @@
-"""Attributes beside each image's place on the first two principal axes of the embeddings, and its cluster."""
+"""The table of attributes with clusters: each image's coordinates on the first two principal axes of the embeddings, and its cluster."""
 
 from functools import cache
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ _PLACE = (
 
 @cache
 def cluster_table(catalogue: Catalogue = BUILT_IN) -> Table:
-    """attributes_with_clusters."""
+    """The specification of attributes_with_clusters."""
     attributes = attribute_table(catalogue)
     columns = (*attributes.keys, *attributes.content, *_PLACE)
     return Table("attributes_with_clusters", "metadata/attributes_with_clusters.parquet", columns)
@@ -56,10 +56,10 @@ def attributes_with_clusters(
     *,
     catalogue: Catalogue = BUILT_IN,
 ) -> pl.DataFrame:
-    """`attributes` with each image's place on the first two PCA axes and its cluster: `cluster_table`, one row per row of it.
+    """`attributes` with each image's PCA coordinates and cluster: `cluster_table`, one row per row of `attributes`.
 
-    `ids` (n rows, image_id) names the rows of `embeddings` (n, d) float32. Null where an image has no finite embedding, where `ids` does
-    not list it, or without a model. ValueError when `ids` and `embeddings` differ in length or in width from the model's.
+    ids: n rows with image_id, for the rows of `embeddings` (n, d) float32. The columns are null for an image without a finite embedding and
+    without a model. Raises ValueError when `ids` and `embeddings` differ in length, or the width is not the model's.
     """
     if ids.height != len(embeddings):
         raise ValueError(f"{ids.height} image ids for {len(embeddings)} embeddings")

@@ -1,6 +1,6 @@
-"""Clusters of faces in embedding space: PCA to at most 50 dimensions, then k-means; everything seeded and repeatable.
+"""Clusters of faces in embedding space: PCA to at most 50 dimensions, then k-means, both seeded and reproducible.
 
-The model is fitted on a sample of the collection and applied shard by shard, so neither step needs all embeddings at once.
+The model is fitted on a sample of the collection and applied shard by shard, so neither step needs all embeddings in memory.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,21 +16,20 @@ from facestats_pipeline.core.single_thread import single_threaded
 Matrix = npt.NDArray[np.float32]
 
 SAMPLE_ROWS = 100_000
-"""Rows a fit looks at: 12 clusters in 50 dimensions gain nothing from more, and 100,000 × 512 float32 are 205 MB."""
+"""Largest sample for a fit: 12 clusters in 50 dimensions gain nothing from more, and 100,000 × 512 float32 are 205 MB."""
 
 MINIBATCH_FROM = 20_000
-"""From this many rows on, mini-batches: the full algorithm would take minutes on two cores, for the same picture."""
+"""From this many rows on, mini-batch k-means is used; the full algorithm would take minutes on two cores, with the same result."""
 
-_CHUNK = 8_192  # rows turned to float64 at a time: 34 MB at 512 dimensions
+_CHUNK = 8_192  # rows converted to float64 at a time: 34 MB at 512 dimensions
 
 
 @dataclass(frozen=True)
 class ClusterModel:
-    """A fitted projection and its cluster centres. Arrays are float32; p is the number of PCA axes, always at least 2.
+    """A fitted PCA projection and cluster centres. Arrays are float32; p ≥ 2 is the number of PCA axes.
 
-    mean (d,) · components (p, d), unit rows or zero rows where the data has no further direction · explained (p,) share of the
-    variance per axis · centres (k, p), numbered from left to right along the first axis · rows: how many the fit looked at ·
-    model_id: of the encoder that made the embeddings.
+    mean (d,) · components (p, d), unit rows, or zero rows if the data has fewer directions · explained (p,) share of the variance per
+    axis · centres (k, p), ordered along the first axis · rows: size of the sample · model_id: the encoder of the embeddings.
     """
 
     mean: Matrix
@@ -43,11 +42,11 @@ class ClusterModel:
 
     @property
     def k(self) -> int:
-        """Number of clusters; 0 when there was nothing to fit on."""
+        """Number of clusters; 0 if the sample was empty."""
         return len(self.centres)
 
     def project(self, embeddings: Matrix) -> Matrix:
-        """(n, d) → (n, p) coordinates on the PCA axes; rows with NaN stay NaN. ValueError when d is another encoder's width."""
+        """(n, p) PCA coordinates of embeddings (n, d); rows with NaN stay NaN. Raises ValueError for another width d."""
         if embeddings.ndim != 2 or embeddings.shape[1] != len(self.mean):
             raise ValueError(
                 f"embeddings have shape {embeddings.shape}, the cluster model was fitted on {len(self.mean)} columns: "
@@ -56,19 +55,19 @@ class ClusterModel:
         return ((embeddings - self.mean) @ self.components.T).astype(np.float32)
 
     def assign(self, embeddings: Matrix) -> tuple[Matrix, npt.NDArray[np.int32]]:
-        """(n, d) → (n, 2) PCA coordinates, NaN where a row has no finite embedding; and (n,) cluster numbers, -1 there."""
+        """((n, 2) PCA coordinates, (n,) cluster numbers) of embeddings (n, d); NaN and -1 for a row without a finite embedding."""
         projected = self.project(embeddings)
         known = np.asarray(np.isfinite(projected).all(axis=1))
         cluster = np.full(len(projected), -1, dtype=np.int32)
         if self.k and known.any():
-            # |x - c|² without |x|², which is the same for every centre.
+            # |x - c|² without the term |x|², which is the same for every centre.
             distance = (self.centres**2).sum(axis=1) - 2.0 * projected[known] @ self.centres.T
             cluster[known] = distance.argmin(axis=1)
         xy = np.where(known[:, None] & bool(self.k), projected[:, :2], np.float32(np.nan))
         return xy, cluster
 
     def to_bytes(self) -> bytes:
-        """The model as a safetensors file: tensors only, nothing that loading could execute."""
+        """The model as a safetensors file: it holds tensors only, so loading cannot execute code."""
         return save(
             {
                 "mean": np.ascontiguousarray(self.mean),
@@ -82,7 +81,7 @@ class ClusterModel:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "ClusterModel":
-        """The inverse of `to_bytes`; ValueError when `data` is anything else."""
+        """The inverse of `to_bytes`. Raises ValueError for other data."""
         try:
             tensors = load(data)
             rows, seed = tensors["rows_seed"].tolist()
@@ -100,10 +99,10 @@ class ClusterModel:
 
 
 def sample_embeddings(batches: Iterable[tuple[Sequence[str], Matrix]], *, limit: int = SAMPLE_ROWS) -> Matrix:
-    """At most `limit` rows (m, d) out of batches of (image ids (n,), embeddings (n, d)); rows that are not finite are left out.
+    """A sample of at most `limit` rows (m, d) from batches of (image ids (n,), embeddings (n, d)), without non-finite rows.
 
-    Keeps the images with the smallest ids. An image id is the head of a SHA-256, so this is a uniform sample; it depends neither on
-    the order of the batches nor on a random state, and a few new photos change a few rows of it. Memory: twice the sample.
+    It keeps the images with the smallest ids. Ids are heads of SHA-256 digests, so this is a uniform sample. It depends neither on the
+    order of the batches nor on a random state, and few new photos change few of its rows. Memory: twice the sample.
     """
     ids: npt.NDArray[np.str_] = np.empty(0, dtype="U32")
     pieces: list[Matrix] = []
@@ -126,22 +125,22 @@ def sample_embeddings(batches: Iterable[tuple[Sequence[str], Matrix]], *, limit:
 
 
 def default_k(n: int) -> int:
-    """Number of clusters for n rows: one per 50, between 2 and 12; never more than n."""
+    """Default number of clusters for n rows: one per 50 rows, from 2 to 12, and at most n."""
     return min(n, max(2, min(12, n // 50)))
 
 
-# Parallel sums add in an order that changes from run to run, and with it the last bits and now and then a label.
+# Parallel sums have no fixed order, which changes the last bits and now and then a label from run to run.
 @single_threaded
 def fit_clusters(
     sample: Matrix, *, k: int | None = None, dims: int = 50, seed: int = 0, model_id: str = ""
 ) -> ClusterModel:
-    """Fit PCA to `dims` axes and k clusters (default `default_k`) on `sample` (n, d) float32; same input, same model.
+    """Fit PCA with `dims` axes and k clusters (default `default_k`) on `sample` (n, d) float32. The same input gives the same model.
 
-    Fewer axes when there are fewer rows or columns, fewer clusters when there are fewer distinct rows. Rows that are not finite
-    are left out; with none left the model has k = 0 and assigns nothing. ValueError for k or dims below 1.
+    There are fewer axes if there are fewer rows or columns, and fewer clusters if there are fewer distinct rows. Non-finite rows are left
+    out; without any row left, the model has k = 0 and assigns no cluster. Raises ValueError for k or dims below 1.
 
-    Re-fits are comparable: each axis points where its largest loading is positive, and clusters are numbered by the first coordinate
-    of their centre.
+    Refits are comparable: the sign of an axis makes its largest loading positive, and clusters are ordered by the first coordinate of
+    their centre.
     """
     if dims < 1 or (k is not None and k < 1):
         raise ValueError(f"dims and k must be at least 1, got dims={dims}, k={k}")
@@ -159,7 +158,7 @@ def fit_clusters(
 
 
 def _principal_axes(sample: Matrix, dims: int) -> tuple[Matrix, Matrix, Matrix]:
-    """mean (d,), axes (p, d), share of variance (p,), from the covariance summed in chunks: exact, and without a second copy."""
+    """(mean (d,), axes (p, d), share of variance (p,)) from the exact covariance, summed in chunks to avoid a second copy of the data."""
     n, d = sample.shape
     mean = sample.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((d, d))
@@ -169,7 +168,7 @@ def _principal_axes(sample: Matrix, dims: int) -> tuple[Matrix, Matrix, Matrix]:
     variance, vectors = np.linalg.eigh(covariance / max(n - 1, 1))
     variance, vectors = variance[::-1], vectors[:, ::-1].T
     total = max(float(variance.sum()), 0.0)
-    # Axes whose variance is rounding noise have no direction worth keeping.
+    # Axes whose variance is rounding noise have a meaningless direction.
     real = int((variance > 1e-9 * max(total, 1e-30)).sum())
     p = min(dims, real)
     axes = vectors[:p]
@@ -188,7 +187,7 @@ def _centres(projected: Matrix, k: int, seed: int) -> Matrix:
 
     k = min(k, len(np.unique(projected.round(5), axis=0)))
     if len(projected) >= MINIBATCH_FROM:
-        # The default batch of 1,024 leaves small clusters unstable from seed to seed.
+        # With the default batch of 1,024, small clusters depend on the seed.
         model = MiniBatchKMeans(k, random_state=seed, n_init=5, batch_size=4_096)
     else:
         model = KMeans(k, random_state=seed, n_init=4)

@@ -1,23 +1,23 @@
-"""CSV files that a spreadsheet can open without running anything.
+"""CSV export that is safe to open in a spreadsheet.
 
-A photo may be called `=HYPERLINK("http://…").jpg`. Spreadsheets take a cell that starts with one of a few characters for a formula,
-so every text cell that does is given a leading apostrophe, which they show as plain text.
+A photo may be called `=HYPERLINK("http://…").jpg`. Spreadsheets run a cell as a formula if it starts with certain characters. Such cells
+get a leading apostrophe, which makes spreadsheets show them as text.
 Source: OWASP, "CSV Injection" (https://owasp.org/www-community/attacks/CSV_Injection).
 """
 
 import polars as pl
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""First characters that start a formula, with the full-width forms that East Asian spreadsheet locales read the same way."""
+"""Characters that start a formula, including the full-width forms that East Asian locales treat alike."""
 
 LIST_SEPARATOR = "; "
 
 
 def csv_safe(frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with every text cell that a spreadsheet would read as a formula prefixed by `'`; same columns, same rows.
+    """Prefix every text cell that a spreadsheet would run as a formula with `'`; columns and rows stay the same.
 
-    Columns of `list[str]` become text joined by `"; "`, because CSV has no lists. Numbers are left alone: a negative number is
-    not a formula. Categorical and enum columns become text.
+    Columns of `list[str]` become text joined by `"; "`, because CSV has no lists. Categorical and enum columns become text. Numbers stay
+    unchanged, because a negative number is not a formula.
     """
     columns = []
     for name, dtype in frame.schema.items():
@@ -35,5 +35,5 @@ def csv_safe(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def csv_bytes(frame: pl.DataFrame, *, header: bool = True) -> bytes:
-    """`csv_safe(frame)` as UTF-8 CSV with a header line; nulls are empty cells, times are ISO 8601."""
+    """`csv_safe(frame)` as UTF-8 CSV; nulls become empty cells, times ISO 8601. `header`: whether to write the header line."""
     return csv_safe(frame).write_csv(None, include_header=header, datetime_format="%Y-%m-%dT%H:%M:%S%z").encode()

@@ -1,4 +1,4 @@
-"""feature_index.json: where a photo's embedding lies, by file name."""
+"""feature_index.json: maps a file name to the shard and row of its embedding."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from facestats_pipeline.core.joins import MergeError
 
 Shards = Mapping[str, Sequence[str]] | Iterable[tuple[str, Sequence[str]]]
-"""Shard name → file names in the row order of that shard's embeddings_clip.parquet; or such pairs one after another."""
+"""Shard name → file names in the row order of that shard's embeddings_clip.parquet, as a mapping or an iterable of pairs."""
 
 
 def feature_index(shards: Shards) -> dict[str, dict[str, str | int]]:
-    """{file name: {"shard": name, "row": row of the shard's embeddings table}}. MergeError when a file name occurs twice."""
+    """{file name: {"shard": name, "row": row of the shard's embeddings table}}. Raises MergeError for a repeated file name."""
     index: dict[str, dict[str, str | int]] = {}
     rows = 0
     for shard, filenames in _pairs(shards):
@@ -24,9 +24,9 @@ def feature_index(shards: Shards) -> dict[str, dict[str, str | int]]:
 
 
 def feature_index_json(shards: Shards) -> Iterator[str]:
-    """The same index as pieces of one JSON text, a shard at a time: a dict of ten million images would take gigabytes.
+    """Yield the index as pieces of one JSON text, shard by shard, because a dict of ten million images would take gigabytes.
 
-    File names are not compared across shards here; they are those of live images, which the manifest keeps unique.
+    It does not check for repeated names across shards: the names belong to live images, which the manifest keeps unique.
     """
     yield "{"
     separator = "\n"

@@ -1,4 +1,4 @@
-"""What is believed about each image, and the same beside its score."""
+"""The tables of final values: the final value of each attribute, and the same joined to the score."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -19,42 +19,42 @@ _DECILE = SCORES.taken("attractiveness")
 
 @cache
 def final_table(catalogue: Catalogue = BUILT_IN) -> Table:
-    """attributes_final."""
-    columns = (*manual_table(catalogue).keys, *_believed(catalogue), *_DECILE)
+    """The specification of attributes_final."""
+    columns = (*manual_table(catalogue).keys, *_final_columns(catalogue), *_DECILE)
     return Table("attributes_final", "metadata/attributes_final.parquet", columns)
 
 
 @cache
 def scored_table(catalogue: Catalogue = BUILT_IN) -> Table:
-    """attractiveness_with_attributes."""
+    """The specification of attractiveness_with_attributes."""
     final = final_table(catalogue)
-    believed = final.taken(*(column.name for column in _believed(catalogue)))
-    columns = (*final.keys, *SCORES.content, *believed)
+    finals = final.taken(*(column.name for column in _final_columns(catalogue)))
+    columns = (*final.keys, *SCORES.content, *finals)
     return Table("attractiveness_with_attributes", "metadata/attractiveness_with_attributes.parquet", columns)
 
 
 TABLES = (final_table, scored_table)
 
 
-def _believed(catalogue: Catalogue) -> Iterator[Column]:
+def _final_columns(catalogue: Catalogue) -> Iterator[Column]:
     by_hand, by_model = manual_table(catalogue), prediction_table(catalogue)
     for one in catalogue:
-        said = by_hand.sources(one.manual_column) + by_model.sources(one.predicted_column)
+        origin = by_hand.sources(one.manual_column) + by_model.sources(one.predicted_column)
         yield Column(
-            one.final_column, pl.String(), f"{one.name} as believed: by hand, else predicted, else unknown", said
+            one.final_column, pl.String(), f"final {one.name}: hand label, else prediction, else unknown", origin
         )
         yield Column(
             f"{one.final_column}_source",
             pl.String(),
-            "manual, out_of_fold or model; none where the value is unknown",
-            said + by_model.sources(f"{one.predicted_column}_kind"),
+            "manual, out_of_fold or model; none if the value is unknown",
+            origin + by_model.sources(f"{one.predicted_column}_kind"),
         )
         if one.rollup is not None:
             yield Column(
                 f"{one.rollup.name}_final",
                 pl.String(),
                 f"{one.final_column} rolled up to {', '.join(one.rollup.classes)}, or unknown",
-                said + by_model.sources(one.rollup.name),
+                origin + by_model.sources(one.rollup.name),
             )
 
 
@@ -65,11 +65,11 @@ def attributes_final(
     *,
     catalogue: Catalogue = BUILT_IN,
 ) -> pl.DataFrame:
-    """What is believed about each image: the manual label, else the prediction, else "unknown"; with its source and the decile.
+    """The final values: the hand label, else the prediction, else "unknown", with their source and the decile of the score.
 
-    A source is `manual`, `out_of_fold` or `model`; it is `none` where the value is "unknown", whoever abstained. A roll-up is that of the
-    final value; where that is unknown, the model's own decision in the coarser classes, which it may be sure of.
-    Gives `final_table`, one row per row of `with_manual`. MergeError when a table lists an image twice.
+    The source is `manual`, `out_of_fold` or `model`, and `none` for "unknown". A roll-up follows the final value; if that is unknown, it is
+    the model's own decision in the coarser classes, which may still be sure enough.
+    Returns `final_table`, one row per row of `with_manual`. Raises MergeError when a table lists an image twice.
     """
     frame = conform(with_manual, {**KEYS, **{one.manual_column: pl.String() for one in catalogue}})
     needed = [name for name in final_table(catalogue).reads["attributes_with_predictions"] if name != "image_id"]
@@ -97,7 +97,7 @@ def attributes_final(
 def attractiveness_with_attributes(
     scores: pl.DataFrame | None, final: pl.DataFrame, *, catalogue: Catalogue = BUILT_IN
 ) -> pl.DataFrame:
-    """Scores joined to the final attributes: `scored_table`, one row per row of `final`, null scores where there is none."""
-    frame = conform(final, {**KEYS, **schema_of(_believed(catalogue))})
+    """The final attributes joined to scores: `scored_table`, one row per row of `final`; null without a score."""
+    frame = conform(final, {**KEYS, **schema_of(_final_columns(catalogue))})
     frame = join_taken(frame, scores, SCORES.content)
     return conform(frame, scored_table(catalogue).schema)

@@ -1,4 +1,4 @@
-"""Why a row should not be trusted as it is: `attributes_flags`, and the rows with nothing against them: `attributes_clean`."""
+"""The tables of flags: `attributes_flags` lists reasons to distrust a row, `attributes_clean` has the rows without any."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -19,15 +19,15 @@ _MEASURED = IMAGE_QUALITY.taken("sharpness", "brightness", "contrast", "face_fra
 
 @dataclass(frozen=True)
 class FlagThresholds:
-    """Limits beyond which a photo is flagged; a measure that is absent (no detector, no face) raises no flag.
+    """Thresholds for flags. A missing measure (no detector, no face) raises no flag.
 
     min_face_score: detector score, 0–1 · max_faces: faces in the photo · min_face_fraction: face box area / photo area ·
     min_sharpness: variance of the Laplacian of the luma 0–255 of the preprocessed photo · min_brightness, max_brightness: mean luma,
     0–1 · min_contrast: standard deviation of the luma, 0–0.5 · max_yaw, max_roll: degrees off frontal and upright.
     """
 
-    # Set by looking at FairFace photos sorted by each measure (224 px scaled up to 512): beyond the limit the face is hard to make
-    # out, before it, not. Of 1,000 of them 7.4% are flagged, 5.5% for profiles beyond 60°; of 200 and 102 portraits none.
+    # Chosen by viewing FairFace photos (224 px scaled up to 512) sorted by each measure: beyond the threshold, the face is hard to make
+    # out. Of 1,000 of these photos 7.4% are flagged, 5.5% for profiles beyond 60°; of two sets of 200 and 102 portraits, none.
     min_face_score: float = 0.75
     max_faces: int = 1
     min_face_fraction: float = 0.02
@@ -42,9 +42,9 @@ class FlagThresholds:
 _OF_PHOTOS = {
     "not_preprocessed": "there is no preprocessed photo: it could not be decoded or has not been processed",
     "no_face": "the detector found no face",
-    "several_faces": "more than max_faces faces; the largest was taken",
-    "low_face_score": "the detector is less sure than min_face_score",
-    "small_face": "the face takes less of the photo than min_face_fraction",
+    "several_faces": "more than max_faces faces; the largest is used",
+    "low_face_score": "the detector's score is below min_face_score",
+    "small_face": "the face's share of the photo is below min_face_fraction",
     "blurred": "sharpness is below min_sharpness",
     "dark": "brightness is below min_brightness",
     "bright": "brightness is above max_brightness",
@@ -54,13 +54,13 @@ _OF_PHOTOS = {
 
 
 def reasons_of(catalogue: Catalogue = BUILT_IN) -> dict[str, str]:
-    """Every reason a row may be flagged for, in the order in which a row lists them, and what it means."""
+    """Reason → meaning, for all reasons for a flag, in the order in which a row lists them."""
     return _OF_PHOTOS | {_abstention(one): f"the {one.stem} model abstained" for one in catalogue}
 
 
 @cache
 def flag_table(catalogue: Catalogue = BUILT_IN) -> Table:
-    """attributes_flags."""
+    """The specification of attributes_flags."""
     attributes = attribute_table(catalogue)
     sources = PREPROC.sources(*(column.name for column in _FOUND))
     sources += IMAGE_QUALITY.sources(*(column.name for column in _MEASURED))
@@ -81,7 +81,7 @@ def flag_table(catalogue: Catalogue = BUILT_IN) -> Table:
 
 @cache
 def clean_table(catalogue: Catalogue = BUILT_IN) -> Table:
-    """attributes_clean."""
+    """The specification of attributes_clean."""
     attributes = attribute_table(catalogue)
     return Table(
         "attributes_clean",
@@ -102,10 +102,10 @@ def attributes_flags(
     thresholds: FlagThresholds | None = None,
     catalogue: Catalogue = BUILT_IN,
 ) -> pl.DataFrame:
-    """One row per row of `attributes`, `flag_table`: `reasons` out of `reasons_of`, `flagged` when there is any.
+    """The flags of each row of `attributes`: `flag_table`, with `reasons` from `reasons_of`; `flagged` if there is any.
 
-    An abstention is a reason only where a model was asked: with no model for an attribute (source `none`), "unknown" says nothing
-    about the photo. MergeError when `quality` or `preproc` lists an image twice.
+    An abstention is a reason only if the attribute has a model: without one (source `none`), "unknown" says nothing about the photo.
+    Raises MergeError when `quality` or `preproc` lists an image twice.
     """
     limits = thresholds or FlagThresholds()
     frame = join_taken(conform(attributes, attribute_table(catalogue).schema), preproc, _FOUND)
@@ -115,7 +115,7 @@ def attributes_flags(
         "not_preprocessed": pl.col("status").is_null() | ~pl.col("status").is_in(["ok", "no_face"]),
         "no_face": no_face,
         "several_faces": pl.col("face_count") > limits.max_faces,
-        # Without a face the score is that of the best doubtful find, which was not used.
+        # Without a face, the score belongs to the best candidate, which was not used.
         "low_face_score": (pl.col("face_score") < limits.min_face_score) & ~no_face.fill_null(False),
         "small_face": pl.col("face_fraction") < limits.min_face_fraction,
         "blurred": pl.col("sharpness") < limits.min_sharpness,
@@ -132,7 +132,7 @@ def attributes_flags(
 
 
 def attributes_clean(attributes: pl.DataFrame, flags: pl.DataFrame, *, catalogue: Catalogue = BUILT_IN) -> pl.DataFrame:
-    """The rows of `attributes` that `flags` lists as not flagged: `clean_table`; a row without flags is not clean."""
+    """The rows of `attributes` that `flags` lists as not flagged: `clean_table`. A row missing in `flags` does not count as clean."""
     unflagged = flags.filter(~pl.col("flagged")).select("image_id")
     frame = conform(attributes, clean_table(catalogue).schema)
     return frame.join(unflagged, on="image_id", how="semi", maintain_order="left")

@@ -1,4 +1,4 @@
-"""The label vocabularies of the attributes as a table."""
+"""The table of label vocabularies: one row per label of each attribute."""
 
 import polars as pl
 
@@ -23,9 +23,9 @@ TABLES = (LABEL_STRUCTURE,)
 
 
 def label_structure(catalogue: Catalogue = BUILT_IN) -> pl.DataFrame:
-    """LABEL_STRUCTURE, one row per label of each attribute.
+    """LABEL_STRUCTURE with one row per label of each attribute.
 
-    `code` counts the labels of an attribute from 0 in the order of the catalogue; `unknown` is no label and has no row.
+    `code` numbers an attribute's labels from 0 in the order of the catalogue; `unknown` is no label and has no row.
     """
     rows = []
     for one in catalogue:

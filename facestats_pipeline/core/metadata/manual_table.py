@@ -1,4 +1,4 @@
-"""Attributes beside what people said by hand."""
+"""The table of attributes with hand labels."""
 
 from functools import cache
 
@@ -13,7 +13,7 @@ from facestats_pipeline.core.tables import Column, Table, schema_of
 
 @cache
 def manual_table(catalogue: Catalogue = BUILT_IN) -> Table:
-    """attributes_with_manual."""
+    """The specification of attributes_with_manual."""
     attributes = attribute_table(catalogue)
     columns = (*attributes.keys, *attributes.content, *_by_hand(catalogue))
     return Table("attributes_with_manual", "metadata/attributes_with_manual.parquet", columns)
@@ -23,12 +23,12 @@ TABLES = (manual_table,)
 
 
 def _by_hand(catalogue: Catalogue) -> tuple[Column, ...]:
-    """They come from a file of labels, not from a table."""
-    said = "by hand: the value most annotators gave; null without a label or on a tie"
+    """The columns from the hand labels. They have no sources, because they come from a user file, not from a table."""
+    text = "by hand: the value that most annotators gave; null without a label or on a tie"
     return (
-        *(Column(one.manual_column, pl.String(), f"{one.noun} {said}") for one in catalogue),
+        *(Column(one.manual_column, pl.String(), f"{one.noun} {text}") for one in catalogue),
         Column("manual_disputed", pl.List(pl.String()), "attributes on which the annotators tie"),
-        Column("annotator", pl.String(), "whose labels these are, joined by semicolons"),
+        Column("annotator", pl.String(), "names of the annotators, joined by semicolons"),
         Column("labelled_at", pl.Datetime("us", "UTC"), "time of the latest of these labels, UTC"),
     )
 
@@ -38,8 +38,8 @@ def attributes_with_manual(
 ) -> pl.DataFrame:
     """`attributes` left-joined to the hand labels: `manual_table`, one row per row of `attributes`.
 
-    `annotator` names everybody whose label stands in the row, `labelled_at` is the latest of their times; `manual_disputed` lists the
-    attributes on which annotators tie, whose value is null.
+    `annotator` lists the people behind the row's labels, `labelled_at` is their latest time. `manual_disputed` lists the attributes on
+    which annotators tie; their value is null.
     """
     frame = conform(attributes, attribute_table(catalogue).schema)
     resolved = pl.DataFrame(schema=RESOLVED_SCHEMA) if manual is None else rows_about(manual.frame, frame)

@@ -1,4 +1,4 @@
-"""The master table: one row per live image of a shard, with everything that is known about it."""
+"""The master table: one row per live image of a shard, with the columns of all other tables."""
 
 from functools import cache
 
@@ -29,7 +29,7 @@ _FACTS = MANIFEST.taken(
 
 @cache
 def master_table(catalogue: Catalogue = BUILT_IN) -> Table:
-    """Each column with the table that made it; `status` of the manifest is ok in every row and left out."""
+    """The specification of master. The manifest's `status` is left out, because it is ok in every row."""
     attributes = attribute_table(catalogue)
     return Table(
         "master",
@@ -57,7 +57,7 @@ TABLES = (master_table,)
 
 
 def _added(table: Table, to: Table) -> tuple[Column, ...]:
-    """What `table` adds to the columns that it takes over from `to`."""
+    """The columns of `table` that are not columns of `to`."""
     return table.taken(*(name for name in table.schema if name not in to.schema))
 
 
@@ -77,13 +77,13 @@ def run_merge(
     scores: pl.DataFrame | None = None,
     catalogue: Catalogue = BUILT_IN,
 ) -> pl.DataFrame:
-    """One row per image of `manifest` with status `ok`, in its order: `master_table`, whatever is given.
+    """Join all tables: `master_table`, one row per image of `manifest` with status `ok`, in its order. Missing tables give null columns.
 
-    `embeddings` needs image_id and model_id only. `flags`, `clusters`, `manual`, `predictions` and `final` are the frames of the tables
-    attributes_flags, …_with_clusters, …_with_manual, …_with_predictions and …_final. Rows of images that are not live are left out.
+    embeddings: image_id and model_id suffice. flags, clusters, manual, predictions, final: the tables attributes_flags, …_with_clusters,
+    …_with_manual, …_with_predictions and …_final. Rows of other images are ignored.
 
     Raises:
-        MergeError: when a table lists an image twice, naming the table and how many rows, never which image.
+        MergeError: when a table lists an image twice. The message has the table and a count, but no image id.
     """
     spec = master_table(catalogue)
     frame = conform(manifest.filter(pl.col("status") == "ok"), {**KEYS, **schema_of(_FACTS)})

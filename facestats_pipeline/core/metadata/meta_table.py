@@ -1,4 +1,4 @@
-"""Attributes beside detection, image quality and face geometry."""
+"""The table of attributes with detection, image quality and face geometry."""
 
 from functools import cache
 
@@ -15,7 +15,7 @@ from facestats_pipeline.core.tables import Table
 
 @cache
 def meta_table(catalogue: Catalogue = BUILT_IN) -> Table:
-    """attributes_with_meta."""
+    """The specification of attributes_with_meta."""
     attributes = attribute_table(catalogue)
     return Table(
         "attributes_with_meta",
@@ -35,8 +35,10 @@ def attributes_with_meta(
     *,
     catalogue: Catalogue = BUILT_IN,
 ) -> pl.DataFrame:
-    """`attributes` joined to detection, quality and the scalar measures of face geometry: `meta_table`, one row per row of
-    `attributes`. An absent table (no landmark model) gives null columns. MergeError when a table lists an image twice."""
+    """`attributes` joined to detection, quality and the scalar measures of face geometry: `meta_table`, one row per row of `attributes`.
+
+    A missing table (no landmark model) gives null columns. Raises MergeError when a table lists an image twice.
+    """
     frame = conform(attributes, attribute_table(catalogue).schema)
     frame = join_taken(frame, preproc, DETECTION)
     frame = join_taken(frame, quality, IMAGE_QUALITY.content)

@@ -1,4 +1,4 @@
-"""Attributes beside predictions that no model made of a row whose label it had seen."""
+"""The table of attributes with unbiased predictions: no model predicts a row that it was trained on."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -17,7 +17,7 @@ _FOLD: Schema = {"_value": pl.String(), "_p": pl.Float32(), "_seen": pl.Boolean(
 
 @cache
 def prediction_table(catalogue: Catalogue = BUILT_IN) -> Table:
-    """attributes_with_predictions."""
+    """The specification of attributes_with_predictions."""
     attributes = attribute_table(catalogue)
     columns = (*attributes.keys, *attributes.content, *_predictions(catalogue))
     return Table("attributes_with_predictions", "metadata/attributes_with_predictions.parquet", columns)
@@ -30,22 +30,20 @@ def _predictions(catalogue: Catalogue) -> Iterator[Column]:
     attributes = attribute_table(catalogue)
     for one in catalogue:
         name, source = one.predicted_column, attributes.sources(one.source_column)
-        unseen = (
-            f"{one.name} by a model that did not see this image's label, or unknown where it abstains; null without one"
-        )
-        kinds = "out_of_fold (the image has a label; its fold's model did not see it), model (no label), or none"
+        unseen = f"{one.name} predicted by a model that did not see this image's label, or unknown if it abstains; null without a model"
+        kinds = "out_of_fold (the image has a label that its fold's model did not see), model (no label), or none"
         yield Column(name, pl.String(), unseen, attributes.sources(one.name) + source)
         yield Column(
             f"{name}_p",
             pl.Float32(),
-            f"calibrated probability of the most probable {one.name} of that model",
+            f"that model's calibrated probability of its most probable {one.name}",
             attributes.sources(one.p_column) + source,
         )
         yield Column(f"{name}_kind", pl.String(), kinds, source)
     yield Column(
         "prediction_kind",
         pl.String(),
-        "out_of_fold when any attribute's is, else model when any is, else none",
+        "out_of_fold if it is for any attribute, else model if it is for any, else none",
         attributes.sources(*(one.source_column for one in catalogue)),
     )
 
@@ -58,14 +56,14 @@ def attributes_with_predictions(
     thresholds: Mapping[str, float] | None = None,
     catalogue: Catalogue = BUILT_IN,
 ) -> pl.DataFrame:
-    """`attributes` with a prediction of each attribute that no model made about a row whose label it was trained on.
+    """`attributes` with a prediction of each attribute by a model that was not trained on the row: `prediction_table`.
 
-    `oof`: image_id, attribute, value (or "unknown", or null), p for every labelled row, predicted by the folds that left it out.
-    `seen`: image_id, attribute of further rows that a model was trained on, for which there is no such prediction. A row in either
-    gets its out-of-fold value or none at all; any other row gets the model's own decision. `thresholds`: attribute → the least p at which
-    its model answers; an out-of-fold value below it becomes "unknown", so that labelled rows abstain by the same rule as the others.
+    oof: image_id, attribute, value (or "unknown", or null), p: the out-of-fold prediction of each labelled row. seen: image_id,
+    attribute of further training rows, which have no out-of-fold prediction. A row in either gets its out-of-fold value or none; any
+    other row gets the model's own decision. thresholds: attribute → the lowest p at which its model answers. An out-of-fold value below
+    it becomes "unknown", so labelled rows abstain by the same rule as others.
 
-    Gives `prediction_table`. ValueError for an attribute outside the catalogue; MergeError when `oof` predicts an image twice.
+    Raises ValueError for an attribute outside the catalogue, and MergeError when `oof` predicts an image twice.
     """
     frame = conform(attributes, attribute_table(catalogue).schema)
     oof = conform(pl.DataFrame() if oof is None else oof, OOF_SCHEMA)

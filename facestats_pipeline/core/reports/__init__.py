@@ -1,1 +1,1 @@
-"""Audit, cards, plots and contact sheets."""
+"""Reports: bias audit, data cards and model cards, plots, contact sheets."""

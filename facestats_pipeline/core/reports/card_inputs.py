@@ -1,4 +1,4 @@
-"""What a collection or a model was made from, each input with its licence and where it comes from, as cards list it."""
+"""The inputs that a card lists: everything that a collection or model was made from, with licence and origin."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ import polars as pl
 from facestats_pipeline.core.reports.card_text import NOT_STATED, licence_id, section, table
 
 MOST_ORIGINS = 20
-"""Rows of photos in a list of inputs; what is beyond is summed up."""
+"""Maximal number of photo sources in a list of inputs; the rest is summed up in one row."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class CardInput:
     Attributes:
         role: photos, labels, ratings, encoder, face detector, …
         name: the data set, file or model, without any folder.
-        licence: None where it is not stated.
-        origin: where it comes from: consent and number of photos, a checksum, a project.
+        licence: None if not stated.
+        origin: where it comes from: consent and number of photos, a checksum, or a project.
     """
 
     role: str
@@ -30,7 +30,7 @@ class CardInput:
 
 
 def photo_inputs(manifest: pl.DataFrame | pl.LazyFrame, image_ids: Sequence[str] | None = None) -> list[CardInput]:
-    """The sources of the usable photos of a manifest, or of those in `image_ids`: most photos first."""
+    """The sources of a manifest's usable photos, or of those in `image_ids`, sorted by number of photos."""
     listed = manifest.lazy().filter(pl.col("status") == "ok")
     if image_ids is not None:
         listed = listed.filter(pl.col("image_id").is_in(list(image_ids)))
@@ -53,16 +53,16 @@ def photo_inputs(manifest: pl.DataFrame | pl.LazyFrame, image_ids: Sequence[str]
 
 
 def inputs_section(inputs: Iterable[CardInput]) -> str:
-    """The section of a card; empty without inputs."""
+    """The section "Inputs" of a card; empty without inputs."""
     rows = [(i.role, i.name, i.licence or NOT_STATED, i.origin) for i in inputs]
     return section("Inputs", table(("Input", "name", "licence", "where from"), rows)) if rows else ""
 
 
 def licence_fields(inputs: Iterable[CardInput]) -> dict[str, str]:
-    """`license`, and where that is not enough `license_name`, of what is made from these inputs: it cannot be freer than they are.
+    """`license`, and `license_name` if needed, for something made from these inputs: it cannot be freer than they are.
 
-    One licence that all of them state is that of the whole. Several, or some that are not stated, make it `other`, named in words;
-    none at all makes it `unknown`.
+    If all inputs state the same licence, it is that licence. With several licences, or some not stated, it is `other`, named in words;
+    without any stated licence it is `unknown`.
     """
     each = [re.sub(r"\s*\(.*\)$", "", i.licence) if i.licence else None for i in inputs]
     stated = sorted({licence for licence in each if licence})

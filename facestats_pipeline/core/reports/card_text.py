@@ -1,4 +1,4 @@
-"""Words and Markdown that data cards and model cards share."""
+"""Text and Markdown helpers shared by data cards and model cards."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,13 +20,13 @@ RESPONSIBLE_USE = """\
 
 
 def front_matter(fields: dict[str, Any]) -> str:
-    """The YAML header of a Hugging Face card; fields that are None or empty are left out."""
+    """The YAML header of a Hugging Face card, without fields that are None or empty."""
     kept = {key: value for key, value in fields.items() if value not in (None, "", [], {})}
     return f"---\n{yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=120)}---\n"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table; columns of numbers are right-aligned."""
+    """A Markdown table; numeric columns are right-aligned."""
     body = list(rows)
     numeric = [all(isinstance(row[i], int | float | None) for row in body) for i in range(len(header))]
     marks = ["--:" if right and body else ":--" for right in numeric]
@@ -35,7 +35,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def cell(value: Any) -> str:
-    """One table cell: numbers as people read them, no character that would end the cell or begin HTML."""
+    """One table cell: readable numbers; characters that would end the cell or start HTML are escaped."""
     if value is None:
         return "–"
     if isinstance(value, int) and not isinstance(value, bool):
@@ -47,7 +47,7 @@ def cell(value: Any) -> str:
 
 
 def section(title: str, *paragraphs: str) -> str:
-    """A second-level heading and what is not empty of its paragraphs."""
+    """A second-level heading with its non-empty paragraphs."""
     return "\n\n".join([f"## {title}", *(text for text in paragraphs if text)])
 
 
@@ -59,13 +59,12 @@ LICENCES = frozenset([
     "lgpl-3.0", "agpl-3.0", "odc-by", "odbl", "pddl",
 ])
 # fmt: on
-"""Identifiers that Hugging Face knows, of those that photos, labels and weights come under.
+"""Hugging Face's licence identifiers that are common for photos, labels and weights.
 Source: https://huggingface.co/docs/hub/repositories-licenses"""
 
 
 def licence_id(licences: Sequence[str]) -> str:
-    """Hugging Face's identifier for one licence (`CC BY 4.0` → `cc-by-4.0`); `other` for several or one that it does not know,
-    `unknown` for none."""
+    """Hugging Face's identifier of one licence (`CC BY 4.0` → `cc-by-4.0`); `other` for several or an unknown one, `unknown` for none."""
     if not licences:
         return "unknown"
     identifier = licences[0].strip().lower().replace(" ", "-")

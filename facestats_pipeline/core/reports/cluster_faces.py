@@ -1,4 +1,4 @@
-"""The map of clusters with faces on it: what the encoder finds alike, at a glance."""
+"""The cluster map with faces: shows what the encoder finds alike."""
 
 from collections.abc import Callable
 
@@ -21,18 +21,18 @@ from facestats_pipeline.core.drawing.plot_style import (
 from facestats_pipeline.core.images.decoding import ImageProblem, preprocess_image
 
 ACROSS, DOWN = 16, 11
-"""Places for faces."""
+"""Columns and rows of the grid of faces."""
 THUMB = 72
-"""Pixels of a face; in a figure of 1,200 pixels it is drawn about as large."""
+"""Side of a face in pixels, about its size in a figure of 1,200 pixels."""
 OUTSIDE = 0.01
-"""Share of the photos beyond each edge of the map, which are drawn on it: a few odd photos must not squeeze all others."""
+"""Share of photos beyond each edge of the map; they are drawn at the edge, so that a few outliers do not squeeze all others."""
 
 
 def plot_cluster_faces(frame: pl.DataFrame, load: Callable[[str], Source]) -> Figure:
-    """Faces at their place on the first two principal axes, one for each place that has any, framed in the colour of their cluster.
+    """Faces on the first two principal axes: one face per occupied grid cell, framed in the colour of its cluster.
 
-    `frame`: image_id, pca_x, pca_y, cluster; rows with a null are left out. `load` gives a preprocessed photo by its image id; one
-    that cannot be read leaves its place grey.
+    frame: image_id, pca_x, pca_y, cluster; rows with null are left out. load: image id → preprocessed photo; an unreadable one leaves a
+    grey cell.
     """
     points = frame.select("image_id", "pca_x", "pca_y", "cluster").drop_nulls()
     if points.is_empty():
@@ -70,7 +70,7 @@ def plot_cluster_faces(frame: pl.DataFrame, load: Callable[[str], Source]) -> Fi
 
 
 def _badge(axis: Axes, x: float, y: float, text: str, colour: str) -> None:
-    """The number of a cluster in the corner of a face: with more clusters than colours, the frame alone does not say which."""
+    """Draw the cluster's number in the corner of a face, because with more clusters than colours the frame alone is ambiguous."""
     width = 0.22 + 0.13 * len(text)
     axis.add_patch(Rectangle((x + 0.02, y + 0.02), width, 0.3, fc=colour, ec="none", zorder=3))
     light = sum(int(colour[i : i + 2], 16) * w for i, w in ((1, 0.299), (3, 0.587), (5, 0.114))) > 130
@@ -79,7 +79,7 @@ def _badge(axis: Axes, x: float, y: float, text: str, colour: str) -> None:
 
 
 def _placed(points: pl.DataFrame) -> pl.DataFrame:
-    """`points` with x, y in places, the place (column, row) they fall into, and how far they are off its centre."""
+    """`points` with x, y in grid units, their grid cell (column, row), and `off`, the squared distance from the cell's centre."""
     scaled = points.with_columns(_scaled("pca_x", ACROSS).alias("x"), _scaled("pca_y", DOWN).alias("y"))
     placed = scaled.with_columns(column=pl.col("x").floor(), row=pl.col("y").floor())
     return placed.with_columns(
@@ -88,7 +88,7 @@ def _placed(points: pl.DataFrame) -> pl.DataFrame:
 
 
 def _scaled(column: str, places: int) -> pl.Expr:
-    value = pl.col(column).cast(pl.Float64)  # in float32, the last place is none short of its end
+    value = pl.col(column).cast(pl.Float64)  # in float32, 1 - 1e-9 would round to 1 and leave the grid
     low, high = value.quantile(OUTSIDE), value.quantile(1 - OUTSIDE)
     share = pl.when(high > low).then((value - low) / (high - low)).otherwise(0.5)
     return share.clip(0, 1 - 1e-9) * places

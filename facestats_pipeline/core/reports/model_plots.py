@@ -1,4 +1,4 @@
-"""Figures about models: learning curves, reliability, risk against coverage."""
+"""Figures about models: learning curves, reliability diagram, risk–coverage curve."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,8 +28,8 @@ def plot_learning_curves(
 ) -> Figure:
     """Training and validation loss, and Pearson's r on the validation rows, over epochs.
 
-    `curves`: one mapping per epoch with epoch, train_loss, val_loss, val_pearson, as `run_training` gives them; with a key `fold`
-    each fold is a thin line.
+    curves: one mapping per epoch with epoch, train_loss, val_loss, val_pearson, as `run_training` returns them. With a key `fold`, each
+    fold is a thin line.
     """
     figure, (left, right) = new_figure(*_curve_words(curves, n, name), height=3.4, columns=2)
     if not curves:
@@ -63,9 +63,9 @@ def plot_learning_curves(
 
 
 def plot_reliability(rows: Sequence[Mapping[str, float]], *, name: str = "model") -> Figure:
-    """Reliability diagram with the expected calibration error: accuracy against confidence, and how many photos are where.
+    """Reliability diagram with the expected calibration error: accuracy against confidence, and a histogram of the confidence.
 
-    `rows`: of `calibration.reliability` on out-of-fold predictions, as a probe's report keeps them.
+    rows: the result of `calibration.reliability` on out-of-fold predictions, as stored in a probe's report.
     """
     if not rows:
         return nothing_to_show(f"{name}: no labelled photo to check its confidence on")
@@ -76,7 +76,7 @@ def plot_reliability(rows: Sequence[Mapping[str, float]], *, name: str = "model"
     lean = float(weights @ (sure - right))
     if ece <= 0.03:
         words = "matches its accuracy"
-    elif abs(lean) < ece / 2:  # bins lie on both sides of the line
+    elif abs(lean) < ece / 2:  # the bins' errors cancel: some lie above the diagonal, some below
         words = "is too high here and too low there"
     else:
         words = f"is {'above' if lean > 0 else 'below'} its accuracy"
@@ -114,13 +114,13 @@ def plot_risk_coverage(
     target_error: float | None = None,
     chosen: tuple[float, float] | None = None,
 ) -> Figure:
-    """Error among the answered photos against the share that is answered, with the target and the point that was chosen.
+    """Risk–coverage curve: error among the answered photos against the share answered, with the target and the chosen threshold.
 
     Args:
-        rows: of `calibration.risk_coverage`, as a probe's report keeps them.
-        n: photos measured on.
-        target_error: the error among answered photos that was aimed at.
-        chosen: (share answered, error among the answered) at the chosen threshold; (0, nan) when nothing is answered.
+        rows: the result of `calibration.risk_coverage`, as stored in a probe's report.
+        n: number of photos.
+        target_error: the target for the error among answered photos.
+        chosen: (share answered, error among the answered) at the chosen threshold; (0, nan) if it always abstains.
     """
     if not rows:
         return nothing_to_show(f"{name}: no labelled photo to measure errors on")
@@ -138,9 +138,8 @@ def plot_risk_coverage(
     coverage, low, high, risk = ([row[key] for row in ordered] for key in ("coverage", "ci_lo", "ci_hi", "risk"))
     axis.fill_between(coverage, low, high, color=BLUE, alpha=0.18, lw=0)
     axis.plot(coverage, risk, color=BLUE, linewidth=2)
-    axis.set_ylim(
-        0, min(1.0, max(0.02, 2.2 * max(everything, target_error or 0)))
-    )  # the first few photos have intervals up to 1
+    # Not the full range of the band: the intervals of the first few photos reach up to 1.
+    axis.set_ylim(0, min(1.0, max(0.02, 2.2 * max(everything, target_error or 0))))
     axis.set_xlim(0, 1.01)
     paper = {
         "facecolor": "white",
@@ -166,7 +165,7 @@ def plot_risk_coverage(
 
 
 def nothing_to_show(title: str) -> Figure:
-    """A figure that says in its title why there is none."""
+    """An empty figure whose title gives the reason."""
     figure, (axis,) = new_figure(title, height=2.0)
     empty_panel(axis, "Nothing to show")
     return figure

@@ -1,4 +1,4 @@
-"""The contact sheets of a collection, one for each shard; a sheet that would show the same is not drawn again."""
+"""The contact sheets of a collection, one per shard. A sheet whose content is unchanged is not drawn again."""
 
 import hashlib
 import io
@@ -13,13 +13,13 @@ from PIL import Image, UnidentifiedImageError
 from facestats_pipeline.core.drawing.contact_sheet import Source, contact_sheet
 
 SHOWN = 60
-"""Photos on a sheet. Ids are digests, so the smallest ones are a sample that changes little as photos arrive."""
+"""Photos per sheet. Ids are digests, so the smallest ids are a sample that changes little as photos arrive."""
 COLUMNS = ("image_id", "shard", "gender_final", "ethnicity_final", "age", "attractiveness", "flagged")
-"""Columns of the master that a sheet is made of."""
+"""Columns of the master that a sheet needs."""
 
 
 def shown_rows(master: pl.LazyFrame) -> pl.DataFrame:
-    """The rows that sheets show, `SHOWN` of each shard, with the number `of` photos that they stand for."""
+    """The rows on the sheets, up to `SHOWN` per shard; the column `of` has the shard's total number of photos."""
     pictured = master.filter(pl.col("preproc_status").is_in(["ok", "no_face"])).select(COLUMNS)
     each = [name for name in COLUMNS if name != "shard"]
     by_shard = pictured.group_by("shard").agg(pl.len().alias("of"), pl.col(each).sort_by("image_id").head(SHOWN))
@@ -27,7 +27,7 @@ def shown_rows(master: pl.LazyFrame) -> pl.DataFrame:
 
 
 def shard_sheet(rows: pl.DataFrame, load: Callable[[str], Source], *, title: str, mark: str) -> bytes:
-    """One sheet of rows of `shown_rows` as a JPEG file that remembers its `mark`."""
+    """The sheet of one shard's `shown_rows` as the bytes of a JPEG, with `mark` in its comment."""
     tiles = ((load(row["image_id"]), caption(row)) for row in rows.iter_rows(named=True))
     page = contact_sheet(
         tiles,
@@ -43,12 +43,12 @@ def shard_sheet(rows: pl.DataFrame, load: Callable[[str], Source], *, title: str
 
 
 def mark_of(rows: pl.DataFrame, made_by: str) -> str:
-    """Digest of what a sheet shows and of the code and settings that draw it."""
+    """Digest of a sheet's content and of the code and settings that draw it (`made_by`)."""
     return hashlib.sha256(json.dumps([made_by, rows.rows()], default=str).encode()).hexdigest()[:32]
 
 
 def has_mark(path: Path, mark: str) -> bool:
-    """Whether a file is the sheet with this mark."""
+    """Whether the file is a sheet with this mark; False for a missing or unreadable one."""
     try:
         with Image.open(path) as sheet:
             return bool(sheet.info.get("comment") == mark.encode())
@@ -57,7 +57,7 @@ def has_mark(path: Path, mark: str) -> bool:
 
 
 def caption(row: dict[str, Any]) -> str:
-    """What is said of a photo under it."""
+    """The caption of a photo: final values, decile, flag."""
     age = f"{row['age']:.0f} years" if row["age"] is not None else "age unknown"
     words = [row["gender_final"] or "unknown", age, (row["ethnicity_final"] or "unknown").replace("_", " ")]
     words += [f"decile {row['attractiveness']}"] if row["attractiveness"] else []

@@ -114,7 +114,7 @@ def spoil(root: Path, what: str) -> None:
         ("train missing", r"train\.txt: no such file"),
         ("other rating", r"test_2\.txt: .* in another list"),
         ("other train list", r"train_2\.txt does not hold"),
-        ("photo missing", r"1 of 40 listed photos are not there, among them CM3\.jpg"),
+        ("photo missing", r"1 of 40 listed photos are missing, among them CM3\.jpg"),
         ("no photos", "no folders called Images"),
         ("two copies", r"2 files called test\.txt"),
         ("no lists", r"neither train\.txt"),
@@ -132,8 +132,8 @@ def test_what_cannot_be_compared_is_refused(root: Path, what: str, message: str)
         ("file,split\na.jpg,x\n", "no 'fold' column"),
         ("file,split,fold\na.jpg,x,\n", "row 2 has an empty cell"),
         ("file,split,fold\na.jpg,x,1\na.jpg,x,2\n", "more than once"),
-        ("file,split,fold\na.jpg,x,1\nb.jpg,x,1\n", "nothing to train on"),
-        (f"file,split,fold\na.jpg,x,{TRAIN}\nb.jpg,x,{TRAIN}\n", "nothing to test"),
+        ("file,split,fold\na.jpg,x,1\nb.jpg,x,1\n", "no photos to train on"),
+        (f"file,split,fold\na.jpg,x,{TRAIN}\nb.jpg,x,{TRAIN}\n", "no photos to test"),
     ],
 )
 def test_splits_that_cannot_be_measured(tmp_path: Path, text: str, message: str) -> None:
