@@ -1,1 +1,1 @@
-"""The regressor on ratings, and scores as ranks in a reference."""
+"""The attractiveness score: a regressor trained on ratings, and ranks of its scores within a reference distribution."""

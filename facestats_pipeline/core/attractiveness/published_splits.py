@@ -1,4 +1,4 @@
-"""The regressor measured as published results are: trained and tested on the photos that a split names, and on no others."""
+"""Evaluates the regressor on published splits: training and test photos are exactly those that a split lists."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,13 +17,15 @@ METRICS = ("pearson", "mae", "rmse")
 def split_figures(
     rows: TrainingRows, splits: pl.DataFrame, filenames: Sequence[str], options: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Name of each split → its figures, JSON-able.
+    """Split → JSON-able metrics.
 
-    rows: rated photos, with columns rating, sd, n; splits: SPLITS_SCHEMA; filenames: of all live images, to match files against;
-    options: what `run_training` takes beside them. Raises TrainingRefused as `run_training` does, and when no photo of a split is rated.
+    rows: rated photos with columns rating, sd, n. splits: SPLITS_SCHEMA. filenames: all live images, to match files against. options: other
+    arguments of `run_training`.
 
-    `listed` photos are in the split; `n` of them were used (a face was found), `measured` were tested. pearson, mae and rmse are of all
-    tested photos with their 95% interval; `over_folds` has mean and sd over folds, which is what papers report of a cross-validation.
+    `listed` is the number of photos in the split, `n` the number used (those with a face), `measured` the number tested. pearson, mae and
+    rmse are computed on all tested photos, with 95% intervals. `over_folds` has mean and sd over folds, as papers report them.
+
+    Raises TrainingRefused like `run_training`, and when no test photo of a split is rated and has an embedding.
     """
     names = match_files(splits["file"].unique(maintain_order=True).to_list(), filenames)
     found: dict[str, dict[str, Any]] = {}

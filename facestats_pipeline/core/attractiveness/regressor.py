@@ -1,4 +1,4 @@
-"""The attractiveness regressor: the network (`regressor_model`), its training (`regressor_training`), refusals (`provenance`)."""
+"""Public names of the attractiveness regressor: network (`regressor_model`), training (`regressor_training`), refusals (`provenance`)."""
 
 from facestats_pipeline.core.attractiveness.regressor_model import (
     CHECKPOINT_FORMAT,

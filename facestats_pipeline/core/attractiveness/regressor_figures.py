@@ -1,4 +1,4 @@
-"""How well ratings are predicted, overall and per group, with intervals."""
+"""Metrics of rating predictions, overall and per group, with intervals."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,11 +13,11 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
 MIN_N = 30
-"""A group of fewer photos is listed without figures."""
+"""Smaller groups are listed without metrics."""
 
 
 def pearson(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Pearson's r; 0 where one side is constant."""
+    """Pearson's r; 0 if one side is constant."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if len(a) < 2 or a.std() < 1e-12 or b.std() < 1e-12:
         return 0.0
@@ -25,9 +25,9 @@ def pearson(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
 
 def regression_figures(predicted: Floats, target: Floats, fold: Ints, ids: Ints, seed: int) -> dict[str, Any]:
-    """pearson, mae and rmse of out-of-fold predictions (n,) as {value, ci_lo, ci_hi}, and `over_folds`: their mean and spread.
+    """pearson, mae and rmse of out-of-fold predictions (n,) as {value, ci_lo, ci_hi}, and `over_folds` with their mean and sd over folds.
 
-    Intervals are 95%, by a bootstrap over the groups `ids` (n,): photos of one person or one picture are drawn together.
+    The 95% intervals come from a bootstrap over the groups `ids` (n,): photos of one person, or near-duplicates, are drawn together.
     """
     numbers = np.unique(ids, return_inverse=True)[1]
     found: dict[str, Any] = dict(
@@ -47,9 +47,10 @@ def regression_figures(predicted: Floats, target: Floats, fold: Ints, ids: Ints,
 
 
 def interval_folds(fold: Ints, ids: Ints, seed: int) -> Ints:
-    """Parts (n,) such that the interval of each is set by the errors of the others: the folds, or two halves of a lone fold.
+    """(n,) parts for cross-fitting the interval: each part's interval comes from the errors of the others.
 
-    A published test set is one fold; its halves (groups kept whole) stand in, since errors on training rows are too small to use.
+    The parts are the folds. A published test set is a single fold and is split into two halves (groups stay whole), because errors on
+    training rows are too small for an interval.
     """
     if len(np.unique(fold)) > 1:
         return fold
@@ -61,9 +62,9 @@ def interval_folds(fold: Ints, ids: Ints, seed: int) -> Ints:
 def figures_by_group(
     predicted: Floats, target: Floats, inside: npt.NDArray[np.bool_], kinds: Mapping[str, Sequence[str | None]]
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Kind of group → group → n, and from MIN_N photos on: coverage of the interval (with Wilson's), mae and mean_error.
+    """Kind of group → group → n, and from MIN_N photos on coverage of the interval (with Wilson interval), mae and mean_error.
 
-    predicted, target, inside: (n,); kinds: for each kind n groups by people's labels, None where there is none.
+    predicted, target, inside: (n,). kinds: kind → n group names from people's labels, None without a label.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for kind, labels in kinds.items():

@@ -1,4 +1,4 @@
-"""One new photo through the same steps as the collection: preprocess, embed, attributes, score, rank."""
+"""Scores one new photo by the same steps as the collection: preprocess, embed, infer attributes, score, rank."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,10 +31,10 @@ def score_image(
 ) -> dict[str, Any]:
     """Attributes and score of one photo, as plain JSON-able values.
 
-    Keys: status ("ok", "no_face", or why the photo cannot be used), reason, face_count, face_score, detector, encoder,
-    encoder_trained; the columns of `infer_attributes`; attractiveness_raw, _lo, _hi, _pct (rank in `reference`, the collection's
-    stored distribution) and attractiveness (decile). Without a face, or when the photo cannot be read, every judgement is "unknown"
-    or None and `reason` says why. Raises EncoderMismatch when a model was trained on another encoder's embeddings.
+    The keys are status ("ok", "no_face", or the problem), reason, face_count, face_score, detector, encoder, encoder_trained; the columns
+    of `infer_attributes`; attractiveness_raw, _lo, _hi, _pct (rank in `reference`, the collection's stored distribution) and attractiveness
+    (decile). Without a face or for an unreadable photo, all attributes are "unknown", all numbers None, and `reason` explains it. Raises
+    EncoderMismatch when a model was trained on another encoder's embeddings.
     """
     row, vector = embed_new_photo(source, encoder, detector, settings)
     return judge(row, vector, encoder, models or AttributeModels(), checkpoint, reference)
@@ -48,7 +48,7 @@ def judge(
     checkpoint: Mapping[str, Any] | None,
     reference: npt.ArrayLike | None,
 ) -> dict[str, Any]:
-    """What `score_image` gives, of a photo that `embed_new_photo` has been at: its row of the preproc table and its embedding (1, d)."""
+    """The result of `score_image` for a photo that `embed_new_photo` processed: its row of the preproc table and its embedding (1, d)."""
     ids = pl.DataFrame({name: ["photo"] for name in _IDS})
     attributes = infer_attributes(ids, vector, models, usable=[row["status"] == "ok"], encoder_id=encoder.model_id)
     result: dict[str, Any] = {name: row[name] for name in ("status", "reason", "face_count", "face_score", "detector")}

@@ -1,4 +1,4 @@
-"""The scores of one shard: predicted rating with its interval, percentile and decile."""
+"""The table of scores: predicted rating with its interval, percentile and decile."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ SCORES = Table(
         Column(
             "attractiveness_raw",
             pl.Float32(),
-            "predicted mean rating, on the scale of the ratings the model learned from",
+            "predicted mean rating, on the scale of the ratings that the model was trained on",
             _FROM,
         ),
         Column("attractiveness_lo", pl.Float32(), "lower end of the conformal interval of attractiveness_raw", _FROM),
@@ -46,7 +46,7 @@ def score_table(
     checkpoint: Mapping[str, Any] | None,
     reference: "npt.ArrayLike | None",
 ) -> pl.DataFrame:
-    """SCORES for the rows of `preproc`: nulls where there is no face or no embedding, no rows at all without a checkpoint."""
+    """SCORES for the rows of `preproc`; null without a face or an embedding. Without a checkpoint or reference, the table is empty."""
     import numpy as np
 
     from facestats_pipeline.core.attractiveness.regressor import predict_scores
@@ -72,7 +72,7 @@ def ranked_scores(
     high: "npt.ArrayLike",
     reference: "npt.ArrayLike",
 ) -> pl.DataFrame:
-    """SCORES for the rows of `ids` (image_id, filename); a row without a score is null in every number."""
+    """SCORES for the rows of `ids` (image_id, filename), from (n,) scores and interval bounds; NaN becomes null."""
     import numpy as np
 
     from facestats_pipeline.core.attractiveness.scoring import decile, percentile, snap

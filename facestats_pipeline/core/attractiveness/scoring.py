@@ -1,6 +1,6 @@
-"""From raw scores to ranks: percentile and decile against a stored reference distribution.
+"""Ranks of scores: percentile and decile within a stored reference distribution.
 
-The reference is the collection's own scores, so a single photo scored later gets the rank it would have among them.
+The reference is the collection's own scores, so a photo scored later gets the rank that it would have in the collection.
 """
 
 import numpy as np
@@ -12,20 +12,20 @@ REFERENCE_SIZE = 10_001
 
 
 def build_reference(raw: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """The sorted scores (m,) f32 of a collection, NaN left out; beyond REFERENCE_SIZE of them, that many evenly spaced quantiles."""
+    """The sorted scores (m,) f32 of a collection without NaN. Above REFERENCE_SIZE scores, that many evenly spaced quantiles."""
     values = np.asarray(raw, dtype=np.float32).reshape(-1)
     values = np.sort(values[np.isfinite(values)])
     if len(values) <= REFERENCE_SIZE:
         return values
-    # Scores that exist, not interpolated ones: ties in the collection stay ties in the reference.
+    # Existing scores instead of interpolated ones: ties in the collection stay ties in the reference.
     at = np.round(np.linspace(0, len(values) - 1, REFERENCE_SIZE)).astype(np.intp)
     return np.asarray(values[at])
 
 
 def percentile(raw: npt.ArrayLike, reference: npt.ArrayLike) -> Floats:
-    """Mid-rank of each score in the reference, (n,) f64 in [0, 1]: the share below it plus half the share equal to it.
+    """(n,) f64 mid-ranks of scores in the reference, in [0, 1]: the share below plus half the share equal.
 
-    Scores of the reference itself get (rank − ½)/m. NaN for NaN, and for an empty reference.
+    A score of the reference itself gets (rank − ½)/m. NaN for NaN and for an empty reference.
     """
     values = np.asarray(raw, dtype=np.float32).reshape(-1)
     sorted_scores = np.asarray(reference, dtype=np.float32).reshape(-1)
@@ -37,14 +37,14 @@ def percentile(raw: npt.ArrayLike, reference: npt.ArrayLike) -> Floats:
 
 
 ROUNDING = 1e-5
-"""Relative difference of two scores below which they are one: a hundred times float32's rounding, far below what a rating resolves."""
+"""Relative difference below which scores count as equal: a hundred times float32's rounding, far below the resolution of ratings."""
 
 
 def snap(raw: npt.ArrayLike, reference: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """Each score, or the entry of the sorted reference that it equals but for rounding, (n,) f32.
+    """(n,) f32 scores, each replaced by the nearest entry of the sorted reference if they differ only by rounding.
 
-    The same photo embedded in a batch of another size has a score that differs in its last bits. Without this it would no longer equal
-    its own entry in the reference, and its rank would move.
+    A photo embedded in a batch of another size gets a score with other last bits. Without this, it would no longer equal its own entry in
+    the reference, and its rank would move.
     """
     values = np.asarray(raw, dtype=np.float32).reshape(-1)
     entries = np.asarray(reference, dtype=np.float32).reshape(-1)
@@ -61,8 +61,8 @@ def snap(raw: npt.ArrayLike, reference: npt.ArrayLike) -> npt.NDArray[np.float32
 
 
 def decile(pct: npt.ArrayLike) -> npt.NDArray[np.int8]:
-    """Deciles 1–10, (n,) i8, of percentiles in [0, 1]: [0, 0.1) is 1, [0.9, 1] is 10; 0 for NaN, which tables turn into null."""
+    """(n,) i8 deciles 1–10 of percentiles in [0, 1]: [0, 0.1) is 1, [0.9, 1] is 10; 0 for NaN, which tables turn into null."""
     p = np.asarray(pct, dtype=np.float64).reshape(-1)
-    # The tiny push keeps 0.3 in the fourth tenth, where its binary form falls just short of it.
+    # The small offset keeps 0.3 in the fourth tenth, although its binary form is slightly smaller.
     tenth = np.floor(np.nan_to_num(p) * 10 + 1e-9).astype(np.int8) + 1
     return np.where(np.isfinite(p), np.clip(tenth, 1, 10), 0).astype(np.int8)
