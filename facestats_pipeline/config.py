@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 
-from facestats_pipeline.core.attributes.prompts import TEMPLATES, prompts_from
+from facestats_pipeline.config_attributes import Attributes, ExtraAttribute, ZeroShot
+from facestats_pipeline.config_section import Section, listed
+from facestats_pipeline.core.catalogue import Catalogue
 from facestats_pipeline.core.embeddings.near_duplicate_table import MAX_HAMMING, MIN_COSINE, MOST_BITS
 from facestats_pipeline.core.ingest.usage import DEFAULT_USE, check_conditions
 from facestats_pipeline.core.metadata.flag_table import FlagThresholds
@@ -47,28 +49,10 @@ class SettingsError(ValueError):
     """A setting that does not exist or does not fit; the message says which, whence, and what is allowed."""
 
 
-def _listed(value: object) -> object:
-    """A variable holds a list as one text, its parts between semicolons."""
-    return [part.strip() for part in value.split(";") if part.strip()] if isinstance(value, str) else value
-
-
-def _templates(value: tuple[str, ...]) -> tuple[str, ...]:
-    prompts_from({"gender": value})
-    return value
-
-
-Templates = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_templates)]
-
-Conditions = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(check_conditions)]
+Conditions = Annotated[tuple[str, ...], BeforeValidator(listed), AfterValidator(check_conditions)]
 
 
 Uri = Annotated[str, AfterValidator(check_uri)]
-
-
-class Section(BaseModel):
-    """A group of settings. Unknown keys are errors, so that a typing mistake is never silently a default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Ingest(Section):
@@ -110,27 +94,6 @@ class Encoder(Section):
 
 class Labels(Section):
     in_names: Literal["none", "utkface"] = Field("none", description="without labels.csv: read labels from file names")
-
-
-class Attributes(Section):
-    classifier: Literal["auto", "logistic", "lightgbm"] = Field("auto", description="auto: best by cross-validation")
-    target_error_gender: float = Field(
-        0.05, gt=0, lt=1, description="error aimed at among answered rows; the rest is `unknown`"
-    )
-    target_error_ethnicity: float = Field(0.2, gt=0, lt=1, description="the same for seven ethnicity classes")
-    target_error_age: float = Field(0.4, gt=0, lt=1, description="the same for nine age bins")
-    folds: int = Field(5, ge=2, le=20, description="folds of the cross-validation")
-
-
-class ZeroShot(Section):
-    """Sentences with {} where a class is named; used for an attribute that has neither a trained nor a shipped probe."""
-
-    enabled: bool = Field(True, description="without it, an attribute that has no probe is `unknown`")
-    gender: Templates = Field(
-        TEMPLATES["gender"], description="sentences with {} for gender; in a variable, between `;`"
-    )
-    ethnicity: Templates = Field(TEMPLATES["ethnicity"], description="the same for seven ethnicity classes")
-    age_bin: Templates = Field(TEMPLATES["age_bin"], description="the same for nine age bins")
 
 
 class Dashboard(Section):
@@ -285,6 +248,11 @@ class Settings(Section):
     storage: Storage = Storage()
 
     @property
+    def catalogue(self) -> Catalogue:
+        """The attributes of this collection: the built-in ones and those of `attributes.extra`."""
+        return self.attributes.catalogue
+
+    @property
     def raw(self) -> Path:
         """Folder of the photos."""
         return self.raw_dir or self.data_dir / "raw"
@@ -430,8 +398,11 @@ def _explain(error: ValidationError, file: Path | None) -> str:
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
+            group = key.rpartition(".")[0]
+            if group.startswith("attributes.extra."):
+                names |= {f"{group}.{name}": field for name, field in ExtraAttribute.model_fields.items()}
             near = difflib.get_close_matches(key, names, n=3, cutoff=0.5)
-            allowed = near or [name for name in names if name.rpartition(".")[0] == key.rpartition(".")[0]]
+            allowed = near or [name for name in names if name.rpartition(".")[0] == group]
             lines.append(
                 f"`{key}` is not a setting; {'did you mean' if near else 'allowed here:'} {', '.join(allowed)}"
             )

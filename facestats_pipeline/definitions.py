@@ -7,9 +7,12 @@ import dagster as dg
 
 from facestats_pipeline import defs as stages
 from facestats_pipeline.config import Settings, load_settings
+from facestats_pipeline.defs.attributes import assets as attributes
 from facestats_pipeline.defs.automation import automation, discover_photos, update_shards
 from facestats_pipeline.defs.graph import nodes_of
+from facestats_pipeline.defs.metadata import assets as metadata
 from facestats_pipeline.defs.policy import asset_policy, version_with_ancestors
+from facestats_pipeline.defs.reports import assets as reports
 from facestats_pipeline.defs.run_lock import RUN_LOCK, run_lock, with_run_lock
 from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.io_managers import io_managers
@@ -35,12 +38,16 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         running = automation(settings, current)
+        shards_per_run = dg.BackfillPolicy.multi_run(max_partitions_per_run=settings.shards_per_run)
         loaded = dg.Definitions(
-            assets=dg.load_assets_from_package_module(
-                stages,
-                include_specs=True,
-                backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=settings.shards_per_run),
-            ),
+            assets=[
+                *dg.load_assets_from_package_module(stages, include_specs=True, backfill_policy=shards_per_run),
+                *(
+                    asset.with_attributes(backfill_policy=shards_per_run)
+                    for stage in (attributes, metadata, reports)
+                    for asset in stage.assets_of(settings.catalogue)
+                ),
+            ],
             asset_checks=dg.load_asset_checks_from_package_module(stages),
             jobs=[discover_photos, update_shards],
             sensors=[each for each in running if isinstance(each, dg.SensorDefinition)],
@@ -48,7 +55,9 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
             resources={
                 "folder": folder,
                 RUN_LOCK: run_lock(folder),
-                **with_run_lock(io_managers(folder.freshness, previews=settings.reports.previews)),
+                **with_run_lock(
+                    io_managers(folder.freshness, previews=settings.reports.previews, catalogue=settings.catalogue)
+                ),
             },
             executor=dg.in_process_executor,
         )

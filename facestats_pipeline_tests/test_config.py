@@ -2,12 +2,16 @@
 
 import contextlib
 import inspect
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from facestats_pipeline.config import Settings, SettingsError, leaves, load_settings, save_settings, variable
+from facestats_pipeline.core.catalogue import BUILT_IN
 
 
 def test_caller_beats_variable_beats_file(tmp_path: Path) -> None:
@@ -49,7 +53,10 @@ def test_wrong_file_names_key_and_what_is_allowed(tmp_path: Path, text: str, sai
 def test_sentences_of_zero_shot_are_a_list_or_one_text_between_semicolons(tmp_path: Path) -> None:
     (tmp_path / "facestats.yaml").write_text("zeroshot: {age_bin: ['{} by age']}")
     settings = load_settings(environ={"FACESTATS_ZEROSHOT_GENDER": "{} one; {}, two"}, data_dir=tmp_path)
-    assert (settings.zeroshot.gender, settings.zeroshot.age_bin) == (("{} one", "{}, two"), ("{} by age",))
+    assert [settings.zeroshot.templates(settings.catalogue)[name] for name in ("gender", "age_bin")] == [
+        ("{} one", "{}, two"),
+        ("{} by age",),
+    ]
     with pytest.raises(SettingsError, match=r"zeroshot\.gender.*one \{\}"):
         load_settings(environ={"FACESTATS_ZEROSHOT_GENDER": "a face"}, data_dir=tmp_path)
 
@@ -124,3 +131,36 @@ def test_a_limit_is_the_same_in_the_settings_and_in_what_they_set() -> None:
         load_settings(environ={}, **{"metadata.duplicate_hamming": 16})
     with pytest.raises(ValueError, match="15"):
         hamming_pairs(np.zeros(2, np.uint64), 16)
+
+
+GLASSES = {"name": "glasses", "classes": ["no glasses", "glasses"]}
+
+
+def test_a_collection_may_have_attributes_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "facestats.yaml").write_text(yaml.safe_dump({"attributes": {"extra": [GLASSES]}}))
+    settings = load_settings(environ={}, data_dir=tmp_path)
+    assert settings.catalogue.names == ("gender", "ethnicity", "age_bin", "glasses")
+    assert settings.attributes.target_error(settings.catalogue["glasses"]) == 0.05
+    assert settings.attributes.target_error(settings.catalogue["age_bin"]) == 0.4
+    given = load_settings(environ={"FACESTATS_ATTRIBUTES_EXTRA": json.dumps([GLASSES])})
+    assert given.catalogue == settings.catalogue
+    assert load_settings(environ={}).catalogue == BUILT_IN
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": "gender"}, "share the column 'gender'"),
+        ({"name": "shard"}, "tables have a column 'shard' already"),
+        ({"name": "Glasses"}, "lower-case letters"),
+        ({"classes": [True, False]}, "put the word in quotes"),
+        ({"classes": ["glasses"]}, "at least two classes"),
+        ({"classes": ["a/b", "c"]}, "'a/b' cannot be a class"),
+        ({"prompts": {"glasses": "a person with glasses"}}, "no prompts for 'no glasses'"),
+        ({"target_error": 2}, "less than 1"),
+        ({"clases": []}, "`attributes.extra.0.clases` is not a setting; did you mean attributes.extra.0.classes"),
+    ],
+)
+def test_an_attribute_that_cannot_work_is_refused_before_anything_runs(changed: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        load_settings(environ={}, **{"attributes.extra": [GLASSES | changed]})

@@ -13,9 +13,9 @@ from PIL import Image
 from facestats_pipeline import core
 from facestats_pipeline.config import PROJECT_ROOT
 from facestats_pipeline.core.demo.faces import draw_face, sample_latents
-from facestats_pipeline.core.labels.vocabulary import age_bin_of
 from facestats_pipeline.core.metadata.master_table import master_table
 from facestats_pipeline_tests.benchmarks.as_printed import with_output
+from facestats_pipeline_tests.classes import age_bin_of
 
 PEOPLE = 48
 NOTEBOOK = PROJECT_ROOT / "docs" / "from-notebooks.md"

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
+from facestats_pipeline_tests.classes import AGE_BINS, ETHNICITIES, GENDERS
 
 
 def write_parts(folder: Path, n: int, *, parts: int = 2, seed: int = 0) -> list[Path]:

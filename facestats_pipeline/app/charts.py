@@ -1,29 +1,33 @@
 """The charts of the dashboard, in colours that colour-blind readers can tell apart; text follows the theme of the page."""
 
 from collections.abc import Sequence
+from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
 import altair as alt
 import polars as pl
 
 from facestats_pipeline.app.words import shown
+from facestats_pipeline.core.attribute import UNKNOWN
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.drawing.palette import BLUE, GREEN, PALETTE, VERMILLION
-from facestats_pipeline.core.labels.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from facestats_pipeline.core.attributes.inference import Answer
 
 GREY = "#7B7B7B"
 """As far from white as from the dark page (4.2 to 1): for figures at the end of bars, and for what is not known."""
-COLOURED_BY = {
-    "gender": "gender_final:N",
-    "ethnicity": "ethnicity_final:N",
-    "age in years": "age:Q",
-    "score decile": "attractiveness:Q",
-    "cluster": "cluster:Q",
-    "flagged": "flagged:N",
-}
-"""What the points of the map may be coloured by → field of the sample."""
+
+
+def coloured_by(catalogue: Catalogue) -> dict[str, str]:
+    """What the points of the map may be coloured by → field of the sample."""
+    return {
+        **{each.noun: f"{each.final_column}:N" for each in catalogue if not each.years},
+        **{f"{each.stem} in years": f"{each.stem}:Q" for each in catalogue if each.years},
+        "score decile": "attractiveness:Q",
+        "cluster": "cluster:Q",
+        "flagged": "flagged:N",
+    }
 
 
 def bars(counts: pl.DataFrame, *, title: str) -> alt.LayerChart:
@@ -62,20 +66,27 @@ def histogram(bins: pl.DataFrame, *, title: str) -> alt.Chart:
     return made
 
 
-def embedding_map(sample: pl.DataFrame, pictures: Sequence[tuple[float, float, str]], *, by: str) -> alt.LayerChart:
-    """Points at pca_x, pca_y coloured `by` (a key of COLOURED_BY), with some faces (x, y, data URI) on them.
+def embedding_map(
+    sample: pl.DataFrame,
+    pictures: Sequence[tuple[float, float, str]],
+    *,
+    by: str,
+    catalogue: Catalogue = BUILT_IN,
+) -> alt.LayerChart:
+    """Points at pca_x, pca_y coloured `by` (a key of `coloured_by`), with some faces (x, y, data URI) on them.
 
     A rectangle that is drawn is the selection `chosen`.
     """
-    field, _, kind = COLOURED_BY[by].partition(":")
+    field, _, kind = coloured_by(catalogue)[by].partition(":")
     if kind == "Q":
         scale = alt.Scale(scheme="viridis")
     else:
         values = [
             value for value in sample[field].cast(pl.String).unique().drop_nulls().sort().to_list() if value != UNKNOWN
         ]
-        scale = alt.Scale(domain=[*values, UNKNOWN], range=[*PALETTE[: len(values)], GREY])
+        scale = alt.Scale(domain=[*values, UNKNOWN], range=[*islice(cycle(PALETTE), len(values)), GREY])
     legend = alt.Legend(orient="bottom", columns=3, title=by, symbolOpacity=1)
+    told = [f"{each.stem}:Q" if each.years else f"{each.final_column}:N" for each in catalogue]
     brush = alt.selection_interval(name="chosen", encodings=["x", "y"])
     axis = alt.Axis(labels=False, ticks=False, grid=False)
     points = (
@@ -85,7 +96,7 @@ def embedding_map(sample: pl.DataFrame, pictures: Sequence[tuple[float, float, s
             x=alt.X("pca_x:Q", title="first principal axis", axis=axis, scale=alt.Scale(zero=False)),
             y=alt.Y("pca_y:Q", title="second principal axis", axis=axis, scale=alt.Scale(zero=False)),
             color=alt.Color(f"{field}:{kind}", scale=scale, legend=legend),
-            tooltip=["filename:N", "gender_final:N", "ethnicity_final:N", "age:Q", "cluster:O", "attractiveness:O"],
+            tooltip=["filename:N", *told, "cluster:O", "attractiveness:O"],
         )
         .add_params(brush)
     )

@@ -35,7 +35,14 @@ def show() -> None:
             st.caption(f"At least {settings.min_n} faces go into a composite, so that nobody can be recognised in it.")
             asked = st.form_submit_button("Make the composite", type="primary")
     if asked:
-        spec = CompositeSpec("composite", **group, method=method, strict=strict, floor=settings.min_n)
+        spec = CompositeSpec(
+            "composite",
+            filters=group,
+            method=method,
+            strict=strict,
+            floor=settings.min_n,
+            catalogue=queries().settings.catalogue,
+        )
         try:
             with st.spinner("Averaging faces …"):
                 st.session_state["composite-made"] = ask(Queries.composite, spec)

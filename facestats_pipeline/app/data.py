@@ -11,20 +11,17 @@ import polars as pl
 from facestats_pipeline.app.filters import EVERYTHING, Filters
 from facestats_pipeline.app.pictures import as_png
 from facestats_pipeline.collection.collection import WATCHED, Collection
+from facestats_pipeline.core.attribute import UNKNOWN
 from facestats_pipeline.core.composites.composite_specs import CompositeSpec
-from facestats_pipeline.core.labels.vocabulary import CLASSES, UNKNOWN
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
 from facestats_pipeline.core.metadata.flag_table import reasons_of
 from facestats_pipeline.core.reports.bias_table import bias_table
 
 Stage = Literal["empty", "begun", "partial", "ready"]
 
-COUNTED = ("gender_final", "ethnicity_final", "age_bin_final", "attractiveness")
-"""Columns whose values are counted on the overview and on explore."""
 EXPORT_ROWS = 200_000
 """A page keeps a download in memory; who needs more reads the Parquet files themselves."""
 FACE = ("image_id", "shard", "filename")
-_ORDER = {f"{attribute}_final": (*classes, UNKNOWN) for attribute, classes in CLASSES.items()}
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,12 @@ class Queries:
 
     def master(self, filters: Filters = EVERYTHING) -> pl.LazyFrame:
         """The master table, filtered, lazily."""
-        return filters.apply(self.store.scan("master"))
+        return filters.apply(self.store.scan("master"), self.settings.catalogue)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Columns whose values are counted on the overview and on explore."""
+        return (*(attribute.final_column for attribute in self.settings.catalogue), "attractiveness")
 
     def overview(self) -> Overview:
         """Counts over the whole collection, in one pass over few columns."""
@@ -84,7 +86,7 @@ class Queries:
             labelled=pl.col("labelled_at").is_not_null().sum(),
             scored=pl.col("attractiveness_raw").is_not_null().sum(),
             reasons=_tally(pl.col("reasons").explode()),
-            **{column: _tally(pl.col(column)) for column in COUNTED},
+            **{column: _tally(pl.col(column)) for column in self.counted},
         )
         status, totals = pl.collect_all([files, about])
         found = dict(_values(totals["reasons"]).iter_rows())
@@ -92,16 +94,26 @@ class Queries:
             files=dict(status.iter_rows()),
             shards=self.shards(),
             **totals.select("images", "faces", "flagged", "labelled", "scored").row(0, named=True),
-            reasons={reason: found[reason] for reason in reasons_of() if reason in found},
-            counts={column: _in_order(column, _values(totals[column])) for column in COUNTED},
+            reasons={reason: found[reason] for reason in reasons_of(self.settings.catalogue) if reason in found},
+            counts={column: self._in_order(column, _values(totals[column])) for column in self.counted},
         )
 
     def counts(self, filters: Filters) -> tuple[int, dict[str, pl.DataFrame]]:
-        """Rows that match, and for each of COUNTED its values (value, n)."""
+        """Rows that match, and for each of `counted` its values (value, n)."""
         totals = (
-            self.master(filters).select(pl.len(), **{column: _tally(pl.col(column)) for column in COUNTED}).collect()
+            self.master(filters)
+            .select(pl.len(), **{column: _tally(pl.col(column)) for column in self.counted})
+            .collect()
         )
-        return int(totals["len"].item()), {c: _in_order(c, _values(totals[c])) for c in COUNTED}
+        return int(totals["len"].item()), {c: self._in_order(c, _values(totals[c])) for c in self.counted}
+
+    def _in_order(self, column: str, counted: pl.DataFrame) -> pl.DataFrame:
+        """Values in the order of the vocabulary (ages from young to old, `unknown` last), else from small to large."""
+        named = [each.classes for each in self.settings.catalogue if each.final_column == column]
+        place = {value: i for i, value in enumerate((*named[0], UNKNOWN) if named else ())}
+        if not place:
+            return counted.sort("value")
+        return counted.sort(pl.col("value").replace_strict(place, default=len(place), return_dtype=pl.Int32))
 
     def clusters(self) -> list[int]:
         """Numbers of the clusters."""
@@ -148,9 +160,7 @@ class Queries:
             "pca_x",
             "pca_y",
             "cluster",
-            "gender_final",
-            "ethnicity_final",
-            "age",
+            *(each.stem if each.years else each.final_column for each in self.settings.catalogue),
             "attractiveness",
             "flagged",
         ]
@@ -218,11 +228,3 @@ def _values(tally: pl.Series) -> pl.DataFrame:
     """value, n of a `_tally`."""
     frame: pl.DataFrame = tally.item().struct.unnest()
     return frame.rename({frame.columns[0]: "value"})
-
-
-def _in_order(column: str, counted: pl.DataFrame) -> pl.DataFrame:
-    """Values in the order of the vocabulary (ages from young to old, `unknown` last), else from small to large."""
-    place = {value: i for i, value in enumerate(_ORDER.get(column, ()))}
-    if not place:
-        return counted.sort("value")
-    return counted.sort(pl.col("value").replace_strict(place, default=len(place), return_dtype=pl.Int32))

@@ -4,12 +4,12 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from facestats_pipeline.app.charts import COLOURED_BY, bars, embedding_map, histogram
+from facestats_pipeline.app.charts import bars, coloured_by, embedding_map, histogram
 from facestats_pipeline.app.data import EXPORT_ROWS, Queries
 from facestats_pipeline.app.filter_widgets import choose_filters
 from facestats_pipeline.app.filters import Filters
 from facestats_pipeline.app.gallery import gallery
-from facestats_pipeline.app.overview import TITLES
+from facestats_pipeline.app.overview import titles
 from facestats_pipeline.app.pictures import data_uri, spread_out
 from facestats_pipeline.app.state import ask, faces, queries
 from facestats_pipeline.app.words import plain, shown
@@ -18,9 +18,17 @@ FACES_ON_MAP = 7
 """Cells along each side of the map; each shows one face."""
 CHOSEN, ROWS = 24, 200
 SHOWN = (
-    "filename", "gender_final", "ethnicity_final", "age_bin_final", "age", "age_lo", "age_hi", "attractiveness_raw",
-    "attractiveness", "cluster", "flagged", "reasons", "face_count", "sharpness", "image_id", "shard",
-)  # fmt: skip
+    "attractiveness_raw",
+    "attractiveness",
+    "cluster",
+    "flagged",
+    "reasons",
+    "face_count",
+    "sharpness",
+    "image_id",
+    "shard",
+)
+"""Columns of the rows at first, after the file name and the attributes."""
 
 
 def show() -> None:
@@ -30,7 +38,7 @@ def show() -> None:
         st.subheader("Filters")
         filters = choose_filters("explore")
     total, counts = ask(Queries.counts, filters)
-    st.write(f"**{total:,} photos** match: {plain(filters.describe())}")
+    st.write(f"**{total:,} photos** match: {plain(filters.describe(queries().settings.catalogue))}")
     if not total:
         st.info("No photo matches. Take a filter away; on a narrow screen they are behind the arrow at the top.")
         return
@@ -44,12 +52,14 @@ def show() -> None:
 
 
 def _map(filters: Filters) -> None:
-    limit = queries().settings.dashboard.map_points
+    catalogue, limit = queries().settings.catalogue, queries().settings.dashboard.map_points
     sample, total = ask(Queries.map_sample, filters, limit)
     if sample.is_empty():
         st.info("No photo that matches has a place on the map; photos without an embedding or a cluster have none.")
         return
-    by = st.segmented_control("Colour", list(COLOURED_BY), default="gender", required=True, key="explore-colour")
+    by = st.segmented_control(
+        "Colour", list(coloured_by(catalogue)), default="gender", required=True, key="explore-colour"
+    )
     apart = spread_out(sample, FACES_ON_MAP).to_dicts()
     pictures = [
         (row["pca_x"], row["pca_y"], data_uri(jpeg)) for row, jpeg in zip(apart, faces(apart, 48), strict=True) if jpeg
@@ -58,7 +68,7 @@ def _map(filters: Filters) -> None:
         st.caption(f"A sample of {sample.height:,} of {total:,} photos. Draw a rectangle to see all the faces in it.")
     else:
         st.caption(f"All {total:,} photos. Draw a rectangle to see the faces in it.")
-    chart = embedding_map(sample, pictures, by=str(by))
+    chart = embedding_map(sample, pictures, by=str(by), catalogue=catalogue)
     event: Any = st.altair_chart(chart, on_select="rerun", key="explore-map", alt="embeddings on their first two axes")
     chosen = event.selection.get("chosen", {})
     if "pca_x" in chosen and "pca_y" in chosen:
@@ -72,13 +82,13 @@ def _map(filters: Filters) -> None:
 
 
 def _distributions(filters: Filters, counts: dict[str, Any]) -> None:
-    columns = st.columns(2)
+    columns, headings = st.columns(2), titles(queries().settings.catalogue)
     for i, (column, frame) in enumerate(counts.items()):
         with columns[i % 2]:
             if frame.height:
-                st.altair_chart(bars(frame, title=TITLES[column]), alt=f"{TITLES[column]}: photos by value")
+                st.altair_chart(bars(frame, title=headings[column]), alt=f"{headings[column]}: photos by value")
             else:
-                st.caption(f"{TITLES[column]}: no value among these photos.")
+                st.caption(f"{headings[column]}: no value among these photos.")
     numbers = ask(Queries.numbers)
     chosen = st.selectbox("Measurement", numbers, index=numbers.index("age"), format_func=shown, key="explore-measure")
     bins = ask(Queries.histogram, filters, chosen)
@@ -90,7 +100,10 @@ def _distributions(filters: Filters, counts: dict[str, Any]) -> None:
 
 def _rows(filters: Filters, total: int) -> None:
     every = list(queries().store.scan("master").collect_schema())
-    columns = st.multiselect("Columns", every, default=list(SHOWN), key="explore-columns") or ["filename"]
+    catalogue = queries().settings.catalogue
+    said = [*(each.final_column for each in catalogue), *(name for each in catalogue for name in each.year_columns)]
+    first = ["filename", *said, *SHOWN]
+    columns = st.multiselect("Columns", every, default=first, key="explore-columns") or ["filename"]
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     sort = left.selectbox("Sorted by", ask(Queries.sortable, columns) or ["filename"], key="explore-sort")
     descending = right.toggle("Largest first", key="explore-descending")

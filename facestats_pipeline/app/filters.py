@@ -1,10 +1,13 @@
 """Which rows of the master table a page is about."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.composites.composite_filters import AgeRange, DecileRange, filter_images
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.composites.composite_filters import filter_images
 from facestats_pipeline.core.composites.composite_specs import describe_filters
 
 FLAGGED, NOT_FLAGGED = "any flag", "no flag"
@@ -14,20 +17,18 @@ FLAGGED, NOT_FLAGGED = "any flag", "no flag"
 class Filters:
     """The filters of composites, and what only looking around needs; None, or an empty name, is no filter.
 
-    `flag` is FLAGGED, NOT_FLAGGED, or one reason out of core.metadata.flag_table; `name` is a part of the file name.
+    `group` is what `filter_images` takes: attribute → class, age and decile → range. `flag` is FLAGGED, NOT_FLAGGED, or one of
+    `flag_table.reasons_of`; `name` is a part of the file name.
     """
 
-    gender: str | None = None
-    ethnicity: str | None = None
-    age: AgeRange | None = None
-    decile: DecileRange | None = None
+    group: Mapping[str, Any] = field(default_factory=dict)
     cluster: int | None = None
     flag: str | None = None
     name: str = ""
 
-    def apply(self, master: pl.LazyFrame) -> pl.LazyFrame:
+    def apply(self, master: pl.LazyFrame, catalogue: Catalogue = BUILT_IN) -> pl.LazyFrame:
         """The rows that satisfy all of them, lazily."""
-        rows = filter_images(master, gender=self.gender, ethnicity=self.ethnicity, age=self.age, decile=self.decile)
+        rows = filter_images(master, catalogue, **self.group)
         if self.cluster is not None:
             rows = rows.filter(pl.col("cluster") == self.cluster)
         if self.flag in (FLAGGED, NOT_FLAGGED):
@@ -38,9 +39,9 @@ class Filters:
             rows = rows.filter(pl.col("filename").str.to_lowercase().str.contains(self.name.lower(), literal=True))
         return rows
 
-    def describe(self) -> str:
+    def describe(self, catalogue: Catalogue = BUILT_IN) -> str:
         """The filters in one line; `all` where there is none."""
-        core = describe_filters(self.gender, self.ethnicity, self.age, self.decile)
+        core = describe_filters(self.group, catalogue)
         parts = [] if core == "all" else [core]
         parts += [f"cluster={self.cluster}"] if self.cluster is not None else []
         parts += [f"flag={self.flag}"] if self.flag else []

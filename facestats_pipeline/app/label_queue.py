@@ -9,8 +9,6 @@ from facestats_pipeline.app.data import Queries
 from facestats_pipeline.app.state import ask, faces, queries
 from facestats_pipeline.app.words import plain, shown
 from facestats_pipeline.collection.errors import FaceStatsError
-from facestats_pipeline.core.catalogue import BUILT_IN
-from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES, CLASSES
 from facestats_pipeline.core.metadata.manual_label_writer import Label, check_annotator
 
 SIDE = 420
@@ -26,10 +24,11 @@ def show() -> None:
             "There is no photo to label: `facestats run` puts those most worth a label into a queue, once tables are made."
         )
         return
+    names = queries().settings.catalogue.names
     left, right = st.columns(2, vertical_alignment="bottom")
     given = left.text_input("Your name or initials", key="label-annotator", help="Written beside every label")
     attribute = right.segmented_control(
-        "What to label", ATTRIBUTES, default=ATTRIBUTES[0], required=True, format_func=shown, key="label-attribute"
+        "What to label", names, default=names[0], required=True, format_func=shown, key="label-attribute"
     )
     if not given.strip():
         st.info("Say who you are first: labels of several people are compared, and each counts once.")
@@ -82,10 +81,10 @@ def _photo(row: dict[str, Any], attribute: str, annotator: str) -> None:
     with right:
         st.caption("Keys are on the buttons. Click beside the fields first when a key does nothing.")
         with st.container(horizontal=True):
-            for i, value in enumerate(CLASSES[attribute], start=1):
+            for i, value in enumerate(queries().settings.catalogue[attribute].classes, start=1):
                 st.button(
                     shown(value),
-                    shortcut=str(i),
+                    shortcut=str(i) if i < 10 else None,
                     on_click=_give,
                     args=(image_id, attribute, value, annotator),
                     disabled=picture is None,
@@ -100,7 +99,8 @@ def _photo(row: dict[str, Any], attribute: str, annotator: str) -> None:
             icon=":material/skip_next:",
         )
         if st.toggle("Show what the model thinks", help="Off, so that it does not lead you.", key="label-hint"):
-            top, p = row[f"{attribute}_top"], row[BUILT_IN[attribute].p_column]
+            about = queries().settings.catalogue[attribute]
+            top, p = row.get(about.top_column), row.get(about.p_column)
             st.write("The model says nothing." if top is None else f"{plain(shown(top))}, {p:.0%}")
             st.caption(f"Why this photo: {plain(row['why'] or '')}")
 

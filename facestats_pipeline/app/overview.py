@@ -12,13 +12,13 @@ from facestats_pipeline.app.filters import EVERYTHING
 from facestats_pipeline.app.state import ask, queries
 from facestats_pipeline.app.words import plain, shown
 from facestats_pipeline.collection.collection import Collection
+from facestats_pipeline.core.catalogue import Catalogue
 
-TITLES = {
-    "gender_final": "Perceived gender",
-    "ethnicity_final": "Perceived ethnicity",
-    "age_bin_final": "Perceived age",
-    "attractiveness": "Score decile",
-}
+
+def titles(catalogue: Catalogue) -> dict[str, str]:
+    """Counted column → heading."""
+    perceived = {each.final_column: f"Perceived {each.title.lower()}" for each in catalogue}
+    return perceived | {"attractiveness": "Score decile"}
 
 
 def show() -> None:
@@ -55,16 +55,16 @@ def _distributions(about: Overview) -> None:
     st.caption(
         "As believed: labels by hand, else predictions; unknown where no model is sure. Perceived, not self-described."
     )
-    columns = st.columns(2)
+    columns, headings = st.columns(2), titles(queries().settings.catalogue)
     for i, (column, counts) in enumerate(about.counts.items()):
         with columns[i % 2]:
             if column == "attractiveness" and counts.height:  # deciles of everyone are alike by definition
                 scores = ask(Queries.histogram, EVERYTHING, "attractiveness_raw")
                 st.altair_chart(histogram(scores, title="Predicted mean rating"), alt="scores: photos by value")
             elif counts.height:
-                st.altair_chart(bars(counts, title=TITLES[column]), alt=f"{TITLES[column]}: photos by value")
+                st.altair_chart(bars(counts, title=headings[column]), alt=f"{headings[column]}: photos by value")
             else:
-                st.caption(f"{TITLES[column]}: there is none in this collection.")
+                st.caption(f"{headings[column]}: there is none in this collection.")
 
 
 def _set_aside(about: Overview) -> None:

@@ -13,8 +13,8 @@ from facestats_pipeline.app.words import number, plain, shown
 from facestats_pipeline.collection.collection import Collection
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.score import ScoredPhoto
+from facestats_pipeline.core.attribute import UNKNOWN
 from facestats_pipeline.core.images.problems import ImageProblem
-from facestats_pipeline.core.labels.vocabulary import UNKNOWN
 
 SCORED = "score-result"
 NEIGHBOURS = 8
@@ -112,8 +112,9 @@ def _score_figures(result: dict[str, Any]) -> None:
 
 def _attributes(result: dict[str, Any], answers: dict[str, Any]) -> None:
     st.subheader("Perceived attributes")
+    catalogue = queries().settings.catalogue
     for name, answer in answers.items():
-        title = "age" if name == "age_bin" else name
+        title = catalogue[name].title.lower()
         if not answer.classes:
             st.caption(f"{title}: there is no model for it.")
             continue

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 import typer
 
-from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
+from facestats_pipeline.core.catalogue import ETHNICITY, GENDER
 
 T = TypeVar("T")
 Complete = Callable[[typer.Context, str], list[str]]
 MOST = 60
 """Offers at a time; a shell that lists more asks whether to."""
-GROUPS = ("all", *(f"gender={word}" for word in GENDERS), "age=20:29", "decile=8:10")
+GROUPS = ("all", *(f"gender={word}" for word in GENDER.classes), "age=20:29", "decile=8:10")
+GROUPINGS = ("gender", "ethnicity", "age", "decile")
 WHERE = ("consent!=no", "consent=yes", "licence=CC BY*", "licence=", "source=")
 ENCODERS = ("facestats-mini", "ViT-B-32/laion2b_s34b_b79k", "ViT-B-16/laion2b_s34b_b88k", "ViT-L-14/laion2b_s32b_b82k")
 
@@ -31,7 +32,9 @@ def words(offered: Iterable[str]) -> Complete:
     return complete
 
 
-genders, ethnicities, groups, conditions, encoders = map(words, (GENDERS, ETHNICITIES, GROUPS, WHERE, ENCODERS))
+genders, ethnicities, groups, groupings, conditions, encoders = map(
+    words, (GENDER.classes, ETHNICITY.classes, GROUPS, GROUPINGS, WHERE, ENCODERS)
+)
 
 
 def images(ctx: typer.Context, incomplete: str) -> list[str]:

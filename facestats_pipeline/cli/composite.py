@@ -49,15 +49,6 @@ class Method(StrEnum):
     warped = "warped"
 
 
-class Grouping(StrEnum):
-    """What a collection can be split by."""
-
-    gender = "gender"
-    ethnicity = "ethnicity"
-    age = "age"
-    decile = "decile"
-
-
 @app.command(epilog=EPILOG)
 def composite(
     out_file: Annotated[
@@ -71,8 +62,16 @@ def composite(
     age: Annotated[str | None, typer.Option(help="Years, LO:HI.")] = None,
     decile: Annotated[str | None, typer.Option(help="Score decile, LO:HI within 1:10.")] = None,
     everyone: Annotated[bool, typer.Option("--all", help="No filter.")] = False,
+    also: Annotated[
+        str | None,
+        typer.Option("--filter", help="More filters in one text, for attributes of your own: 'glasses=no glasses'."),
+    ] = None,
     by: Annotated[
-        Grouping | None, typer.Option(help="One composite for each part of these, on one page; nothing is relaxed.")
+        str | None,
+        typer.Option(
+            help="One composite for each gender, ethnicity, age, decile or class of another attribute, on one page; nothing is relaxed.",
+            autocompletion=completion.groupings,
+        ),
     ] = None,
     versus: Annotated[
         str | None,
@@ -107,11 +106,13 @@ def composite(
     settings = here.settings
     use_with(settings, where or ())
     require_run(settings)
-    chosen = [option for option in (gender, ethnicity, age, decile) if option is not None]
+    chosen = [option for option in (gender, ethnicity, age, decile, also) if option is not None]
     if everyone and chosen:
         raise FaceStatsError("--all means no filter: leave out --all, or the filters")
     if not chosen and not everyone and by is None:
-        raise FaceStatsError("choose filters (--gender, --ethnicity, --age, --decile), --by, or --all for everyone")
+        raise FaceStatsError(
+            "choose filters (--gender, --ethnicity, --age, --decile, --filter), --by, or --all for everyone"
+        )
     _check_output(out_file, by, versus, difference)
     from facestats_pipeline.core.composites.composite_specs import (
         CompositeRefused,
@@ -119,22 +120,26 @@ def composite(
         describe_filters,
         specs_by,
     )
+    from facestats_pipeline.core.composites.membership import parse_filters
     from facestats_pipeline.core.ingest.identity import PhotosUnavailable
 
     try:
+        catalogue = settings.catalogue
         filters: dict[str, Any] = {"gender": _word("gender", gender), "ethnicity": _word("ethnicity", ethnicity)}
         filters |= {"age": _range("--age", age), "decile": _whole("--decile", decile)}
+        filters |= parse_filters(also.strip(), catalogue) if also is not None else {}
         first = CompositeSpec(
             out_file.stem,
-            describe_filters(**filters),
-            **filters,
+            describe_filters(filters, catalogue),
+            filters,
             method=method.value,
             strict=strict or settings.composites.strict,
             floor=settings.composites.min_n,
             weight=weight,
+            catalogue=catalogue,
         )
         if by is not None:
-            specs = specs_by(by.value, first)
+            specs = specs_by(by, first)
         elif versus is not None:
             specs = [first, _second(first, versus)]
         else:
@@ -168,7 +173,7 @@ def _word(attribute: str, text: str | None) -> str | None:
     return None if text is None else canonical_value(attribute, text) or text
 
 
-def _check_output(out_file: Path, by: Grouping | None, versus: str | None, difference: bool) -> None:
+def _check_output(out_file: Path, by: str | None, versus: str | None, difference: bool) -> None:
     suffix = out_file.suffix.lower()
     if by is not None and versus is not None:
         raise FaceStatsError("--by makes one page of many groups, --versus compares two: choose one of them")
@@ -193,8 +198,9 @@ def _second(first: "CompositeSpec", versus: str) -> "CompositeSpec":
     from facestats_pipeline.core.composites.membership import parse_filters
 
     try:
-        filters: dict[str, Any] = dict.fromkeys(first.filters) | parse_filters(versus.strip())
-        return replace(first, name=f"{first.name}_versus", caption=describe_filters(**filters), **filters)
+        filters = parse_filters(versus.strip(), first.catalogue)
+        caption = describe_filters(filters, first.catalogue)
+        return replace(first, name=f"{first.name}_versus", caption=caption, filters=filters)
     except ValueError as problem:
         raise FaceStatsError(f"--versus {versus!r}: {problem}; for example 'gender=Male age=20:29', or all") from None
 

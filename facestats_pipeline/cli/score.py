@@ -12,6 +12,7 @@ from facestats_pipeline.cli.options import DataDir, Json
 from facestats_pipeline.collection.collection import open_collection
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.opening import require_run
+from facestats_pipeline.core.catalogue import Catalogue
 from facestats_pipeline.core.progress import track
 
 app = typer.Typer(add_completion=False)
@@ -35,7 +36,7 @@ def score(
         print_json(results)
     else:
         for result in results:
-            _show(result)
+            _show(result, here.settings.catalogue)
         for note in here.notes:
             err.print(f"[yellow]Note[/] {note}")
     unread = [result["image"] for result in results if result["status"] not in ("ok", "no_face")]
@@ -43,20 +44,21 @@ def score(
         raise FaceStatsError(f"could not be scored: {', '.join(unread)}")
 
 
-def _show(result: dict[str, Any]) -> None:
+def _show(result: dict[str, Any], catalogue: Catalogue) -> None:
     if result["status"] != "ok":
         out.print(f"{result['image']}: {result['status']}: {result['reason']}", markup=False)
         return
     table = Table(title=escape(result["image"]), title_justify="left", header_style="bold")
     for column in ("", "answer", "most probable", "probability", "from"):
         table.add_column(column)
-    for name, p in (("gender", "gender_p"), ("ethnicity", "ethnicity_p"), ("age_bin", "age_p")):
-        source = result[f"{name.removesuffix('_bin')}_source"]
-        shown = f"{result[p]:.0%}" if result[p] is not None else ""
-        table.add_row(name.removesuffix("_bin"), result[name], result[f"{name}_top"] or "", shown, source)
-    if result["age"] is not None:
-        interval = f"{result['age_lo']:.0f} to {result['age_hi']:.0f}" if result["age_lo"] is not None else ""
-        table.add_row("years", f"{result['age']:.0f}", interval, "", "")
+    for each in catalogue:
+        p = result[each.p_column]
+        shown = f"{p:.0%}" if p is not None else ""
+        source = result[each.source_column]
+        table.add_row(each.title.lower(), result[each.name], result[each.top_column] or "", shown, source)
+        if each.year_columns and result[each.stem] is not None:
+            years, low, high = (result[name] for name in each.year_columns)
+            table.add_row("years", f"{years:.0f}", f"{low:.0f} to {high:.0f}" if low is not None else "", "", "")
     if result["attractiveness_raw"] is not None:
         interval = f"{result['attractiveness_lo']:.2f} to {result['attractiveness_hi']:.2f}"
         rank = f"rank {result['attractiveness_pct']:.0%}, decile {result['attractiveness']}"

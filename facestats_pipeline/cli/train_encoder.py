@@ -54,8 +54,8 @@ def train_encoder(
     folder = out_folder or settings.models / MINI
     _check(settings, folder, replace=replace, probes_only=probes_only)
     from facestats_pipeline.core.encoders.errors import EncoderUnavailable
-    from facestats_pipeline.core.labels.provenance import TrainingRefused
     from facestats_pipeline.core.mini.encoder_training import EncoderTrainingRefused
+    from facestats_pipeline.core.training.provenance import TrainingRefused
 
     try:
         with progress(quiet=json_):

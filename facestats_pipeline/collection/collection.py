@@ -241,8 +241,9 @@ class Collection:
     ) -> "GeneratedComposite":
         """The average face of a group; its `image` is an RGB picture, its `row` says how many faces and which filters were relaxed.
 
-        `filters`: gender, ethnicity, age=(lowest, highest), decile=(lowest, highest); none is everyone. `method`, one of mean, aligned and
-        warped, and `strict` (refuse rather than relax) are the settings' by default; `weight` is a column of `master` by which faces
+        `filters`: attribute=class (gender, ethnicity, or one of this collection's own), age=(lowest, highest), decile=(lowest, highest);
+        none is everyone. `method`, one of mean, aligned and warped, and `strict` (refuse rather than relax) are the settings' by default;
+        `weight` is a column of `master` by which faces
         count. Raises FaceStatsError for a group that is refused.
         """
         from facestats_pipeline.core.composites.composite_specs import CompositeSpec, describe_filters
@@ -251,12 +252,13 @@ class Collection:
         try:
             spec = CompositeSpec(
                 "composite",
-                describe_filters(**filters),
-                **filters,
+                describe_filters(filters, self.settings.catalogue),
+                filters,
                 method=method or wanted.method,
                 strict=wanted.strict if strict is None else strict,
                 floor=wanted.min_n,
                 weight=weight,
+                catalogue=self.settings.catalogue,
             )
         except (TypeError, ValueError) as problem:
             raise FaceStatsError(str(problem)) from None

@@ -23,7 +23,7 @@ from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.erasure.ledger import Ledger
 from facestats_pipeline.io.exports import MARKER, ExportFolderTaken, check_folder, new_export
 from facestats_pipeline.io.locations import open_locks
-from facestats_pipeline.io.user_files import labels_of, ratings_of
+from facestats_pipeline.io.user_files import ratings_of
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,11 @@ def _chosen(
 
 def _given(folder: DataFolder) -> pl.DataFrame:
     names = folder.live_filenames
-    labels = labels_of(folder.store, names, in_names=folder.settings.labels.in_names)
+    labels = folder.labels(names)
     ratings = ratings_of(folder.store)
-    return given_labels(labels.frame if labels else None, ratings.frame if ratings else None, names)
+    return given_labels(
+        labels.frame if labels else None, ratings.frame if ratings else None, names, folder.settings.catalogue
+    )
 
 
 def _shards(folder: DataFolder, chosen: pl.DataFrame, given: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -187,6 +189,7 @@ def _write_texts(
         reading=LAYOUTS[wanted.layout].how_to_read(wanted.folder.absolute().name, chosen.height),
         columns=columns,
         inputs=[*labels, *weight_inputs(settings)],
+        catalogue=settings.catalogue,
     )
     (out / "README.md").write_text(card, encoding="utf-8")
     facts = {

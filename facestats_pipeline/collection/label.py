@@ -14,7 +14,7 @@ def add_label(folder: DataFolder, label: Label, annotator: str) -> None:
     """Append one label. Raises FaceStatsError for a name, attribute or value that the file may not hold, or a file that is no table."""
     path = folder.store.input_path(FILE)
     try:
-        append_labels(path, [label], annotator)
+        append_labels(path, [label], annotator, catalogue=folder.settings.catalogue)
     except (ValueError, LabelsError) as problem:
         raise FaceStatsError(str(problem)) from None
     folder.store.publish(path)
@@ -23,6 +23,6 @@ def add_label(folder: DataFolder, label: Label, annotator: str) -> None:
 def labels_of(folder: DataFolder, annotator: str) -> pl.DataFrame:
     """image_id, attribute, value: what one annotator says now. Raises FaceStatsError for a file that is no table."""
     try:
-        return labels_by(folder.store.input_path(FILE), annotator)
+        return labels_by(folder.store.input_path(FILE), annotator, folder.settings.catalogue)
     except LabelsError as problem:
         raise FaceStatsError(str(problem)) from None

@@ -39,5 +39,5 @@ def image_lineage(pipeline: Pipeline, image: str) -> ImageLineage:
         raise FaceStatsError(str(unknown)) from None
     if not target.ids and not target.filenames:
         raise FaceStatsError(f"{image} was erased: nothing is kept of it")
-    held = holdings_of(freshness, settings.raw, target, pipeline.last_run)
+    held = holdings_of(freshness, settings.raw, target, pipeline.last_run, settings.catalogue)
     return ImageLineage(sorted(target.ids), target.rows, held)

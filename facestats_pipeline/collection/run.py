@@ -12,6 +12,7 @@ from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.opening import settings_for
 from facestats_pipeline.collection.pipeline import Pipeline, UpdateFailed
 from facestats_pipeline.config import DEFAULT_ENCODER, Settings, save_settings
+from facestats_pipeline.core.catalogue import Catalogue
 from facestats_pipeline.core.phases import PHASES
 from facestats_pipeline.core.uris import shown
 from facestats_pipeline.io.freshness import ROOT, Node
@@ -52,7 +53,7 @@ def prepare(
         remembered["shard_size"] = shard_size
     settings = settings_for(data_dir, **{**overrides, **remembered})
     require_photos(settings)
-    _check_labels(labels, ratings, sources)
+    _check_labels(labels, ratings, sources, settings.catalogue)
     if (
         encoder is not None or settings.encoder.name == DEFAULT_ENCODER
     ):  # a name of the hub is looked up when it is given
@@ -87,14 +88,14 @@ def _check_encoder(settings: Settings) -> None:
         raise FaceStatsError(str(error)) from None
 
 
-def _check_labels(labels: Path | None, ratings: Path | None, sources: Path | None) -> None:
+def _check_labels(labels: Path | None, ratings: Path | None, sources: Path | None, catalogue: Catalogue) -> None:
     from facestats_pipeline.core.ingest.sources import read_sources
     from facestats_pipeline.core.labels.labels_file import LabelsError, read_labels
     from facestats_pipeline.core.labels.ratings import read_ratings
 
     try:
         if labels is not None:
-            read_labels(labels)
+            read_labels(labels, catalogue)
         if ratings is not None:
             read_ratings(ratings)
         if sources is not None:

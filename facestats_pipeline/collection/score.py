@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.core.attractiveness.score_photo import judge
+from facestats_pipeline.core.attribute import Attribute
 from facestats_pipeline.core.attributes.inference import Answer, AttributeModels, class_probabilities
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch, ProbeError, load_probe
 from facestats_pipeline.core.encoders.errors import EncoderUnavailable
 from facestats_pipeline.core.encoders.new_photo import embed_new_photo
 from facestats_pipeline.io.data_folder import DataFolder
-from facestats_pipeline.io.io_managers import ProbeIOManager, load_checkpoint
+from facestats_pipeline.io.io_managers import load_checkpoint
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,10 @@ class Scorer:
         """What every model says of a photo. Nothing is kept. Raises FaceStatsError when the models need another encoder."""
         folder = self.folder
         try:
+            catalogue = folder.settings.catalogue
             row, vector = embed_new_photo(photo, folder.encoder, folder.detector, folder.preproc_settings)
-            result = judge(row, vector, folder.encoder, self.models, self.checkpoint, self.reference)
-            answers = class_probabilities(vector[0], self.models) if row["status"] == "ok" else {}
+            result = judge(row, vector, folder.encoder, self.models, self.checkpoint, self.reference, catalogue)
+            answers = class_probabilities(vector[0], self.models, catalogue) if row["status"] == "ok" else {}
             return ScoredPhoto(result, row, vector[0], answers)
         except ProbeError as problem:
             raise FaceStatsError(str(problem)) from None
@@ -72,7 +74,7 @@ class Scorer:
     @cached_property
     def models(self) -> AttributeModels:
         """Probes trained here, else shipped ones, else zero-shot."""
-        own = AttributeModels(*(self._probe(asset) for asset in ProbeIOManager.STEMS))
+        own = AttributeModels({each.name: self._probe(each) for each in self.folder.settings.catalogue})
         return self.folder.attribute_models(own, self.folder.encoder.model_id)
 
     @cached_property
@@ -87,8 +89,9 @@ class Scorer:
         path = self._file("attractiveness_reference")
         return np.load(path, allow_pickle=False) if path else None
 
-    def _probe(self, asset: str) -> Any:
-        return load_probe(self.folder.store.base(asset), ProbeIOManager.STEMS[asset]) if self._file(asset) else None
+    def _probe(self, attribute: Attribute) -> Any:
+        folder = self.folder.store.base(attribute.trainer)
+        return load_probe(folder, attribute.model_stem) if self._file(attribute.trainer) else None
 
     def _file(self, asset: str) -> Path | None:
         record = self.folder.store.record(asset)

@@ -19,6 +19,8 @@ TEMPLATES = ("a photo of the face of {}", "a portrait of {}")
 """Sentences that zero-shot compares an image with; {} stands for the words of a class."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_CLASS = re.compile(r"[^\W_][\w '()+.-]{0,59}")
+"""A class stands in file names, in lines of filters (`gender=Female age=20:29`) and in cells of spreadsheets."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Attribute:
         target_error: error aimed at among answered rows of a trained probe; the rest is `unknown`.
         model_stem: what the files of its trained model begin with.
         trainer: name of the Dagster asset that trains it.
+        standalone: whether a class says by itself what it is about ("Female"); else captions and file names put the attribute before it.
         ordered: whether neighbouring classes are closer than distant ones.
         years: [from, to) of each class in years; None for an attribute without years. The last class has no end; its `to` stands in
             for it where a number is needed.
@@ -75,6 +78,7 @@ class Attribute:
     target_error: float = 0.05
     model_stem: str = ""
     trainer: str = ""
+    standalone: bool = False
     ordered: bool = False
     years: tuple[tuple[float, float], ...] | None = None
     rollup: Rollup | None = None
@@ -159,18 +163,21 @@ class Attribute:
 
     def _problem(self) -> str:
         """What is wrong with the declaration, or ""."""
-        keys = [word_key(name) for name in self.classes]
+        keys = [slug(name) for name in self.classes]
         if not _NAME.fullmatch(self.name):
             return "a name is at most 40 lower-case letters, digits and _, and begins with a letter, since it names columns"
         if len(self.classes) < 2:
             return "at least two classes are needed"
         if len(set(keys)) < len(keys):
             return "two of its classes are the same word"
+        if odd := [name for name in self.classes if not _CLASS.fullmatch(name)]:
+            return f"{odd[0]!r} cannot be a class: use letters, digits, spaces and _ - + . ' ( ), and begin with a letter or digit"
         if no_class := [name for name in self.classes if is_null(name) or word_key(name) == UNKNOWN]:
             return f"{no_class[0]!r} cannot be a class: in a labels file it says that there is no label"
         if strange := {*self.words.values(), *self.prompts} - set(self.classes):
             return f"words for {min(strange)!r}, which is none of its classes"
-        if clash := [word for word, name in self.words.items() if word in keys and word_key(name) != word]:
+        own = {word_key(name): name for name in self.classes}
+        if clash := [word for word, name in self.words.items() if own.get(word, name) != name]:
             return f"the word {clash[0]!r} is one class and stands for another"
         if self.prompts and (missing := [name for name in self.classes if not self.prompts.get(name)]):
             return f"no prompts for {missing[0]!r}: zero-shot needs words for every class, or for none"
@@ -183,6 +190,11 @@ class Attribute:
         if self.rollup is not None and set(self.rollup.of) != set(self.classes):
             return f"the roll-up {self.rollup.name!r} needs a place for every class"
         return ""
+
+
+def slug(text: str) -> str:
+    """`text` as a part of a file name."""
+    return re.sub(r"[\W_]+", "_", text.lower()).strip("_")
 
 
 def template_problem(templates: tuple[str, ...]) -> str:

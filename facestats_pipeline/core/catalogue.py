@@ -15,6 +15,7 @@ from facestats_pipeline.core.user_files.cells import word_key
 
 GENDER = Attribute(
     name="gender",
+    standalone=True,
     classes=("Female", "Male"),
     words={
         **dict.fromkeys(("f", "woman", "women", "girl", "w"), "Female"),
@@ -28,6 +29,7 @@ GENDER = Attribute(
 
 ETHNICITY = Attribute(
     name="ethnicity",
+    standalone=True,
     description="perceived ethnicity in FairFace's seven classes",
     classes=("White", "Black", "Latino_Hispanic", "East Asian", "Southeast Asian", "Indian", "Middle Eastern"),
     words={
@@ -83,6 +85,7 @@ ETHNICITY = Attribute(
 
 AGE = Attribute(
     name="age_bin",
+    standalone=True,
     stem="age",
     title="Age",
     description="perceived age in FairFace's nine bins",
@@ -119,6 +122,10 @@ class Catalogue:
     attributes: tuple[Attribute, ...]
 
     def __post_init__(self) -> None:
+        if reserved := [attribute.name for attribute in self.attributes if attribute.name in _RESERVED]:
+            raise ValueError(
+                f"an attribute cannot be called {reserved[0]!r}, which means something else in filters: choose another name"
+            )
         if clash := _clash(self.attributes):
             raise ValueError(clash)
 
@@ -163,6 +170,8 @@ _ITS_OWN: Mapping[str, Callable[[Attribute], tuple[str, ...]]] = {
     "trainer": lambda a: (a.trainer,),
 }
 """What no two attributes may share."""
+_RESERVED = frozenset({"all", "decile", "method", "min_n", "strict", "weight", "where"})
+"""What filters, and the functions that take them as keywords, mean something else by."""
 
 
 def _clash(attributes: tuple[Attribute, ...]) -> str:

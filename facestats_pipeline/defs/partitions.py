@@ -10,6 +10,10 @@ from facestats_pipeline.defs.pools import FOLDER_POOL
 SHARDS = dg.DynamicPartitionsDefinition(name="shards")
 
 SETTINGS_KEY = "facestats/settings"
+EXTRA = "attributes.extra"
+"""Setting that an asset depends on whose columns or inputs follow from the attributes; `attributes.extra.NAME` is one of them.
+
+Where there is none, digests are as without it: the extra attributes came later than the collections."""
 REFIT_KEY = "facestats/refits"
 ON_DEMAND = {"facestats/on_demand": "true"}
 """Tag of an asset that nobody's update makes: it is materialized in the UI or by a command of its own."""

@@ -6,20 +6,21 @@ import dagster as dg
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.table_registry import tables_of
-from facestats_pipeline.defs.partitions import SETTINGS_KEY
+from facestats_pipeline.defs.partitions import EXTRA, SETTINGS_KEY
 from facestats_pipeline.io.recipes import digest
 from facestats_pipeline.io.table_facts import column_schema, place
 from facestats_pipeline.io.weights import identity
 
 WEIGHTS = "weights:"
-_NOT_IN_RESULTS = {"workers", "detector", "detector_model"}
-"""Settings of a section that change no result: how many threads, and which file it is whose content counts as weights."""
+_NOT_IN_RESULTS = {"workers", "detector", "detector_model", "extra"}
+"""Settings of a section that change no result: how many threads, and which file it is whose content counts as weights. Extra attributes
+change only what names them with EXTRA."""
 
 
 def asset_policy(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
     """A function that completes an asset's spec."""
 
-    tables = tables_of()
+    tables = tables_of(settings.catalogue)
 
     def complete(spec: dg.AssetSpec) -> dg.AssetSpec:
         table = tables.get(spec.key.path[-1])
@@ -28,6 +29,7 @@ def asset_policy(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
                 f"the sharded asset {spec.key.path[-1]} has no table: specify it in a module core/<stage>/<something>_table.py"
             )
         wanted = {key: setting_value(settings, key) for key in spec.metadata.get(SETTINGS_KEY, [])}
+        wanted = {key: value for key, value in wanted.items() if value or not key.startswith(EXTRA)}
         columns = {} if table is None else {"dagster/column_schema": column_schema(table), "file": place(table)}
         return spec.replace_attributes(
             code_version=f"{spec.code_version}-{digest(wanted)[:8]}" if spec.code_version else None,
@@ -56,6 +58,9 @@ def setting_value(settings: Settings, key: str) -> object:
     """What an asset depends on, JSON-able: a section (`preproc`), a setting (`encoder.name`), or `weights:encoder`, a digest of them."""
     if key.startswith(WEIGHTS):
         return identity(settings, key.removeprefix(WEIGHTS))
+    if key.startswith(EXTRA):
+        name = key.removeprefix(EXTRA).removeprefix(".")
+        return [each.model_dump(mode="json") for each in settings.attributes.extra if name in ("", each.name)]
     section, _, name = key.partition(".")
     value = getattr(settings, section)
     value = getattr(value, name) if name else value

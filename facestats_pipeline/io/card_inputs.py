@@ -2,8 +2,8 @@
 
 from facestats_pipeline.config import Settings
 from facestats_pipeline.core.ingest.sources import Sources
-from facestats_pipeline.core.labels.provenance import DEMO_TRUTH
 from facestats_pipeline.core.reports.card_inputs import CardInput
+from facestats_pipeline.core.training.provenance import DEMO_TRUTH
 from facestats_pipeline.io.layout import INPUTS
 from facestats_pipeline.io.model_registry import known_models
 from facestats_pipeline.io.store import Store

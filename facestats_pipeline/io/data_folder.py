@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from facestats_pipeline.config import Settings
+from facestats_pipeline.config import DEFAULT_ENCODER, Settings
+from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.ingest.identity import PhotoChanged
 from facestats_pipeline.core.ingest.usage import usable
 from facestats_pipeline.io.freshness import Freshness, Node
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from facestats_pipeline.core.attributes.zeroshot import ZeroShot
     from facestats_pipeline.core.encoders.encoder import Encoder
     from facestats_pipeline.core.ingest.sources import Sources
+    from facestats_pipeline.core.labels.label_rows import Labels
     from facestats_pipeline.core.preproc.detection import FaceDetector
     from facestats_pipeline.core.preproc.face_landmarks import FaceLandmarker
     from facestats_pipeline.core.preproc.preprocessing import PreprocSettings
@@ -52,6 +54,14 @@ class DataFolder:
         from facestats_pipeline.io.user_files import sources_of
 
         return sources_of(self.store, self.settings.ingest.model_dump(include={"source", "licence", "consent"}))
+
+    def labels(self, filenames: Sequence[str] | None = None) -> "Labels | None":
+        """What people said of the photos `filenames`, by default of all live ones. Raises LabelsError."""
+        from facestats_pipeline.io.user_files import labels_of
+
+        names = self.live_filenames if filenames is None else filenames
+        settings = self.settings
+        return labels_of(self.store, names, in_names=settings.labels.in_names, catalogue=settings.catalogue)
 
     @property
     def withheld(self) -> set[str]:
@@ -160,7 +170,8 @@ class DataFolder:
         """
         if encoder_id is None:
             return own
-        return own.completed(self.shipped_probes(encoder_id), lambda: self._zeroshot(encoder_id))
+        worded = self._templates(encoder_id)
+        return own.completed(self.shipped_probes(encoder_id), lambda: self._zeroshot(encoder_id), worded)
 
     def shipped_probes(self, encoder_id: str) -> "AttributeModels":
         """The probes shipped with an encoder; empty when it has none."""
@@ -170,6 +181,11 @@ class DataFolder:
         if encoder_id not in self._shipped:
             self._shipped[encoder_id] = load_shipped(shipped_probes(self.settings), encoder_id)
         return self._shipped[encoder_id]
+
+    def _templates(self, encoder_id: str) -> dict[str, tuple[str, ...]]:
+        """attribute → sentences for zero-shot. The shipped encoder's words were learned from captions of the built-in attributes alone."""
+        knows = BUILT_IN if encoder_id.partition("@")[0] == DEFAULT_ENCODER else self.settings.catalogue
+        return self.settings.zeroshot.templates(knows)
 
     def _zeroshot(self, encoder_id: str) -> "ZeroShot | None":
         from facestats_pipeline.core.attributes.prompts import prompts_from
@@ -181,7 +197,7 @@ class DataFolder:
         if not wanted.enabled or "untrained" in encoder_id:
             return None
         if encoder_id not in self._zeroshots:
-            prompts = prompts_from(wanted.model_dump(exclude={"enabled"}))
+            prompts = prompts_from(self._templates(encoder_id), self.settings.catalogue)
             scales = shipped_scales(shipped_probes(self.settings), encoder_id)
             self._zeroshots[encoder_id] = build_zeroshot(self.encoder, prompts, scales)
         return self._zeroshots[encoder_id]

@@ -10,11 +10,12 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
 
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.erasure.log_text import PREVIEW_START
 from facestats_pipeline.core.phases import PHASES, Phases, current, measuring
 from facestats_pipeline.core.preproc.preproc_table import PICTURED
@@ -327,11 +328,9 @@ def _name(key: dg.AssetKey) -> str:
 class ProbeIOManager(RecordedIOManager):
     """A trained probe, saved in the models folder without pickle; loads the probe, or None when it was skipped."""
 
-    STEMS: ClassVar[Mapping[str, str]] = {
-        "gender_classifier": "gender_clf",
-        "ethnicity_classifier": "ethnicity_clf",
-        "age_model": "age_model",
-    }
+    def __init__(self, freshness: Freshness, catalogue: Catalogue = BUILT_IN) -> None:
+        super().__init__(freshness)
+        self.stems = {attribute.trainer: attribute.model_stem for attribute in catalogue}
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Save the probe."""
@@ -344,7 +343,7 @@ class ProbeIOManager(RecordedIOManager):
         base = self.store.base(asset)
         base.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.store.temporary_path(base / "x").parent) as folder:
-            written = {path.name: path for path in save_probe(obj, Path(folder), self.STEMS[asset])}
+            written = {path.name: path for path in save_probe(obj, Path(folder), self.stems[asset])}
             recipe = self.recipe(context)
             facts = {key: value for key, value in obj.metrics.items() if isinstance(value, int | float | str)}
             self.store.write_files(asset, written, recipe, facts)
@@ -357,7 +356,7 @@ class ProbeIOManager(RecordedIOManager):
         if self.recorded_paths(context) is None:  # otherwise every file has been fetched by now
             return None
         asset = _name(context.asset_key)
-        return load_probe(self.store.base(asset), self.STEMS[asset])
+        return load_probe(self.store.base(asset), self.stems[asset])
 
 
 def previews_of(files: Files) -> dict[str, dg.MetadataValue]:
@@ -376,14 +375,15 @@ def previews_of(files: Files) -> dict[str, dg.MetadataValue]:
 
 
 def io_managers(
-    freshness: Freshness, *, previews: bool = False, tables: Mapping[str, Table] | None = None
+    freshness: Freshness, *, previews: bool = False, catalogue: Catalogue = BUILT_IN
 ) -> dict[str, dg.IOManager]:
-    """IO manager key → IO manager. `tables`: the table specifications; by default those without extra attributes."""
+    """IO manager key → IO manager. `catalogue`: the attributes, which decide the columns of tables and the trainers."""
+    tables = tables_of(catalogue)
     return {
         "tables": TableIOManager(freshness, tables),
         "shard_tables": ShardTableIOManager(freshness, tables),
         "jpeg_shards": JpegShardIOManager(freshness, tables),
         "files": FilesIOManager(freshness, previews=previews),
-        "probes": ProbeIOManager(freshness),
+        "probes": ProbeIOManager(freshness, catalogue),
         "torch_checkpoints": TorchCheckpointIOManager(freshness),
     }

@@ -22,7 +22,13 @@ def open_store(settings: Settings) -> Store:
         for uri, folder in ((settings.models_uri, models), (settings.data_uri, data_dir))
         if uri is not None
     ]
-    return Store(data_dir, models, mirrors=mirrors, pack_pictures=settings.storage.pictures == "parquet")
+    return Store(
+        data_dir,
+        models,
+        mirrors=mirrors,
+        pack_pictures=settings.storage.pictures == "parquet",
+        catalogue=settings.catalogue,
+    )
 
 
 def bring_weights(settings: Settings, store: Store) -> None:

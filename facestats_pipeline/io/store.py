@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.preproc.preproc_table import PICTURED
 from facestats_pipeline.io.folders import Folders
 from facestats_pipeline.io.layout import INPUTS, JPEG_SHARDS, SHARD_TABLES, TABLES, table_path
@@ -53,11 +54,18 @@ class Store(Folders):
     """Reads and writes the artifacts of one data folder."""
 
     def __init__(
-        self, data_dir: Path, models_dir: Path, *, mirrors: Sequence[Mirror] = (), pack_pictures: bool = True
+        self,
+        data_dir: Path,
+        models_dir: Path,
+        *,
+        mirrors: Sequence[Mirror] = (),
+        pack_pictures: bool = True,
+        catalogue: Catalogue = BUILT_IN,
     ) -> None:
         super().__init__(data_dir, models_dir, mirrors=mirrors)
         home = self._mirror(self.processed)
         self.packs = self._packs_of(home) if home and pack_pictures else None
+        self._models_of = {*MODEL_ASSETS, *(attribute.trainer for attribute in catalogue)}
         self._notes = PictureNotes(data_dir / NOTES_FILE)
         # Asset → (stamp and size of its file, recipe). A cache, because the root's recipe lists every shard and is slow to parse.
         self._table_recipes: dict[str, tuple[tuple[int, int | None], Recipe | None]] = {}
@@ -280,7 +288,7 @@ class Store(Folders):
 
     def base(self, asset: str) -> Path:
         """The folder to which an artifact's file names are relative."""
-        return self.models if asset in MODEL_ASSETS else self.processed
+        return self.models if asset in self._models_of else self.processed
 
     def _record_path(self, asset: str) -> Path:
         return self.processed / RECORDS / f"{asset}.json"
@@ -378,15 +386,5 @@ class Store(Folders):
                 self.packs.drop(shard)
 
 
-MODEL_ASSETS = frozenset(
-    {
-        "gender_classifier",
-        "ethnicity_classifier",
-        "age_model",
-        "attractiveness_regressor",
-        "attractiveness_reference",
-        "cluster_model",
-        "mini_encoder",
-    }
-)
-"""Assets whose files are in the models folder."""
+MODEL_ASSETS = ("attractiveness_regressor", "attractiveness_reference", "cluster_model", "mini_encoder")
+"""Assets whose files are in the models folder, beside the trainers of the attributes."""

@@ -11,12 +11,13 @@ from typing import TypeVar
 
 import polars as pl
 
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.ingest.sources import Origin, Sources, read_sources
 from facestats_pipeline.core.labels.labels_file import Labels, labels_from_utkface, read_labels
-from facestats_pipeline.core.labels.provenance import DEMO_TRUTH
 from facestats_pipeline.core.labels.ratings import Ratings, read_ratings
 from facestats_pipeline.core.labels.splits import read_splits
 from facestats_pipeline.core.metadata.manual_labels import ManualLabels, read_manual_labels
+from facestats_pipeline.core.training.provenance import DEMO_TRUTH
 from facestats_pipeline.core.user_files.text_table import LabelsError
 from facestats_pipeline.io.store import Store
 
@@ -24,12 +25,14 @@ Read = TypeVar("Read", Labels, Ratings)
 T = TypeVar("T")
 
 
-def labels_of(store: Store, filenames: Sequence[str], *, in_names: str = "none") -> Labels | None:
+def labels_of(
+    store: Store, filenames: Sequence[str], *, in_names: str = "none", catalogue: Catalogue = BUILT_IN
+) -> Labels | None:
     """Labels from labels.csv. Without that file, labels from UTKFace-style file names if `in_names` is `utkface`."""
     path = store.input_path("labels_csv")
     if path.is_file():
-        return _as_drawn(_readable(read_labels, path), store)
-    return labels_from_utkface(filenames) if in_names == "utkface" else None
+        return _as_drawn(_readable(partial(read_labels, catalogue=catalogue), path), store)
+    return labels_from_utkface(filenames, catalogue) if in_names == "utkface" else None
 
 
 def _as_drawn(read: Read, store: Store) -> Read:
@@ -57,10 +60,13 @@ def splits_of(store: Store) -> pl.DataFrame | None:
     return _readable(read_splits, path) if path.is_file() else None
 
 
-def manual_labels_of(store: Store, known_ids: Container[str] | None = None) -> ManualLabels | None:
+def manual_labels_of(
+    store: Store, known_ids: Container[str] | None = None, catalogue: Catalogue = BUILT_IN
+) -> ManualLabels | None:
     """Manual labels from manual_labels.csv. With `known_ids`, labels of other images are rejected."""
     path: Path = store.input_path("manual_labels_csv")
-    return _readable(partial(read_manual_labels, known_ids=known_ids), path) if path.is_file() else None
+    read = partial(read_manual_labels, known_ids=known_ids, catalogue=catalogue)
+    return _readable(read, path) if path.is_file() else None
 
 
 def _readable(read: Callable[[Path], T], path: Path) -> T:

@@ -10,7 +10,6 @@ import polars as pl
 from facestats_pipeline.core.demo.faces import draw_face, sample_latents
 from facestats_pipeline.core.images.decoding import encode_jpeg
 from facestats_pipeline.core.joins import conform
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
 from facestats_pipeline.core.metadata.label_queue import labels_template
 from facestats_pipeline.core.metadata.master_table import master_table
@@ -19,6 +18,7 @@ from facestats_pipeline.core.reports.bias_table import bias_table
 from facestats_pipeline.core.statistics.calibration import wilson
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.store import Store
+from facestats_pipeline_tests.classes import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
 
 RECIPE = Recipe("made_up", "1", "family")
 SIDE = 128

@@ -39,9 +39,9 @@ def test_overview_counts_every_row(queries: Queries, master: pl.DataFrame) -> No
     ("filters", "wanted"),
     [
         (EVERYTHING, pl.lit(True)),
-        (Filters(gender="Female"), pl.col("gender_final") == "Female"),
+        (Filters({"gender": "Female"}), pl.col("gender_final") == "Female"),
         (
-            Filters(decile=(8, 10), ethnicity="Black"),
+            Filters({"decile": (8, 10), "ethnicity": "Black"}),
             (pl.col("attractiveness") >= 8) & (pl.col("ethnicity_final") == "Black"),
         ),
         (Filters(flag=FLAGGED), pl.col("flagged")),
@@ -63,7 +63,7 @@ def test_filters(queries: Queries, master: pl.DataFrame, filters: Filters, wante
 
 def test_filters_in_words() -> None:
     assert EVERYTHING.describe() == "all"
-    asked = Filters(gender="Male", age=(20, 29), cluster=3, flag=FLAGGED, name="x")
+    asked = Filters({"gender": "Male", "age": (20, 29)}, cluster=3, flag=FLAGGED, name="x")
     assert asked.describe() == "gender=Male age=20:29 cluster=3 flag=any flag name contains 'x'"
 
 
@@ -98,17 +98,17 @@ def test_downloads(queries: Queries, master: pl.DataFrame) -> None:
     assert lines[0] == "filename,age,reasons"
     assert lines[1].startswith(f"'{EVIL},"), "no spreadsheet runs a photo's name"
     assert len(lines) == 61 <= EXPORT_ROWS
-    table = pl.read_parquet(io.BytesIO(queries.export(Filters(gender="Male"), columns, "parquet")))
+    table = pl.read_parquet(io.BytesIO(queries.export(Filters({"gender": "Male"}), columns, "parquet")))
     assert table.equals(master.filter(gender_final="Male").select(columns))
 
 
 def test_a_composite_says_what_it_gave_up(queries: Queries) -> None:
-    png, row = queries.composite(CompositeSpec("x", gender="Male", age=(20, 22)))
+    png, row = queries.composite(CompositeSpec("x", filters={"gender": "Male", "age": (20, 22)}))
     assert png is not None
     assert Image.open(io.BytesIO(png)).size == (SIDE, SIDE)
     assert row["n_asked"] < 10 <= row["n_used"]
     assert row["relaxed"]
-    png, row = queries.composite(CompositeSpec("x", gender="Male", age=(20, 22), strict=True))
+    png, row = queries.composite(CompositeSpec("x", filters={"gender": "Male", "age": (20, 22)}, strict=True))
     assert png is None
     assert "at least 10 are needed" in row["reason"]
 

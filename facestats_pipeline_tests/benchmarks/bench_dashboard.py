@@ -19,7 +19,7 @@ from facestats_pipeline_tests.app.browser import browser, dashboard
 from facestats_pipeline_tests.app.made_up import write_collection
 
 SHARD = 2048
-SOME = Filters(gender="Female", age=(20, 29))
+SOME = Filters({"gender": "Female", "age": (20, 29)})
 
 
 def main() -> None:

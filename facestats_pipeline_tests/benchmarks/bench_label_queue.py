@@ -16,10 +16,10 @@ from sklearn.linear_model import LogisticRegression
 from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.joins import conform
 from facestats_pipeline.core.labels.labels_file import read_labels
-from facestats_pipeline.core.labels.training_rows import training_rows
 from facestats_pipeline.core.metadata.clusters import fit_clusters
 from facestats_pipeline.core.metadata.label_queue import labels_template
 from facestats_pipeline.core.metadata.master_table import master_table
+from facestats_pipeline.core.training.training_rows import training_rows
 
 NAMES = ("gender", "ethnicity")
 Matrix = npt.NDArray[np.float32]

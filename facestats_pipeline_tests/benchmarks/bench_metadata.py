@@ -28,8 +28,6 @@ import numpy as np
 import polars as pl
 
 from facestats_pipeline.config import load_settings
-from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES as ATTRIBUTE_NAMES
-from facestats_pipeline.core.labels.vocabulary import CLASSES, ETHNICITY4, UNKNOWN
 from facestats_pipeline.core.metadata.cluster_table import attributes_with_clusters as place
 from facestats_pipeline.core.metadata.clusters import ClusterModel, fit_clusters
 from facestats_pipeline.core.metadata.manual_labels import ManualLabels, resolve_votes
@@ -43,6 +41,8 @@ from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import ShardImages
 from facestats_pipeline.io.recipes import Recipe
 from facestats_pipeline.io.shard_frames import AllShards, LazyShards
+from facestats_pipeline_tests.classes import ATTRIBUTES as ATTRIBUTE_NAMES
+from facestats_pipeline_tests.classes import CLASSES, ETHNICITY4, UNKNOWN
 
 SHARD, WIDTH, LABELLED = 10_000, 16, 100_000
 RECIPE = Recipe("benchmark", "1", "1")

@@ -17,12 +17,13 @@ import polars as pl
 from facestats_pipeline.config import PROJECT_ROOT, load_settings
 from facestats_pipeline.core.attractiveness.regressor import RegressorConfig, run_training
 from facestats_pipeline.core.attributes.duplicate_groups import duplicate_groups
+from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.encoders.embedding import run_embedding
 from facestats_pipeline.core.ingest.identity import image_id
 from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.labels.ratings import Ratings, read_ratings
-from facestats_pipeline.core.labels.training_rows import TrainingRows, kinds_of_rows
 from facestats_pipeline.core.preproc.preprocessing import run_preprocessing
+from facestats_pipeline.core.training.training_rows import TrainingRows, kinds_of_rows
 from facestats_pipeline.io.data_folder import DataFolder
 
 METRICS = {"pearson": "Pearson's r", "mae": "mean absolute error", "rmse": "root mean squared error"}
@@ -67,7 +68,7 @@ def main() -> None:
     ratings, labels = read_ratings(args.data / "labels.csv"), read_labels(args.data / "labels.csv")
     rows = embedded(args.data, ratings, folder)
     filenames = rows.table["filename"].to_list()
-    people = kinds_of_rows(rows, labels.frame, filenames)
+    people = kinds_of_rows(rows, labels.frame, filenames, BUILT_IN.names)
     person = dict(labels.frame.select("file", "group").iter_rows())
     alike = duplicate_groups(
         rows.image_ids, x=rows.x if folder.encoder.trained else None, groups=[person.get(file) for file in filenames]

@@ -31,14 +31,15 @@ from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups,
 from facestats_pipeline.core.attributes.inference import AttributeModels
 from facestats_pipeline.core.attributes.probe_store import load_probe
 from facestats_pipeline.core.attributes.probes import TrainedAge, TrainedProbe, train_age, train_classifier
-from facestats_pipeline.core.attributes.shipped_probes import STEMS, load_shipped
+from facestats_pipeline.core.attributes.shipped_probes import load_shipped
+from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.labels.labels_file import Labels, read_labels
-from facestats_pipeline.core.labels.provenance import TrainingRefused
-from facestats_pipeline.core.labels.training_rows import TrainingRows, training_rows
-from facestats_pipeline.core.labels.vocabulary import CLASSES
 from facestats_pipeline.core.reports.bias import describe_gap, large_gaps
 from facestats_pipeline.core.statistics.folds import make_folds
+from facestats_pipeline.core.training.provenance import TrainingRefused
+from facestats_pipeline.core.training.training_rows import TrainingRows, training_rows
 from facestats_pipeline.io.weights import shipped_probes
+from facestats_pipeline_tests.classes import CLASSES
 
 SETS = ("fairface_photos", "london", "congress_us")
 RATING = {"london": {"rating": "attractiveness_1_7", "sd": "attractiveness_sd", "n": "n_raters"}}
@@ -81,7 +82,7 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -
 
 def trained_here(settings: Settings) -> Iterator[tuple[TrainedProbe, TrainedAge | None]]:
     """The probes that the run trained."""
-    for stem in STEMS.values():
+    for stem in (attribute.model_stem for attribute in BUILT_IN):
         if (settings.models / f"{stem}.json").is_file():
             loaded = load_probe(settings.models, stem)
             yield (loaded.probe, loaded) if isinstance(loaded, TrainedAge) else (loaded, None)
@@ -176,8 +177,7 @@ def measure(
     for attribute in CLASSES:
         tables, rolled, years, target, target_years = [], [], [], 0.0, 0.0
         for each, at in models:
-            age = each.age
-            probe = age.probe if attribute == "age_bin" and age is not None else getattr(each, attribute, None)
+            age, probe = each.years("age_bin"), each.classifier(attribute)
             labels = rows.table[attribute].gather(at).to_list()
             if probe is None or not any(v is not None for v in labels):
                 continue
@@ -235,16 +235,15 @@ def halves(
                 made[attribute] = train_classifier(
                     rows.x[at],
                     values,
-                    CLASSES[attribute],
-                    attribute=attribute,
+                    BUILT_IN[attribute],
                     start=shipped.classifier(attribute),
                     **options,
                 )
             except TrainingRefused as refusal:
                 print(f"\n{refusal}")
         known, bins = (rows.table[c].gather(at).to_list() for c in ("age", "age_bin"))
-        made["age"] = train_age(rows.x[at], known, bins, start=shipped.classifier("age"), **options)
-        found.append((AttributeModels(**made), np.flatnonzero(half == held)))
+        made["age_bin"] = train_age(rows.x[at], known, bins, start=shipped.classifier("age_bin"), **options)
+        found.append((AttributeModels(made), np.flatnonzero(half == held)))
     return found
 
 

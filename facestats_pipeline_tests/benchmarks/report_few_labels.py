@@ -18,9 +18,10 @@ from facestats_pipeline.config import PROJECT_ROOT, load_settings
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.attributes.probes import train_classifier
 from facestats_pipeline.core.attributes.shipped_probes import load_shipped
+from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.labels.labels_file import read_labels
-from facestats_pipeline.core.labels.provenance import Provenance
-from facestats_pipeline.core.labels.training_rows import training_rows
+from facestats_pipeline.core.training.provenance import Provenance
+from facestats_pipeline.core.training.training_rows import training_rows
 from facestats_pipeline.io.weights import shipped_probes
 
 CASES = (
@@ -58,8 +59,7 @@ def measured(name: str, attribute: str, data: Path, folder: Path, counts: list[i
                 probe = train_classifier(
                     x[few],
                     y[few].tolist(),
-                    start.classes,
-                    attribute=start.attribute,
+                    BUILT_IN[start.attribute],
                     image_ids=[str(i) for i in few],
                     encoder_id=rows.encoder_id,
                     provenance=Provenance("human", "labels.csv"),

@@ -24,12 +24,12 @@ from facestats_pipeline.core.attributes.probe_report import log_loss
 from facestats_pipeline.core.attributes.shipped_training import COLUMNS, held_out_mask
 from facestats_pipeline.core.encoders.mini_towers import build_clip
 from facestats_pipeline.core.images.decoding import decode_image
-from facestats_pipeline.core.labels.vocabulary import CLASSES
 from facestats_pipeline.core.mini.augment import normalize
 from facestats_pipeline.core.mini.export import CONFIG_FILE, HEADS_FILE, WEIGHTS_FILE
 from facestats_pipeline.core.mini.figures import load_heads
 from facestats_pipeline.core.preproc.detection import FaceDetector, align_face, load_detector
 from facestats_pipeline.core.statistics.calibration import softmax
+from facestats_pipeline_tests.classes import CLASSES
 
 Look = tuple[float, int]  # share of the picture, side in px
 LOOKS: tuple[Look, ...] = ((1, 112), (1, 128), (1, 144), (1, 96), (0.8, 96), (0.8, 112), (0.9, 112))

@@ -101,3 +101,48 @@ def test_two_attributes_never_share_a_column_or_a_header(name: str, problem: str
 def test_a_catalogue_is_a_key() -> None:
     """Table specifications are cached by catalogue."""
     assert {BUILT_IN: 1}[Catalogue((GENDER, ETHNICITY, AGE))] == 1
+
+
+@pytest.mark.parametrize("name", ETHNICITY.classes)
+def test_canonical_names_are_their_own(name: str) -> None:
+    assert ETHNICITY.class_named(name) == name
+    assert ETHNICITY.class_named(name.upper().replace(" ", "_")) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hispanic", "Latino_Hispanic"),
+        ("latino/hispanic", "Latino_Hispanic"),
+        ("West Asian", "Middle Eastern"),
+        ("Asian", None),
+        ("east_asian/white", None),
+        ("", None),
+    ],
+)
+def test_ethnicity_words(text: str, expected: str | None) -> None:
+    assert ETHNICITY.class_named(text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [(" F ", "Female"), ("MALE", "Male"), ("1", None), ("femail", None)])
+def test_gender_words(text: str, expected: str | None) -> None:
+    assert GENDER.class_named(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("years", "expected"),
+    [
+        (0, "0-2"),
+        (2.9, "0-2"),
+        (3, "3-9"),
+        (19.99, "10-19"),
+        (69.9, "60-69"),
+        (70, "more than 70"),
+        (120, "more than 70"),
+        (-1, None),
+        (121, None),
+        (float("nan"), None),
+    ],
+)
+def test_age_bin_of(years: float, expected: str | None) -> None:
+    assert AGE.class_of_years(years) == expected

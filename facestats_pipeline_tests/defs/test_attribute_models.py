@@ -11,11 +11,12 @@ from facestats_pipeline import config
 from facestats_pipeline.core.attributes.inference import AttributeModels
 from facestats_pipeline.core.attributes.probes import TrainedProbe, train_classifier
 from facestats_pipeline.core.attributes.shipped_probes import save_shipped
-from facestats_pipeline.core.labels.provenance import Provenance
-from facestats_pipeline.core.labels.vocabulary import GENDERS
+from facestats_pipeline.core.catalogue import BUILT_IN
+from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.graph import nodes_of
 from facestats_pipeline.io.data_folder import DataFolder
+from facestats_pipeline_tests.classes import GENDERS
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 from facestats_pipeline_tests.defs.small_settings import settings_in
 
@@ -40,8 +41,7 @@ def gender() -> TrainedProbe:
     return train_classifier(
         mixture(Y, dim=8),
         Y,
-        GENDERS,
-        attribute="gender",
+        BUILT_IN["gender"],
         image_ids=ids_of(100),
         encoder_id="words@1",
         provenance=Provenance("human", "labels.csv"),
@@ -60,19 +60,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataFolder:
 
 def ship(folder: DataFolder, gender: TrainedProbe) -> None:
     folder = folder.settings.models / "facestats-mini" / "probes"
-    save_shipped(AttributeModels(gender), {"age_bin": 7.0}, "words@1", folder)
+    save_shipped(AttributeModels({"gender": gender}), {"age_bin": 7.0}, "words@1", folder)
 
 
 def test_ones_own_then_shipped_then_zero_shot(folder: DataFolder, gender: TrainedProbe) -> None:
     ship(folder, gender)
     models = folder.attribute_models(AttributeModels(), "words@1")
-    assert models.gender is not None
-    assert models.gender.source == "shipped"
-    assert models.ethnicity is None
+    shipped = models.classifier("gender")
+    assert shipped is not None
+    assert shipped.source == "shipped"
+    assert models.classifier("ethnicity") is None
     assert models.zeroshot is not None
     assert models.zeroshot.scales == {"gender": 50.0, "ethnicity": 50.0, "age_bin": 7.0}
-    own = folder.attribute_models(AttributeModels(gender), "words@1")
-    assert own.gender is gender
+    own = folder.attribute_models(AttributeModels({"gender": gender}), "words@1")
+    assert own.classifier("gender") is gender
 
 
 def test_sentences_come_from_the_settings_and_are_encoded_once(folder: DataFolder) -> None:
@@ -91,7 +92,9 @@ def test_the_encoder_is_not_loaded_where_it_cannot_help(folder: DataFolder, mode
 
 def test_the_encoder_is_not_loaded_where_every_attribute_has_a_probe(folder: DataFolder, gender: TrainedProbe) -> None:
     del folder.__dict__["encoder"]
-    everything = AttributeModels(gender, replace(gender, attribute="ethnicity"), object())  # type: ignore[arg-type]
+    everything = AttributeModels(
+        {"gender": gender, "ethnicity": replace(gender, attribute="ethnicity"), "age_bin": object()}  # type: ignore[dict-item]
+    )
     assert folder.attribute_models(everything, "words@1") == everything
     assert "encoder" not in folder.__dict__
 
@@ -135,3 +138,22 @@ def test_models_read_hashes_of_the_photos_and_nothing_that_models_made(definitio
         tables = parents - {parent for parent in parents if parent.endswith("_csv")}
         assert tables == {"embeddings_clip", "image_quality"}  # of sharded tables a refit counts the images alone
         assert all(nodes[parent].sharded for parent in tables)
+
+
+def test_an_extra_attribute_makes_what_shows_it_stale_and_no_model_of_another(tmp_path: Path) -> None:
+    def digests(**overrides: object) -> dict[str, str]:
+        made = build_definitions(settings_in(tmp_path, **overrides))
+        freshness = (made.resources or {})["folder"].freshness
+        return {name: freshness.code_digest(name) for name in freshness.graph}
+
+    before, glasses = digests(), {"name": "glasses", "classes": ["no glasses", "glasses"]}
+    assert digests(**{"attributes.extra": []}) == before
+    extra = digests(**{"attributes.extra": [glasses]})
+    changed = {name for name in before if extra[name] != before[name]}
+    assert {"attributes", "master", "bias_audit", "composites", "fairface_label_structure"} <= changed
+    assert not changed & {"gender_classifier", "age_model", "attractiveness_regressor", "embeddings_clip"}
+    assert set(extra) - set(before) == {"glasses_classifier"}
+    other = digests(**{"attributes.extra": [glasses, {"name": "hat", "classes": ["no hat", "hat"]}]})
+    assert other["glasses_classifier"] == extra["glasses_classifier"]
+    aimed = digests(**{"attributes.extra": [glasses | {"target_error": 0.2}]})
+    assert aimed["glasses_classifier"] != extra["glasses_classifier"]

@@ -54,5 +54,5 @@ def test_it_makes_an_encoder_with_probes_and_a_second_time_the_same(
         assert materialize(data, instance, **given, seed=seed).success
         made.append(load_model("facestats-mini", models_dir=models).model_id)
     assert made[0] == made[1] != made[2], "another seed is another run"
-    assert load_shipped(models / "facestats-mini" / "probes", made[2]).gender is not None
+    assert load_shipped(models / "facestats-mini" / "probes", made[2]).classifier("gender") is not None
     assert list(data.rglob(".tmp/*")) == []

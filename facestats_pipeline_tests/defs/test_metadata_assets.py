@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from facestats_pipeline.core.catalogue import GENDER
 from facestats_pipeline.core.metadata.feature_index import feature_index as index_of
 from facestats_pipeline.core.metadata.master_table import master_table
 from facestats_pipeline.core.table_registry import tables_of
@@ -147,10 +148,10 @@ def test_what_needs_an_unreadable_file_is_skipped_with_its_message(tmp_path: Pat
 @pytest.mark.parametrize("content", ["", "who,what\n1,2\n", "file,rating,age\n"])
 def test_models_of_an_unreadable_file_are_skipped(folder: DataFolder, name: str, attribute: str, content: str) -> None:
     from facestats_pipeline.defs.attractiveness.assets import attractiveness_regressor
-    from facestats_pipeline.defs.attributes.assets import gender_classifier
+    from facestats_pipeline.defs.attributes.assets import trainer
 
     given(folder, name, content)
-    made = {"gender_classifier": gender_classifier, "attractiveness_regressor": attractiveness_regressor}[attribute]
+    made = {"gender_classifier": trainer(GENDER), "attractiveness_regressor": attractiveness_regressor}[attribute]
     nothing = AllShards([], lambda _: pl.DataFrame())
     inputs = dict.fromkeys(set(made.op.ins) - set(INPUTS), nothing)  # type: ignore[attr-defined]
     folder.store.write_table("manifest", SHARD, shard.manifest(1), recipe())

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from facestats_pipeline.core.attributes.probes import train_classifier
+from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.images.decoding import encode_jpeg
-from facestats_pipeline.core.labels.provenance import Provenance
-from facestats_pipeline.core.labels.vocabulary import GENDERS
+from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline.io import io_managers as io
+from facestats_pipeline_tests.classes import GENDERS
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 from facestats_pipeline_tests.io.bench import Bench, error_of, made_by, reader_of
 
@@ -140,8 +141,7 @@ def test_probe_round_trip(bench: Bench) -> None:
     probe = train_classifier(
         x,
         y,
-        GENDERS,
-        attribute="gender",
+        BUILT_IN["gender"],
         image_ids=ids_of(80),
         encoder_id="e@1",
         provenance=Provenance("human", "labels.csv", "0" * 64),

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from facestats_pipeline.config import load_settings
-from facestats_pipeline.core.labels.provenance import DEMO_TRUTH
+from facestats_pipeline.core.training.provenance import DEMO_TRUTH
 from facestats_pipeline.io.card_inputs import encoder_input, label_input, weight_inputs
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.user_files import labels_of, manual_labels_of, ratings_of, sources_of, splits_of

@@ -87,7 +87,8 @@ def _probe(count: int, seed: int, folder: Path) -> Reader:
 
     from facestats_pipeline.core.attributes.probe_store import ProbeError, load_probe, save_probe
     from facestats_pipeline.core.attributes.probes import train_classifier
-    from facestats_pipeline.core.labels.provenance import Provenance
+    from facestats_pipeline.core.catalogue import BUILT_IN
+    from facestats_pipeline.core.training.provenance import Provenance
 
     rng = np.random.default_rng(0)
     names = [("Male", "Female")[i % 2] for i in range(60)]
@@ -95,8 +96,7 @@ def _probe(count: int, seed: int, folder: Path) -> Reader:
     probe = train_classifier(
         x,
         names,
-        ("Male", "Female"),
-        attribute="gender",
+        BUILT_IN["gender"],
         image_ids=[f"{i:032x}" for i in range(60)],
         encoder_id="e@1",
         provenance=Provenance("human", "labels.csv", "0" * 64),

@@ -6,9 +6,9 @@ from typing import Any
 import polars as pl
 
 from facestats_pipeline.core.attractiveness.regressor_training import run_training
-from facestats_pipeline.core.labels.provenance import TrainingRefused
 from facestats_pipeline.core.labels.splits import TRAIN, fold_numbers
-from facestats_pipeline.core.labels.training_rows import TrainingRows
+from facestats_pipeline.core.training.provenance import TrainingRefused
+from facestats_pipeline.core.training.training_rows import TrainingRows
 from facestats_pipeline.core.user_files.name_match import match_files
 
 METRICS = ("pearson", "mae", "rmse")

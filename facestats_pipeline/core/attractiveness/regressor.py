@@ -10,7 +10,7 @@ from facestats_pipeline.core.attractiveness.regressor_model import (
     predict_scores,
 )
 from facestats_pipeline.core.attractiveness.regressor_training import TrainingResult, run_training
-from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused
+from facestats_pipeline.core.training.provenance import Provenance, TrainingRefused
 
 __all__ = [
     "CHECKPOINT_FORMAT",

@@ -22,11 +22,16 @@ from facestats_pipeline.core.attractiveness.regressor_model import (
     make_checkpoint,
 )
 from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups
-from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused, check_provenance, refuse_name_derived
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.single_thread import single_threaded
 from facestats_pipeline.core.statistics import calibration as cal
 from facestats_pipeline.core.statistics.folds import group_ids, make_folds
+from facestats_pipeline.core.training.provenance import (
+    Provenance,
+    TrainingRefused,
+    check_provenance,
+    refuse_name_derived,
+)
 
 __all__ = ["TrainingRefused", "TrainingResult", "run_training"]
 

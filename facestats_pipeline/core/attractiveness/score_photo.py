@@ -11,6 +11,7 @@ import polars as pl
 from facestats_pipeline.core.attractiveness.regressor_model import predict_scores
 from facestats_pipeline.core.attractiveness.scoring import decile, percentile, snap
 from facestats_pipeline.core.attributes.inference import AttributeModels, infer_attributes
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.encoders.encoder import Encoder
 from facestats_pipeline.core.encoders.new_photo import embed_new_photo
 from facestats_pipeline.core.preproc.detection import FaceDetector
@@ -28,6 +29,7 @@ def score_image(
     models: AttributeModels | None = None,
     checkpoint: Mapping[str, Any] | None = None,
     reference: npt.ArrayLike | None = None,
+    catalogue: Catalogue = BUILT_IN,
 ) -> dict[str, Any]:
     """Attributes and score of one photo, as plain JSON-able values.
 
@@ -37,7 +39,7 @@ def score_image(
     EncoderMismatch when a model was trained on another encoder's embeddings.
     """
     row, vector = embed_new_photo(source, encoder, detector, settings)
-    return judge(row, vector, encoder, models or AttributeModels(), checkpoint, reference)
+    return judge(row, vector, encoder, models or AttributeModels(), checkpoint, reference, catalogue)
 
 
 def judge(
@@ -47,10 +49,13 @@ def judge(
     models: AttributeModels,
     checkpoint: Mapping[str, Any] | None,
     reference: npt.ArrayLike | None,
+    catalogue: Catalogue = BUILT_IN,
 ) -> dict[str, Any]:
     """The result of `score_image` for a photo that `embed_new_photo` processed: its row of the preproc table and its embedding (1, d)."""
     ids = pl.DataFrame({name: ["photo"] for name in _IDS})
-    attributes = infer_attributes(ids, vector, models, usable=[row["status"] == "ok"], encoder_id=encoder.model_id)
+    attributes = infer_attributes(
+        ids, vector, models, usable=[row["status"] == "ok"], encoder_id=encoder.model_id, catalogue=catalogue
+    )
     result: dict[str, Any] = {name: row[name] for name in ("status", "reason", "face_count", "face_score", "detector")}
     result |= {"encoder": encoder.model_id, "encoder_trained": encoder.trained}
     result |= attributes.drop(_IDS).row(0, named=True)

@@ -16,8 +16,8 @@ from scipy.sparse.csgraph import connected_components
 
 from facestats_pipeline.core.embeddings.near_duplicate_table import MAX_HAMMING, MIN_COSINE
 from facestats_pipeline.core.embeddings.near_duplicates import near_duplicates
-from facestats_pipeline.core.labels.training_rows import TrainingRows
 from facestats_pipeline.core.statistics.folds import group_ids
+from facestats_pipeline.core.training.training_rows import TrainingRows
 
 Ints = npt.NDArray[np.intp]
 

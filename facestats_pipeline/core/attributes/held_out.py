@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from facestats_pipeline.core.attribute import UNKNOWN
 from facestats_pipeline.core.attributes.probe_age import MIN_YEARS, TrainedAge, within_bins
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITY_TO_4, UNKNOWN, age_bin_of
+from facestats_pipeline.core.catalogue import AGE, BUILT_IN, Catalogue
 from facestats_pipeline.core.statistics import calibration as cal
 from facestats_pipeline.core.statistics.bootstrap import calibration_figures, intervals, regression_figures
 
@@ -30,14 +31,17 @@ def answers(probe: TrainedProbe, x: npt.ArrayLike, labels: Sequence[str | None])
     return _answers(probe.predict_proba(rows[at]), probe.classes, probe.threshold, labels, np.flatnonzero(at))
 
 
-def rolled_answers(probe: TrainedProbe, x: npt.ArrayLike, labels: Sequence[str | None]) -> pl.DataFrame:
-    """As `answers`, of the roll-up of ethnicity in four classes, with its own threshold. ValueError for a probe without one."""
-    if probe.rollup is None:
+def rolled_answers(
+    probe: TrainedProbe, x: npt.ArrayLike, labels: Sequence[str | None], catalogue: Catalogue = BUILT_IN
+) -> pl.DataFrame:
+    """As `answers`, of the roll-up in coarser classes, with its own threshold. ValueError for a probe without one."""
+    rollup = catalogue[probe.attribute].rollup
+    if probe.rollup is None or rollup is None:
         raise ValueError(f"the probe of {probe.attribute} has no roll-up")
-    rows, four = np.asarray(x, dtype=np.float32), [ETHNICITY_TO_4.get(str(v)) for v in labels]
-    at = np.array([v is not None for v in four], dtype=bool) & np.isfinite(rows).all(axis=1)
-    proba = probe.rollup.apply(probe.predict_proba(rows[at]), probe.classes)
-    return _answers(proba, probe.rollup.classes, probe.rollup.threshold, four, np.flatnonzero(at))
+    rows, coarse = np.asarray(x, dtype=np.float32), [rollup.of.get(str(v)) for v in labels]
+    at = np.array([v is not None for v in coarse], dtype=bool) & np.isfinite(rows).all(axis=1)
+    proba = probe.rollup.apply(probe.predict_proba(rows[at]), probe.classes, rollup.of)
+    return _answers(proba, probe.rollup.classes, probe.rollup.threshold, coarse, np.flatnonzero(at))
 
 
 def years(
@@ -80,14 +84,14 @@ def years_figures(table: pl.DataFrame, nominal: float, groups: Ints, *, seed: in
     """Figures of `years`: mae, rmse, pearson with bootstrap intervals; interval_coverage with Wilson's, overall and by true age bin."""
     truth, said, low, high = (table[c].to_numpy() for c in ("truth", "years", "low", "high"))
     inside = (low <= truth) & (truth <= high)
-    band = np.array([age_bin_of(v) for v in truth.tolist()])
+    band = np.array([AGE.class_of_years(v) for v in truth.tolist()])
     return {
         "n": table.height,
         **intervals(regression_figures(said, truth), _numbered(groups, table), seed=seed),
         "nominal": nominal,
         "interval_coverage": cal.proportion(inside),
         "median_width": float(np.median(high - low)),
-        "by_bin": {b: cal.proportion(inside[band == b]) for b in AGE_BINS if (band == b).any()},
+        "by_bin": {b: cal.proportion(inside[band == b]) for b in AGE.classes if (band == b).any()},
     }
 
 

@@ -1,7 +1,7 @@
-"""Gender, ethnicity and age of each face from its embedding, each with a probability, a source, and the right to say `unknown`."""
+"""The attributes of each face from its embedding, each with a probability, a source, and the right to say `unknown`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from facestats_pipeline.core.attribute import UNKNOWN, Attribute
 from facestats_pipeline.core.attributes.attribute_table import attribute_table
 from facestats_pipeline.core.attributes.probe_age import TrainedAge
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
-from facestats_pipeline.core.attributes.probe_report import Rollup
 from facestats_pipeline.core.attributes.probe_store import check_encoder
-from facestats_pipeline.core.attributes.zeroshot import THRESHOLDS, ZeroShot
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, ETHNICITY_TO_4, UNKNOWN
+from facestats_pipeline.core.attributes.zeroshot import ZeroShot
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 
 if TYPE_CHECKING:
     from facestats_pipeline.core.encoders.encoder import Encoder
@@ -25,30 +25,44 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class AttributeModels:
-    """What there is to infer attributes with; every part may be missing, and a probe goes before zero-shot."""
+    """What there is to infer attributes with. An attribute may have no model; a probe goes before zero-shot.
 
-    gender: TrainedProbe | None = None
-    ethnicity: TrainedProbe | None = None
-    age: TrainedAge | None = None
+    Attributes:
+        probes: attribute name → its trained probe; None for one that was not trained, which counts as absent.
+        zeroshot: answers for attributes without a probe whose words it knows.
+    """
+
+    probes: Mapping[str, TrainedProbe | TrainedAge | None] = field(default_factory=dict)
     zeroshot: ZeroShot | None = None
 
-    def completed(self, shipped: "AttributeModels", zeroshot: Callable[[], ZeroShot | None]) -> "AttributeModels":
-        """These models; where an attribute has none, the shipped probe; where it has none either, zero-shot, made only then."""
-        models = AttributeModels(
-            self.gender or shipped.gender, self.ethnicity or shipped.ethnicity, self.age or shipped.age, self.zeroshot
-        )
-        if None in (models.gender, models.ethnicity, models.age) and models.zeroshot is None:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "probes", {name: probe for name, probe in self.probes.items() if probe is not None})
+
+    def completed(
+        self,
+        shipped: "AttributeModels",
+        zeroshot: Callable[[], ZeroShot | None],
+        worded: Collection[str] = BUILT_IN.names,
+    ) -> "AttributeModels":
+        """These models, else the shipped probes; zero-shot is made where an attribute of `worded` has neither."""
+        models = AttributeModels({**shipped.probes, **self.probes}, self.zeroshot)
+        if models.zeroshot is None and not set(worded) <= set(models.probes):
             return replace(models, zeroshot=zeroshot())
         return models
 
-    def classifier(self, attribute: str) -> TrainedProbe | None:
-        """The probe of "gender", "ethnicity" or (of its bins) "age"; None where there is none."""
-        found = getattr(self, attribute)
+    def classifier(self, name: str) -> TrainedProbe | None:
+        """The probe of an attribute (of its classes, where it has years too); None where there is none."""
+        found = self.probes.get(name)
         return found.probe if isinstance(found, TrainedAge) else found
+
+    def years(self, name: str) -> TrainedAge | None:
+        """The model of an attribute's years; None where there is none."""
+        found = self.probes.get(name)
+        return found if isinstance(found, TrainedAge) else None
 
     def check(self, encoder_id: str) -> None:
         """Raise EncoderMismatch unless every model reads embeddings of the encoder `encoder_id`."""
-        for name in ("gender", "ethnicity", "age"):
+        for name in self.probes:
             if (probe := self.classifier(name)) is not None:
                 check_encoder(f"the {name} probe", probe.encoder_id, encoder_id)
         if self.zeroshot is not None:
@@ -86,14 +100,15 @@ def infer_attributes(
     *,
     usable: npt.ArrayLike | None = None,
     encoder_id: str | None = None,
+    catalogue: Catalogue = BUILT_IN,
 ) -> pl.DataFrame:
     """`attribute_table` for the rows of `ids` (image_id, filename) and their embeddings (n, d).
 
     A row that is not `usable` (no face) or has no finite embedding abstains: "unknown", and null for every number. Without a model
     an attribute is "unknown" and its source "none". Years of a row that the age model learned from are those of the folds that left it
     out: no table shows a fit as a prediction (bins and classes have their out-of-fold values in `attributes_with_predictions`).
-    `ethnicity4` follows `ethnicity` where that answers; where it abstains the
-    four-class roll-up may still be sure. encoder_id: the embeddings' model_id; a model for another one raises EncoderMismatch.
+    A roll-up (`ethnicity4`) follows its attribute where that answers; where it abstains the coarser classes may still be sure.
+    encoder_id: the embeddings' model_id; a model for another one raises EncoderMismatch.
     """
     n = ids.height
     rows = np.asarray(embeddings, dtype=np.float32).reshape(n, -1) if n else np.zeros((0, 1), np.float32)
@@ -102,25 +117,22 @@ def infer_attributes(
     good = np.isfinite(rows).all(axis=1) & (np.abs(rows).sum(axis=1) > 0)
     if usable is not None:
         good &= np.asarray(usable, dtype=bool)
-    gender = _say("gender", models.gender, models.zeroshot, rows, good)
-    ethnicity = _say("ethnicity", models.ethnicity, models.zeroshot, rows, good)
-    age = _say("age_bin", models.age.probe if models.age else None, models.zeroshot, rows, good)
-    years = _years(models.age, age, rows)
-    if models.age is not None:
-        years = _out_of_fold(models.age, ids["image_id"], years, good)
-
-    decided, top, p = ethnicity.columns()
-    four = _rolled(ethnicity, models.ethnicity.rollup if models.ethnicity else None)
-    decided4 = [ETHNICITY_TO_4.get(e, f) for e, f in zip(decided, four, strict=True)]
     data: dict[str, object] = {"image_id": ids["image_id"], "filename": ids["filename"]}
-    data["gender"], data["gender_top"], data["gender_p"] = gender.columns()
-    data |= {"ethnicity": decided, "ethnicity4": decided4, "ethnicity_top": top, "ethnicity_p": p}
-    data["age_bin"], data["age_bin_top"], data["age_p"] = age.columns()
-    for name, values in zip(("age", "age_lo", "age_hi"), years, strict=True):
-        data[name] = pl.Series(values, dtype=pl.Float32).fill_nan(None)
-    for name, said in (("gender", gender), ("ethnicity", ethnicity), ("age", age)):
-        data[f"{name}_source"] = [said.source] * n
-    return pl.DataFrame({name: data[name] for name in attribute_table().schema}, schema=attribute_table().schema)
+    for attribute in catalogue:
+        said = _say(attribute, models, rows, good)
+        decided, data[attribute.top_column], data[attribute.p_column] = said.columns()
+        data[attribute.name], data[attribute.source_column] = decided, [said.source] * n
+        if attribute.rollup is not None:
+            coarse = _rolled(attribute, models, said)
+            data[attribute.rollup.name] = [
+                attribute.rollup.of.get(name, other) for name, other in zip(decided, coarse, strict=True)
+            ]
+        if attribute.years is not None:
+            years = _years(attribute, models, said, rows, ids["image_id"], good)
+            for name, values in zip(attribute.year_columns, years, strict=True):
+                data[name] = pl.Series(values, dtype=pl.Float32).fill_nan(None)
+    schema = attribute_table(catalogue).schema
+    return pl.DataFrame({name: data[name] for name in schema}, schema=schema)
 
 
 @dataclass(frozen=True)
@@ -133,15 +145,12 @@ class Answer:
     source: str
 
 
-def class_probabilities(embedding: npt.ArrayLike, models: AttributeModels) -> dict[str, Answer]:
-    """gender, ethnicity and age_bin of one face from its embedding (d,), class by class; an attribute without a model has no classes."""
+def class_probabilities(
+    embedding: npt.ArrayLike, models: AttributeModels, catalogue: Catalogue = BUILT_IN
+) -> dict[str, Answer]:
+    """Every attribute of one face from its embedding (d,), class by class; an attribute without a model has no classes."""
     row = np.asarray(embedding, dtype=np.float32).reshape(1, -1)
-    good = np.ones(1, dtype=bool)
-    said = {
-        "gender": _say("gender", models.gender, models.zeroshot, row, good),
-        "ethnicity": _say("ethnicity", models.ethnicity, models.zeroshot, row, good),
-        "age_bin": _say("age_bin", models.age.probe if models.age else None, models.zeroshot, row, good),
-    }
+    said = {attribute.name: _say(attribute, models, row, np.ones(1, dtype=bool)) for attribute in catalogue}
     return {
         name: Answer(each.classes, tuple(each.proba[0].tolist()), each.threshold, each.source)
         for name, each in said.items()
@@ -156,29 +165,47 @@ def get_embedding(path: Path | str, encoder: "Encoder") -> npt.NDArray[np.float3
 
 
 def _say(
-    attribute: str,
-    probe: TrainedProbe | None,
-    zeroshot: ZeroShot | None,
-    rows: npt.NDArray[np.float32],
-    good: npt.NDArray[np.bool_],
+    attribute: Attribute, models: AttributeModels, rows: npt.NDArray[np.float32], good: npt.NDArray[np.bool_]
 ) -> _Said:
+    probe, zeroshot = models.classifier(attribute.name), models.zeroshot
     if probe is not None:
         proba = np.full((len(rows), len(probe.classes)), np.nan)
         proba[good] = probe.predict_proba(rows[good])
         return _Said(probe.classes, proba, probe.threshold, probe.source)
-    if zeroshot is not None and attribute in zeroshot.texts:
-        classes = zeroshot.texts[attribute][0]
+    if zeroshot is not None and attribute.name in zeroshot.texts:
+        classes = zeroshot.texts[attribute.name][0]
         proba = np.full((len(rows), len(classes)), np.nan)
-        proba[good] = zeroshot.predict_proba(attribute, rows[good])
-        return _Said(classes, proba, THRESHOLDS[attribute], "zeroshot")
+        proba[good] = zeroshot.predict_proba(attribute.name, rows[good])
+        return _Said(classes, proba, attribute.threshold, "zeroshot")
     return _Said((), np.full((len(rows), 0), np.nan), np.inf, "none")
 
 
-def _rolled(ethnicity: _Said, rollup: Rollup | None) -> list[str]:
-    """The four-class decision of every row by the roll-up's own threshold; "unknown" without a roll-up."""
-    if rollup is None:
-        return [UNKNOWN] * len(ethnicity.proba)
-    return _Said(rollup.classes, rollup.apply(ethnicity.proba, ethnicity.classes), rollup.threshold, "").columns()[0]
+def _rolled(attribute: Attribute, models: AttributeModels, said: _Said) -> list[str]:
+    """The decision of every row in the coarser classes by the roll-up's own threshold; "unknown" without a fitted one."""
+    probe = models.classifier(attribute.name)
+    if probe is None or probe.rollup is None or attribute.rollup is None:
+        return [UNKNOWN] * len(said.proba)
+    proba = probe.rollup.apply(said.proba, said.classes, attribute.rollup.of)
+    return _Said(probe.rollup.classes, proba, probe.rollup.threshold, "").columns()[0]
+
+
+def _years(
+    attribute: Attribute,
+    models: AttributeModels,
+    said: _Said,
+    rows: npt.NDArray[np.float32],
+    image_ids: pl.Series,
+    good: npt.NDArray[np.bool_],
+) -> tuple[Floats, Floats, Floats]:
+    """Years and their interval; zero-shot gives the expected value of the bins' middles and no interval, since nothing was measured."""
+    none = np.full(len(rows), np.nan)
+    model = models.years(attribute.name)
+    if model is not None:
+        return _out_of_fold(model, image_ids, model.predict_years(rows, said.proba), good)
+    if said.classes and attribute.years is not None:
+        middles = np.array([np.mean(attribute.years[attribute.classes.index(name)]) for name in said.classes])
+        return said.proba @ middles, none, none
+    return none, none, none
 
 
 def _out_of_fold(
@@ -192,14 +219,3 @@ def _out_of_fold(
     for i, values in enumerate(replaced):
         values[seen] = model.oof_years[at[seen], i]
     return replaced[0], replaced[1], replaced[2]
-
-
-def _years(model: TrainedAge | None, said: _Said, rows: npt.NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
-    """Age and its interval; zero-shot gives the expected value of the bins' middles and no interval, since nothing was measured."""
-    none = np.full(len(rows), np.nan)
-    if model is not None:
-        return model.predict_years(rows, said.proba)
-    if said.classes:
-        middles = np.array([np.mean(AGE_EDGES[AGE_BINS.index(c)]) for c in said.classes])
-        return said.proba @ middles, none, none
-    return none, none, none

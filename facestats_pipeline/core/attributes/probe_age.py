@@ -10,16 +10,18 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from facestats_pipeline.core.attribute import MAX_AGE, Attribute
 from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups
 from facestats_pipeline.core.attributes.probe_classifier import MIN_PER_CLASS, TrainedProbe, train_classifier
-from facestats_pipeline.core.labels.provenance import Provenance
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, MAX_AGE, age_bin_of
+from facestats_pipeline.core.catalogue import AGE
 from facestats_pipeline.core.single_thread import single_threaded
 from facestats_pipeline.core.statistics import calibration as cal
 from facestats_pipeline.core.statistics.bootstrap import intervals, regression_figures
 from facestats_pipeline.core.statistics.folds import group_ids
+from facestats_pipeline.core.training.provenance import Provenance
 
 Floats = npt.NDArray[np.float64]
+Edges = dict[str, tuple[float, float]]
 
 MIN_YEARS = 50
 """Rows with an age in years from which on years are learned from those rows alone."""
@@ -95,6 +97,7 @@ def train_age(
     min_per_class: int = MIN_PER_CLASS,
     start: TrainedProbe | None = None,
     threads: int = 1,
+    attribute: Attribute = AGE,
 ) -> TrainedAge:
     """Train age bins and years on embeddings (n, d).
 
@@ -106,12 +109,11 @@ def train_age(
     """
     rows = np.asarray(x, dtype=np.float32)
     known = np.array([np.nan if v is None else float(v) for v in (years if years is not None else [None] * len(rows))])
-    bins = [b if b is not None else age_bin_of(v) for b, v in zip(age_bin, known, strict=True)]
+    bins = [b if b is not None else attribute.class_of_years(v) for b, v in zip(age_bin, known, strict=True)]
     probe = train_classifier(
         rows,
         bins,
-        AGE_BINS,
-        attribute="age_bin",
+        attribute,
         image_ids=image_ids,
         encoder_id=encoder_id,
         provenance=provenance,
@@ -128,7 +130,7 @@ def train_age(
     position = {image_id: i for i, image_id in enumerate(image_ids)}
     at = np.array([position[i] for i in probe.image_ids])
     ids = group_ids(groups, len(rows)) if duplicates is None else duplicates.ids
-    return with_years(probe, rows[at], known[at], groups=ids[at], seed=seed, coverage=coverage)
+    return with_years(probe, rows[at], known[at], groups=ids[at], seed=seed, coverage=coverage, attribute=attribute)
 
 
 def with_years(
@@ -139,15 +141,16 @@ def with_years(
     seed: int,
     coverage: float,
     groups: npt.NDArray[np.intp] | None = None,
+    attribute: Attribute = AGE,
 ) -> TrainedAge:
     """Years and their interval on top of a probe of age bins, from the rows that it was calibrated on.
 
     rows: (n, d) embeddings in the order of `probe.oof_target`; known: (n,) ages, NaN where unknown; groups: (n,) what the bootstrap of
     the figures draws together, by default each row alone.
     """
-    target, basis = _target_years(known, probe, seed)
+    target, basis = _target_years(known, probe, attribute, seed)
     use = np.isfinite(target)
-    centres, widths = _bins(probe, known)
+    centres, widths = _bins(probe, known, attribute)
     expected, spread = _expected(probe.oof_proba.astype(np.float64), centres, widths)
     fold, linear = probe.oof_fold, np.full(len(rows), np.nan)
     for f in np.unique(fold):
@@ -203,23 +206,32 @@ def _bounded(years: Floats, reach: Floats) -> tuple[Floats, Floats, Floats]:
     return middle, np.clip(middle - reach, 0, MAX_AGE), np.clip(middle + reach, 0, MAX_AGE)
 
 
-def within_bins(known: Floats, bins: Sequence[str | None], seed: int) -> Floats:
+def _edges(attribute: Attribute) -> Edges:
+    """Class → [from, to) in years. ValueError for an attribute without years."""
+    if attribute.years is None:
+        raise ValueError(f"{attribute.name} has no years")
+    return dict(zip(attribute.classes, attribute.years, strict=True))
+
+
+def within_bins(known: Floats, bins: Sequence[str | None], seed: int, attribute: Attribute = AGE) -> Floats:
     """Ages (n,) in years: the known ones, for the others a draw from the bin as if uniform in it; NaN without either."""
-    edges = np.array([(np.nan, np.nan) if b is None else AGE_EDGES[AGE_BINS.index(b)] for b in bins]).reshape(-1, 2)
+    edges_of = _edges(attribute)
+    edges = np.array([(np.nan, np.nan) if b is None else edges_of[b] for b in bins]).reshape(-1, 2)
     drawn = edges[:, 0] + (edges[:, 1] - edges[:, 0]) * np.random.default_rng(seed).random(len(edges))
     return np.where(np.isfinite(known), known, drawn)
 
 
-def _target_years(known: Floats, probe: TrainedProbe, seed: int) -> tuple[Floats, str]:
+def _target_years(known: Floats, probe: TrainedProbe, attribute: Attribute, seed: int) -> tuple[Floats, str]:
     """Years to learn, NaN for rows to leave out, and what they rest on."""
     if np.isfinite(known).sum() >= MIN_YEARS:
         return known, "years"
-    return within_bins(known, [probe.classes[i] for i in probe.oof_target], seed), FROM_BINS
+    return within_bins(known, [probe.classes[i] for i in probe.oof_target], seed, attribute), FROM_BINS
 
 
-def _bins(probe: TrainedProbe, known: Floats) -> tuple[Floats, Floats]:
+def _bins(probe: TrainedProbe, known: Floats, attribute: Attribute) -> tuple[Floats, Floats]:
     """Centre and width in years of each of the probe's bins; a centre is learned where at least ten ages in the bin are known."""
-    edges = np.array([AGE_EDGES[AGE_BINS.index(c)] for c in probe.classes], dtype=np.float64)
+    edges_of = _edges(attribute)
+    edges = np.array([edges_of[c] for c in probe.classes], dtype=np.float64)
     centres = edges.mean(axis=1)
     for i in range(len(centres)):
         ages = known[(probe.oof_target == i) & np.isfinite(known)]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from facestats_pipeline.core.attribute import UNKNOWN, Attribute
 from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups
 from facestats_pipeline.core.attributes.probe_models import (
     STRENGTHS,
@@ -21,22 +22,18 @@ from facestats_pipeline.core.attributes.probe_models import (
     fit_logistic,
     restricted,
 )
-from facestats_pipeline.core.attributes.probe_report import Rollup, classifier_report, fit_rollup, log_loss
-from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused, check_provenance
-from facestats_pipeline.core.labels.vocabulary import UNKNOWN
+from facestats_pipeline.core.attributes.probe_report import FittedRollup, classifier_report, fit_rollup, log_loss
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.single_thread import single_threaded
 from facestats_pipeline.core.statistics import calibration as cal
 from facestats_pipeline.core.statistics.bootstrap import classifier_figures, intervals, log_losses
 from facestats_pipeline.core.statistics.folds import group_ids, make_folds
+from facestats_pipeline.core.training.provenance import Provenance, TrainingRefused, check_provenance
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
 Logits = npt.NDArray[np.float64]
 Fit = Callable[[Floats, Ints, Ints], ProbeModel]
-
-DEFAULT_TARGET_ERROR = {"gender": 0.05, "ethnicity": 0.20, "age_bin": 0.40}
-"""The share of wrong answers among those given that an attribute may have; beyond it the model abstains."""
 
 MIN_PER_CLASS = 5
 MIN_FOR_LIGHTGBM = 100
@@ -48,12 +45,12 @@ class TrainedProbe:
     """A calibrated classifier of one attribute.
 
     Attributes:
-        attribute: "gender", "ethnicity" or "age_bin".
+        attribute: its name ("gender").
         classes: the k classes it knows; a class with too few labels is not among them.
         model: the fitted model, giving logits.
         calibration: from logits to probabilities.
         threshold: the least probability at which it answers; below it the decision is "unknown".
-        rollup: ethnicity's decision in four classes; None for other attributes.
+        rollup: the decision in coarser classes; None for an attribute without.
         target_error: the error among answers for which the threshold was chosen.
         encoder_id: model_id of the encoder whose embeddings it reads.
         provenance: where its labels come from.
@@ -78,7 +75,7 @@ class TrainedProbe:
     oof_target: Ints
     oof_fold: Ints
     report: dict[str, Any]
-    rollup: Rollup | None = None
+    rollup: FittedRollup | None = None
     source: str = "probe"
     created_by: str = field(default_factory=lambda: f"facestats-pipeline {version('facestats-pipeline')}")
 
@@ -118,9 +115,8 @@ class TrainedProbe:
 def train_classifier(
     x: npt.ArrayLike,
     y: Sequence[str | None],
-    classes: Sequence[str],
+    attribute: Attribute,
     *,
-    attribute: str,
     image_ids: Sequence[str],
     encoder_id: str,
     provenance: Provenance | None,
@@ -149,17 +145,17 @@ def train_classifier(
     Raises TrainingRefused (no provenance, labels of a model, fewer than two classes with `min_per_class` independent examples) and
     ValueError for arguments that do not fit together.
     """
-    source = check_provenance(provenance, attribute)
+    source = check_provenance(provenance, attribute.name)
     rows = np.asarray(x, dtype=np.float32)
     if not len(rows) == len(y) == len(image_ids) or rows.ndim != 2:
-        raise ValueError(f"{attribute}: {rows.shape} embeddings, {len(y)} labels, {len(image_ids)} image ids")
+        raise ValueError(f"{attribute.name}: {rows.shape} embeddings, {len(y)} labels, {len(image_ids)} image ids")
     if len(set(image_ids)) != len(image_ids):
-        raise ValueError(f"{attribute}: an image is listed twice among the training rows")
-    if unknown := sorted({v for v in y if v is not None and v != UNKNOWN} - set(classes)):
-        raise ValueError(f"{attribute}: labels outside the vocabulary: {unknown[:5]}")
+        raise ValueError(f"{attribute.name}: an image is listed twice among the training rows")
+    if unknown := sorted({v for v in y if v is not None and v != UNKNOWN} - set(attribute.classes)):
+        raise ValueError(f"{attribute.name}: labels outside the vocabulary: {unknown[:5]}")
 
     if duplicates is not None and (groups is not None or len(duplicates.ids) != len(rows)):
-        raise ValueError(f"{attribute}: give `duplicates` of the same {len(rows)} rows, and the groups to them")
+        raise ValueError(f"{attribute.name}: give `duplicates` of the same {len(rows)} rows, and the groups to them")
 
     warnings: list[str] = []
     ids = group_ids(groups, len(rows)) if duplicates is None else duplicates.ids
@@ -168,14 +164,14 @@ def train_classifier(
     if lost := int((labelled & ~finite).sum()):
         warnings.append(f"{lost} labelled image(s) have no embedding")
     use = labelled & finite
-    kept, dropped = _classes_with_enough(y, use, ids, classes, min_per_class)
+    kept, dropped = _classes_with_enough(y, use, ids, attribute.classes, min_per_class)
     warnings += [
         f"{name}: {n} independent example(s), fewer than {min_per_class}; not learned" for name, n in dropped.items()
     ]
     if len(kept) < 2:
         seen = ", ".join(f"{n} {name}" for name, n in dropped.items()) or "none"
         raise TrainingRefused(
-            f"{attribute}: two classes with at least {min_per_class} labelled photos each are needed; there are "
+            f"{attribute.name}: two classes with at least {min_per_class} labelled photos each are needed; there are "
             f"{', '.join(kept) or 'none'} with enough, and too few of: {seen}. Label more photos."
         )
     use &= np.array([v in kept for v in y])
@@ -190,10 +186,12 @@ def train_classifier(
         facts["duplicates"] = duplicates.report(at, fold, alone)
     if start is not None and (start.encoder_id != encoder_id or start.model.kind != "logistic"):
         raise ValueError(
-            f"{attribute}: the probe to start from is {start.model.kind} on {start.encoder_id}, not logistic on {encoder_id}"
+            f"{attribute.name}: the probe to start from is {start.model.kind} on {start.encoder_id}, not logistic on {encoder_id}"
         )
     more = _from_start(start, kept) if start is not None and kind == "auto" else []
-    candidates, missing = _cross_validate(data, target, len(kept), fold, ids[at], kind, more, seed, threads, attribute)
+    candidates, missing = _cross_validate(
+        data, target, len(kept), fold, ids[at], kind, more, seed, threads, attribute.name
+    )
     return calibrated_probe(
         {name: (partial(fit, data, target, ids[at]), logits) for name, (fit, logits) in candidates.items()},
         target,
@@ -217,7 +215,7 @@ def calibrated_probe(
     fold: Ints,
     classes: tuple[str, ...],
     *,
-    attribute: str,
+    attribute: Attribute,
     encoder_id: str,
     provenance: Provenance,
     image_ids: tuple[str, ...] = (),
@@ -236,7 +234,7 @@ def calibrated_probe(
     warnings = [] if warnings is None else warnings
     together = np.unique(np.arange(len(target)) if groups is None else groups, return_inverse=True)[1]
     probas = {name: cal.crossfit_calibration(z, target, fold) for name, (_, z) in candidates.items()}
-    error = DEFAULT_TARGET_ERROR.get(attribute, 0.2) if target_error is None else target_error
+    error = attribute.target_error if target_error is None else target_error
     figures = {
         name: classifier_report(p, target, fold, classes, error, candidates[name][1]) for name, p in probas.items()
     }
@@ -245,10 +243,10 @@ def calibrated_probe(
     make, logits = candidates[best]
     top, correct = proba.max(axis=1), proba.argmax(axis=1) == target
     rollup, figures4 = None, None
-    if attribute == "ethnicity":
-        rollup, figures4 = fit_rollup(proba, target, fold, classes, error)
+    if attribute.rollup is not None:
+        rollup, figures4 = fit_rollup(proba, target, fold, classes, attribute.rollup, error)
     probe = TrainedProbe(
-        attribute=attribute,
+        attribute=attribute.name,
         classes=classes,
         model=make(),
         calibration=cal.fit_calibration(logits, target),

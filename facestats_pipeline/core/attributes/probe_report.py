@@ -1,13 +1,13 @@
 """The figures of a classifier, each with an interval, all measured out of fold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from facestats_pipeline.core.labels.vocabulary import ETHNICITY4, ETHNICITY_TO_4
+from facestats_pipeline.core.attribute import Rollup
 from facestats_pipeline.core.statistics import calibration as cal
 from facestats_pipeline.core.statistics.bootstrap import log_losses
 
@@ -56,8 +56,8 @@ def classifier_report(
 
 
 @dataclass(frozen=True)
-class Rollup:
-    """Ethnicity's decision in four classes: sums of the seven probabilities, calibrated again, with a threshold of their own.
+class FittedRollup:
+    """The decision in an attribute's coarser classes: sums of its classes' probabilities, calibrated again, with a threshold of their own.
 
     The sums need it: a model that is right about each class may still be unsure in the wrong way about their unions.
     """
@@ -66,22 +66,22 @@ class Rollup:
     calibration: cal.Calibration
     threshold: float
 
-    def apply(self, proba: Floats, seven: Sequence[str]) -> Floats:
-        """Calibrated probabilities (n, m) of `classes` from probabilities (n, k) of the ethnicities `seven`."""
-        return self.calibration.apply(_log_sums(proba, seven, self.classes))
+    def apply(self, proba: Floats, fine: Sequence[str], coarse_of: Mapping[str, str]) -> Floats:
+        """Calibrated probabilities (n, m) of `classes` from probabilities (n, k) of the classes `fine`, each part of `coarse_of` it."""
+        return self.calibration.apply(_log_sums(proba, fine, self.classes, coarse_of))
 
 
 def fit_rollup(
-    proba: Floats, y: Ints, fold: Ints, seven: Sequence[str], target_error: float
-) -> tuple[Rollup | None, dict[str, Any]]:
-    """The roll-up of out-of-fold probabilities (n, k), and its figures; (None, {}) where only one of the four classes occurs."""
-    names = tuple(c for c in ETHNICITY4 if any(ETHNICITY_TO_4[e] == c for e in seven))
+    proba: Floats, y: Ints, fold: Ints, fine: Sequence[str], rollup: Rollup, target_error: float
+) -> tuple[FittedRollup | None, dict[str, Any]]:
+    """The roll-up of out-of-fold probabilities (n, k), and its figures; (None, {}) where only one of the coarse classes occurs."""
+    names = tuple(c for c in rollup.classes if any(rollup.of[e] == c for e in fine))
     if len(names) < 2:
         return None, {}
-    sums = _log_sums(proba, seven, names)
-    y4 = np.array([names.index(ETHNICITY_TO_4[e]) for e in seven], dtype=np.intp)[y]
-    p = cal.crossfit_calibration(sums, y4, fold, balanced=False)
-    top, right = p.max(axis=1), p.argmax(axis=1) == y4
+    sums = _log_sums(proba, fine, names, rollup.of)
+    coarse = np.array([names.index(rollup.of[e]) for e in fine], dtype=np.intp)[y]
+    p = cal.crossfit_calibration(sums, coarse, fold, balanced=False)
+    top, right = p.max(axis=1), p.argmax(axis=1) == coarse
     said = cal.crossfit_selective(top, right, fold, target_error)
     figures: dict[str, Any] = {
         "classes": list(names),
@@ -90,14 +90,14 @@ def fit_rollup(
         "coverage": cal.proportion(said),
         "answered_error": _or_none(cal.proportion(~right[said])),
     }
-    calibration = cal.fit_calibration(sums, y4, balanced=False)
-    return Rollup(names, calibration, cal.choose_threshold(top, right, target_error)), figures
+    calibration = cal.fit_calibration(sums, coarse, balanced=False)
+    return FittedRollup(names, calibration, cal.choose_threshold(top, right, target_error)), figures
 
 
-def _log_sums(proba: Floats, seven: Sequence[str], names: Sequence[str]) -> Floats:
+def _log_sums(proba: Floats, fine: Sequence[str], names: Sequence[str], coarse_of: Mapping[str, str]) -> Floats:
     sums = np.zeros((len(proba), len(names)))
-    for column, ethnicity in enumerate(seven):
-        sums[:, names.index(ETHNICITY_TO_4[ethnicity])] += proba[:, column]
+    for column, name in enumerate(fine):
+        sums[:, names.index(coarse_of[name])] += proba[:, column]
     return np.asarray(np.log(np.maximum(sums, 1e-12)))
 
 

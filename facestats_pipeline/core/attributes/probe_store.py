@@ -24,11 +24,11 @@ from skops.io import dumps, get_untrusted_types, loads
 from facestats_pipeline.core.attributes.probe_age import TrainedAge
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.attributes.probe_models import ProbeModel
-from facestats_pipeline.core.attributes.probe_report import Rollup
+from facestats_pipeline.core.attributes.probe_report import FittedRollup
 from facestats_pipeline.core.attributes.probes import oof_of
-from facestats_pipeline.core.labels.provenance import Provenance
 from facestats_pipeline.core.statistics.calibration import Calibration
 from facestats_pipeline.core.statistics.top_label import TopLabel
+from facestats_pipeline.core.training.provenance import Provenance
 
 __all__ = ["EncoderMismatch", "ProbeError", "check_encoder", "load_probe", "oof_of", "save_probe"]
 
@@ -158,7 +158,9 @@ def _read_probe(folder: Path, stem: str, card: dict[str, Any], contents: dict[st
     rollup = None
     if card["rollup"] is not None:
         r = card["rollup"]
-        rollup = Rollup(tuple(r["classes"]), _calibration(r["calibration"], len(r["classes"])), float(r["threshold"]))
+        rollup = FittedRollup(
+            tuple(r["classes"]), _calibration(r["calibration"], len(r["classes"])), float(r["threshold"])
+        )
     ids = tuple(str(i) for i in card.get("image_ids", ()))
     proba, target, fold = _read_oof(folder / f"{stem}_oof.parquet", ids, k)
     return TrainedProbe(

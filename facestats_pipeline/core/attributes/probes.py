@@ -7,11 +7,11 @@ import polars as pl
 
 from facestats_pipeline.core.attributes.attribute_table import OOF_SCHEMA
 from facestats_pipeline.core.attributes.probe_age import TrainedAge, train_age
-from facestats_pipeline.core.attributes.probe_classifier import DEFAULT_TARGET_ERROR, TrainedProbe, train_classifier
-from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused
+from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe, train_classifier
+from facestats_pipeline.core.training.provenance import Provenance, TrainingRefused
 
 __all__ = [
-    "DEFAULT_TARGET_ERROR",
+    "OOF_SCHEMA",
     "Provenance",
     "TrainedAge",
     "TrainedProbe",

@@ -9,24 +9,32 @@ from facestats_pipeline.core.attributes.inference import AttributeModels
 from facestats_pipeline.core.attributes.probe_age import TrainedAge
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.attributes.probe_store import ProbeError, load_probe, save_probe
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 
 if TYPE_CHECKING:
     from facestats_pipeline.core.encoders.encoder import Encoder
 
 logger = logging.getLogger(__name__)
 
-STEMS = {"gender": "gender_clf", "ethnicity": "ethnicity_clf", "age": "age_model"}
-"""Attribute → what the files of its probe begin with, in the folder `probes` beside an encoder's weights."""
 SCALES_FILE = "zeroshot.json"
 
 
-def save_shipped(models: AttributeModels, scales: dict[str, float], encoder_id: str, folder: Path) -> list[Path]:
-    """Write the probes that there are, and the temperatures of zero-shot; returns the files. Ids of training images are left out."""
+def save_shipped(
+    models: AttributeModels,
+    scales: dict[str, float],
+    encoder_id: str,
+    folder: Path,
+    catalogue: Catalogue = BUILT_IN,
+) -> list[Path]:
+    """Write the probes that there are, and the temperatures of zero-shot; returns the files. Ids of training images are left out.
+
+    `folder` is `probes` beside the encoder's weights.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for attribute, stem in STEMS.items():
-        if (probe := getattr(models, attribute)) is not None:
-            written += save_probe(probe, folder, stem, with_rows=False)
+    for attribute in catalogue:
+        if (probe := models.probes.get(attribute.name)) is not None:
+            written += save_probe(probe, folder, attribute.model_stem, with_rows=False)
     card = {"encoder": encoder_id, "scales": {name: round(scale, 4) for name, scale in scales.items()}}
     (folder / SCALES_FILE).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     return [*written, folder / SCALES_FILE]
@@ -40,16 +48,17 @@ def shipped_models(encoder: "Encoder", models_dir: Path | None = None) -> Attrib
     return load_shipped(weights.parent / "probes", encoder.model_id) if weights is not None else AttributeModels()
 
 
-def load_shipped(folder: Path, encoder_id: str) -> AttributeModels:
+def load_shipped(folder: Path, encoder_id: str, catalogue: Catalogue = BUILT_IN) -> AttributeModels:
     """The probes of `folder` that read embeddings of `encoder_id`, with source "shipped"; nothing where there is none.
 
     Raises ProbeError for one that is damaged: it is never silently left out.
     """
     probes: dict[str, TrainedProbe | TrainedAge] = {}
-    for attribute, stem in STEMS.items():
+    for attribute in catalogue:
+        stem = attribute.model_stem
         made_for = _encoder_of(folder / f"{stem}.json")
         if made_for == encoder_id:
-            probes[attribute] = load_probe(folder, stem, encoder_id=encoder_id, source="shipped")
+            probes[attribute.name] = load_probe(folder, stem, encoder_id=encoder_id, source="shipped")
         elif made_for is not None and made_for.partition("@")[0] == encoder_id.partition("@")[0]:
             logger.warning(
                 "%s is for %s, the encoder here is %s: it is not used. `facestats train-encoder --probes-only` makes one that fits.",
@@ -57,7 +66,7 @@ def load_shipped(folder: Path, encoder_id: str) -> AttributeModels:
                 made_for,
                 encoder_id,
             )
-    return AttributeModels(**probes)  # type: ignore[arg-type]
+    return AttributeModels(probes)
 
 
 def shipped_scales(folder: Path, encoder_id: str) -> dict[str, float]:

@@ -13,30 +13,31 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from facestats_pipeline.core.attribute import Attribute
 from facestats_pipeline.core.attributes.inference import AttributeModels
-from facestats_pipeline.core.attributes.probe_age import with_years
+from facestats_pipeline.core.attributes.probe_age import TrainedAge, with_years
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe, calibrated_probe
 from facestats_pipeline.core.attributes.probe_models import STRENGTHS, ProbeModel, fit_logistic
 from facestats_pipeline.core.attributes.probe_report import log_loss
 from facestats_pipeline.core.attributes.zeroshot import build_zeroshot, fit_scale
+from facestats_pipeline.core.catalogue import AGE, ETHNICITY, GENDER
 from facestats_pipeline.core.encoders.embedding import run_embedding
 from facestats_pipeline.core.encoders.encoder import Encoder
-from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, CLASSES, ETHNICITIES, GENDERS
 from facestats_pipeline.core.preproc.detection import FaceDetector
 from facestats_pipeline.core.preproc.preprocessing import PreprocSettings, run_preprocessing
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.single_thread import single_threaded
 from facestats_pipeline.core.statistics import calibration as cal
 from facestats_pipeline.core.statistics.folds import make_folds
+from facestats_pipeline.core.training.provenance import Provenance, TrainingRefused
 
 Floats = npt.NDArray[np.float32]
 
 PHOTO_SIDE = 256
 """Side of a preprocessed training photo, px: twice the 128 px that they come in, more than the shipped encoder's input."""
 CHUNK = 1024
-COLUMNS = {"gender": "gender", "ethnicity": "race", "age_bin": "age"}
-"""Attribute → column of the training Parquet files (FairFace's names)."""
+COLUMNS = {GENDER: "gender", ETHNICITY: "race", AGE: "age"}
+"""Attribute → column of the training Parquet files (FairFace's names). Others have no labels there, so no probe of them ships."""
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,19 @@ def embed_labelled(
 def train_shipped(
     data: LabelledEmbeddings, encoder_id: str, *, seed: int = 0, coverage: float = 0.9
 ) -> AttributeModels:
-    """Probes of gender, ethnicity and age: fitted on the rows that are not held out, chosen and calibrated on those that are.
+    """Probes of the attributes of COLUMNS: fitted on the rows that are not held out, chosen and calibrated on those that are.
 
     Ages are known by bin alone; years take them as uniform within a bin. Raises TrainingRefused where a class is missing in a part.
     """
-    gender, _ = _on_split("gender", GENDERS, data, encoder_id, seed)
-    ethnicity, _ = _on_split("ethnicity", ETHNICITIES, data, encoder_id, seed)
-    bins, rows = _on_split("age_bin", AGE_BINS, data, encoder_id, seed)
-    unknown = np.full(len(rows), np.nan)
-    return AttributeModels(gender, ethnicity, with_years(bins, rows, unknown, seed=seed, coverage=coverage))
+    probes: dict[str, TrainedProbe | TrainedAge] = {}
+    for attribute in COLUMNS:
+        probe, rows = _on_split(attribute, data, encoder_id, seed)
+        if attribute.years is None:
+            probes[attribute.name] = probe
+        else:
+            unknown = np.full(len(rows), np.nan)
+            probes[attribute.name] = with_years(probe, rows, unknown, seed=seed, coverage=coverage, attribute=attribute)
+    return AttributeModels(probes)
 
 
 def fit_scales(data: LabelledEmbeddings, encoder: Encoder) -> dict[str, float]:
@@ -108,36 +113,37 @@ def fit_scales(data: LabelledEmbeddings, encoder: Encoder) -> dict[str, float]:
     if zeroshot is None:
         return {}
     scales = {}
-    for attribute, classes in CLASSES.items():
-        use, target = _labelled(attribute, classes, data)
+    for attribute in COLUMNS:
+        use, target = _labelled(attribute, data)
         use &= data.held_out
-        scales[attribute] = fit_scale(zeroshot.cosines(attribute, data.x[use]), target[use])
+        scales[attribute.name] = fit_scale(zeroshot.cosines(attribute.name, data.x[use]), target[use])
     return scales
 
 
-def _labelled(
-    attribute: str, classes: tuple[str, ...], data: LabelledEmbeddings
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
+def _labelled(attribute: Attribute, data: LabelledEmbeddings) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
     """Which rows have a label and an embedding (n,), and the class index of every row (n,), -1 without one."""
-    numbers = {name: i for i, name in enumerate(classes)}
+    numbers = {name: i for i, name in enumerate(attribute.classes)}
     target = np.array([numbers.get(label, -1) for label in data.labels[COLUMNS[attribute]]], dtype=np.intp)
     return (target >= 0) & np.isfinite(data.x).all(axis=1), target
 
 
 def _on_split(
-    attribute: str, classes: tuple[str, ...], data: LabelledEmbeddings, encoder_id: str, seed: int
+    attribute: Attribute, data: LabelledEmbeddings, encoder_id: str, seed: int
 ) -> tuple[TrainedProbe, Floats]:
     """A probe and the (m, d) embeddings that it was calibrated on."""
-    use, target = _labelled(attribute, classes, data)
+    classes = attribute.classes
+    use, target = _labelled(attribute, data)
     fit, held = use & ~data.held_out, use & data.held_out
     for part, name in ((fit, "training"), (held, "held-out")):
         counts = np.bincount(target[part], minlength=len(classes))
         if counts.min() < 2:
-            raise TrainingRefused(f"{attribute}: {classes[int(counts.argmin())]!r} has fewer than two {name} photos")
+            raise TrainingRefused(
+                f"{attribute.name}: {classes[int(counts.argmin())]!r} has fewer than two {name} photos"
+            )
     x, y, rows, right = data.x[fit], target[fit], data.x[held], target[held]
     fold = make_folds(right, 5, seed=seed)
     best: tuple[float, ProbeModel, npt.NDArray[np.float64]] | None = None
-    for strength in track(STRENGTHS, f"Training {attribute}"):
+    for strength in track(STRENGTHS, f"Training {attribute.name}"):
         model = fit_logistic(x, y, len(classes), strength=strength)
         logits = model.logits(rows)
         loss = log_loss(cal.crossfit_calibration(logits, right, fold), right)

@@ -13,11 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from facestats_pipeline.core.attributes.prompts import PROMPTS, Prompts
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
+from facestats_pipeline.core.attributes.prompts import Prompts, prompts_from
 from facestats_pipeline.core.statistics.calibration import softmax
 
-THRESHOLDS = {"gender": 0.9, "ethnicity": 0.8, "age_bin": 0.6}
 LOGIT_SCALE = 100.0  # what CLIP's temperature is clipped to and ends at (Radford et al., 2021, §2.5)
 
 
@@ -63,17 +61,16 @@ class ZeroShot:
 
 
 def build_zeroshot(
-    encoder: TextEncoder, prompts: Prompts = PROMPTS, scales: Mapping[str, float] | None = None
+    encoder: TextEncoder, prompts: Prompts | None = None, scales: Mapping[str, float] | None = None
 ) -> ZeroShot | None:
     """Text embeddings for `infer_attributes`; None for an encoder that is untrained or has no text tower: it knows no words.
 
+    `prompts`: by default those of the built-in attributes.
     `scales`: attribute → fitted factor between cosines and logits; without one, the encoder's own.
     """
     if not (encoder.trained and encoder.has_text):
         return None
-    unknown = [c for by_class in prompts.values() for c in by_class if c not in (GENDERS + ETHNICITIES + AGE_BINS)]
-    if unknown:
-        raise ValueError(f"prompts for classes outside the vocabulary: {unknown}")
+    prompts = prompts_from() if prompts is None else prompts
     texts = {}
     for attribute, by_class in prompts.items():
         means = np.stack([encoder.encode_text(list(sentences)).mean(axis=0) for sentences in by_class.values()])

@@ -1,12 +1,13 @@
 """What a composite is asked to show: a group, a method, a name. No pictures are touched here."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
+from facestats_pipeline.core.attribute import slug
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 
 DEFAULT_FLOOR = 10
 """Fewest photos a composite may be made of: below it, single people can be recognised in the average (k-anonymity)."""
@@ -14,8 +15,8 @@ DEFAULT_FLOOR = 10
 METHODS = ("mean", "aligned", "warped")
 """How faces are brought together; `movers.mover` says what each does."""
 
-GROUPINGS = ("gender", "ethnicity", "age", "decile")
-"""What a collection can be split by, one composite for each part."""
+DECILE = "decile"
+"""Filter by the score."""
 
 AGE_GROUPS: tuple[tuple[str, int, int], ...] = (
     ("children", 0, 9),
@@ -40,51 +41,53 @@ class CompositeSpec:
     Args:
         name: file stem, unique among the specs of a run.
         caption: what a reader sees under the picture.
-        gender: one of `vocabulary.GENDERS`, or None for all.
-        ethnicity: one of `vocabulary.ETHNICITIES`, or None for all.
-        age: (lowest, highest) completed years, both included.
-        decile: (lowest, highest) score decile, 1–10, both included.
+        filters: what `filter_images` takes: attribute → class, age → (lowest, highest) completed years, decile → (lowest, highest) of the
+            score, 1–10; both ends included. An attribute that is not named is not filtered by.
         method: one of `METHODS`.
         strict: refuse instead of relaxing filters when fewer than `floor` photos match.
         floor: fewest photos it may be made of.
         weight: column of numbers of the master by which photos count, `attractiveness` say; None counts all the same.
+        catalogue: the attributes that filters may name.
     """
 
     name: str
     caption: str = ""
-    gender: str | None = None
-    ethnicity: str | None = None
-    age: tuple[float, float] | None = None
-    decile: tuple[int, int] | None = None
+    filters: Mapping[str, Any] = field(default_factory=dict)
     method: str = "aligned"
     strict: bool = False
     floor: int = DEFAULT_FLOOR
     weight: str | None = None
+    catalogue: Catalogue = BUILT_IN
 
     def __post_init__(self) -> None:
-        check_filters(self.gender, self.ethnicity, self.age, self.decile)
+        object.__setattr__(self, "filters", {name: value for name, value in self.filters.items() if value is not None})
+        check_filters(self.filters, self.catalogue)
         check_method(self.method)
         if self.floor < 2:
             raise ValueError(
                 f"floor={self.floor}: a composite of fewer than 2 photos is a photo of somebody; use 2 or more"
             )
 
-    @property
-    def filters(self) -> dict[str, Any]:
-        """The four filters as keyword arguments of `filter_images` and `filter_faces`."""
-        return {"gender": self.gender, "ethnicity": self.ethnicity, "age": self.age, "decile": self.decile}
+
+def filter_names(catalogue: Catalogue = BUILT_IN) -> tuple[str, ...]:
+    """What a collection can be filtered and split by: every attribute (one with years by these), and the score's decile."""
+    return (*(attribute.stem if attribute.years else attribute.name for attribute in catalogue), DECILE)
 
 
-def check_filters(
-    gender: str | None, ethnicity: str | None, age: tuple[float, float] | None, decile: tuple[int, int] | None
-) -> None:
+def check_filters(filters: Mapping[str, Any], catalogue: Catalogue = BUILT_IN) -> None:
     """Raise ValueError naming the filter, its value and what is allowed."""
-    if gender is not None and gender not in GENDERS:
-        raise ValueError(f"gender={gender!r}: use one of {', '.join(GENDERS)}")
-    if ethnicity is not None and ethnicity not in ETHNICITIES:
-        raise ValueError(f"ethnicity={ethnicity!r}: use one of {', '.join(ETHNICITIES)}")
-    if age is not None and not 0 <= age[0] <= age[1]:
-        raise ValueError(f"age={age}: use (lowest, highest) in years, 0 or more, lowest first")
+    names = filter_names(catalogue)
+    if unknown := [name for name in filters if name not in names]:
+        raise ValueError(f"{unknown[0]}={filters[unknown[0]]!r}: no such filter; use {', '.join(names)}")
+    for attribute in catalogue:
+        value = filters.get(attribute.stem if attribute.years else attribute.name)
+        if value is None:
+            continue
+        if attribute.years is None and value not in attribute.classes:
+            raise ValueError(f"{attribute.name}={value!r}: use one of {', '.join(attribute.classes)}")
+        if attribute.years is not None and not 0 <= value[0] <= value[1]:
+            raise ValueError(f"{attribute.stem}={value}: use (lowest, highest) in years, 0 or more, lowest first")
+    decile = filters.get(DECILE)
     if decile is not None and not 1 <= decile[0] <= decile[1] <= 10:
         raise ValueError(f"decile={decile}: use (lowest, highest) between 1 and 10, lowest first")
 
@@ -95,37 +98,37 @@ def check_method(method: str) -> None:
         raise ValueError(f"method={method!r}: use one of {', '.join(METHODS)}")
 
 
-def describe_filters(
-    gender: str | None = None,
-    ethnicity: str | None = None,
-    age: tuple[float, float] | None = None,
-    decile: tuple[int, int] | None = None,
-) -> str:
+def describe_filters(filters: Mapping[str, Any], catalogue: Catalogue = BUILT_IN) -> str:
     """The filters in one line, `gender=Female age=20:29`; `all` where there is none."""
-    parts = [f"gender={gender}"] if gender else []
-    parts += [f"ethnicity={ethnicity}"] if ethnicity else []
-    parts += [f"age={age[0]:g}:{age[1]:g}"] if age else []
-    parts += [f"decile={decile[0]}:{decile[1]}"] if decile else []
+    given = [(name, filters[name]) for name in filter_names(catalogue) if filters.get(name) is not None]
+    parts = [
+        f"{name}={value}" if isinstance(value, str) else f"{name}={value[0]:g}:{value[1]:g}" for name, value in given
+    ]
     return " ".join(parts) or "all"
 
 
 def default_specs(
-    master: pl.DataFrame | None = None, *, method: str = "aligned", floor: int = DEFAULT_FLOOR
+    master: pl.DataFrame | None = None,
+    *,
+    method: str = "aligned",
+    floor: int = DEFAULT_FLOOR,
+    catalogue: Catalogue = BUILT_IN,
 ) -> list[CompositeSpec]:
-    """Everyone, each gender, each ethnicity, each age group, gender × age, and the ends of the score.
+    """Everyone, each class of every attribute, each age group, gender × age, and the ends of the score.
 
     All are strict: a picture called "Male" that shows everybody would be wrong, so a group that is too small is refused with a
     reason instead. With `master`, the ends of the score are deciles 1 and 10 where each holds at least `floor` photos, else
     deciles 1–3 and 8–10; without scores they are left out.
     """
-    everyone = CompositeSpec("everyone", "Everyone")
+    everyone = CompositeSpec("everyone", "Everyone", catalogue=catalogue)
     specs = [everyone]
-    for grouping in ("gender", "ethnicity", "age"):
-        specs += specs_by(grouping, everyone)
+    for grouping in filter_names(catalogue):
+        specs += specs_by(grouping, everyone) if grouping != DECILE else []
     for gender in specs_by("gender", everyone):
         specs += [replace(spec, name=f"{gender.name}_{spec.name}") for spec in specs_by("age", gender)]
     for lo, hi in score_ends(master, floor):
-        specs.append(CompositeSpec(_slug("decile", str(lo), str(hi)), _decile_caption(lo, hi), decile=(lo, hi)))
+        caption, filters = _decile_caption(lo, hi), {DECILE: (lo, hi)}
+        specs.append(replace(everyone, name=f"decile_{lo}_{hi}", caption=caption, filters=filters))
     return [replace(spec, method=method, strict=True, floor=floor) for spec in specs]
 
 
@@ -133,29 +136,30 @@ def specs_by(grouping: str, base: CompositeSpec) -> list[CompositeSpec]:
     """`base` for each part of a grouping, strict: what a caption says is what is shown.
 
     Raises:
-        ValueError: for a grouping that is none of `GROUPINGS`, or one that `base` has a filter for already.
+        ValueError: for a grouping that is none of `filter_names`, or one that `base` has a filter for already.
     """
-    if grouping not in GROUPINGS:
-        raise ValueError(f"grouping={grouping!r}: use one of {', '.join(GROUPINGS)}")
-    if base.filters[grouping] is not None:
+    groupings = filter_names(base.catalogue)
+    if grouping not in groupings:
+        raise ValueError(f"grouping={grouping!r}: use one of {', '.join(groupings)}")
+    if grouping in base.filters:
         raise ValueError(f"the photos are filtered by {grouping} already, so they cannot be split by it")
     parts: list[tuple[str, str, Any]]
-    if grouping == "gender":
-        parts = [(_slug(one), one, one) for one in GENDERS]
-    elif grouping == "ethnicity":
-        parts = [(_slug(one), one.replace("_", " / "), one) for one in ETHNICITIES]
-    elif grouping == "age":
-        parts = [(_slug("age", name), _age_caption(name, lo, hi), (lo, hi)) for name, lo, hi in AGE_GROUPS]
-    else:
+    if grouping == DECILE:
         parts = [(f"decile_{one}", _decile_caption(one, one), (one, one)) for one in range(1, 11)]
-    inside = "" if describe_filters(**base.filters) == "all" else f"{base.caption}, "
+    elif grouping not in base.catalogue:
+        parts = [(f"{grouping}_{slug(name)}", _age_caption(name, lo, hi), (lo, hi)) for name, lo, hi in AGE_GROUPS]
+    else:
+        attribute = base.catalogue[grouping]
+        before, heading = ("", "") if attribute.standalone else (f"{attribute.name}_", f"{attribute.title}: ")
+        parts = [(before + slug(one), heading + one.replace("_", " / "), one) for one in attribute.classes]
+    inside = f"{base.caption}, " if base.filters else ""
     return [
         replace(
             base,
             name=name,
-            caption=inside + (words.lower() if inside and grouping in ("age", "decile") else words),
+            caption=inside + (words.lower() if inside and grouping in ("age", DECILE) else words),
             strict=True,
-            **{grouping: value},
+            filters={**base.filters, grouping: value},
         )
         for name, words, value in parts
     ]
@@ -189,7 +193,3 @@ def _age_caption(name: str, lo: int, hi: int) -> str:
 
 def _decile_caption(lo: int, hi: int) -> str:
     return f"Score decile {lo}" if lo == hi else f"Score deciles {lo}–{hi}"
-
-
-def _slug(*words: str) -> str:
-    return "_".join(words).lower().replace(" ", "_")

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.composites.averaging import Average, Composite, Part
 from facestats_pipeline.core.composites.composite_filters import FilterResult, filter_faces, filter_images
 from facestats_pipeline.core.composites.composite_specs import (
@@ -167,7 +168,7 @@ def generate_composites(
         master: the rows of `master.parquet`. Photos are unusable without a face, with a quality flag (any reason that does not end in
             `_unknown`), or without the landmarks that the method needs. They are excluded from all counts; `reason` gives their number.
         load: image_id → the preprocessed photo. An OSError, KeyError or ImageProblem skips the photo and is reported.
-        specs: the composites to make. A refused spec gives a row with the reason and no picture; it raises nothing.
+        specs: the composites to make, with one catalogue. A refused spec gives a row with the reason and no picture; it raises nothing.
         landmarks: image_id and landmarks (Array(f32, 10)) of `preproc.parquet`, needed by `aligned` and `warped`.
         mesh: image_id and landmarks (Array(f32, 956)) of `face_geometry.parquet`, with which `warped` is sharpest. A group in which fewer
             photos than the floor have them is warped by optical flow instead, and `reason` says so.
@@ -185,7 +186,8 @@ def generate_composites(
     """
     names_are_unique(specs)
     weights = [spec.weight for spec in specs if spec.weight is not None]
-    collection = Collection.of(master, landmarks, mesh, landmark_size, weights, version)
+    catalogue = specs[0].catalogue if specs else BUILT_IN
+    collection = Collection.of(master, landmarks, mesh, landmark_size, weights, version, catalogue)
     groups = [Group.plan(collection, spec, size, max_images, (earlier or {}).get(spec.name)) for spec in specs]
     order = collection.rows["image_id"].to_list()  # the master's order: photos of a shard are read together
     threads = threads or os.cpu_count() or 1

@@ -10,8 +10,9 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.composites.averaging import Average, Part
-from facestats_pipeline.core.composites.composite_filters import filter_faces, filter_images
+from facestats_pipeline.core.composites.composite_filters import filter_columns, filter_faces, filter_images
 from facestats_pipeline.core.composites.composite_specs import CompositeRefused, CompositeSpec, describe_filters
 from facestats_pipeline.core.composites.kept_sums import FEWEST_KEPT, KeptSum, way_of
 
@@ -56,6 +57,7 @@ class Collection:
         landmark_size: int,
         weights: Iterable[str],
         version: str = "",
+        catalogue: Catalogue = BUILT_IN,
     ) -> "Collection":
         """Collect the rows of `master` with their reason for exclusion. `*_unknown` is no reason: an abstaining model does not make a
         photo unusable.
@@ -74,8 +76,7 @@ class Collection:
         unusable = (
             pl.when(no_face).then(pl.lit("without a face")).when(flagged).then(pl.lit("flagged for their quality"))
         )
-        columns = ["image_id", "gender_final", "ethnicity_final", "age_bin_final", "age", "attractiveness"]
-        kept = list(dict.fromkeys([*columns, *weights]))
+        kept = list(dict.fromkeys(["image_id", *filter_columns(catalogue), *weights]))
         rows = table.select(*kept, unusable=unusable.otherwise(None)).collect()
         has = [_ids(landmarks, "has_landmarks"), _ids(mesh, "has_mesh")]
         for ids in has:
@@ -124,9 +125,9 @@ class Group:
         row: dict[str, Any] = {
             "name": spec.name,
             "caption": spec.caption,
-            "filter": describe_filters(**spec.filters),
+            "filter": describe_filters(spec.filters, spec.catalogue),
             "applied": None,
-            "n_asked": filter_images(usable, **spec.filters).height,
+            "n_asked": filter_images(usable, spec.catalogue, **spec.filters).height,
             "n_used": 0,
             "n_skipped": 0,
             "relaxed": [],
@@ -136,12 +137,12 @@ class Group:
             "reason": "",
         }
         try:
-            found = filter_faces(usable, **spec.filters, min_n=spec.floor, strict=spec.strict)
+            found = filter_faces(usable, spec.catalogue, min_n=spec.floor, strict=spec.strict, **spec.filters)
         except CompositeRefused as refusal:
-            missed = _left_out(filter_images(rows, **spec.filters))
+            missed = _left_out(filter_images(rows, spec.catalogue, **spec.filters))
             return cls(row | {"reason": "; ".join([str(refusal), *missed])}, spec.floor)
         filters, frame = found.filters, found.frame
-        notes = _left_out(filter_images(rows, **filters))
+        notes = _left_out(filter_images(rows, spec.catalogue, **filters))
         if max_images is not None and found.n > max_images:
             # Ids are digests, so the smallest are a uniform sample that changes little as photos arrive.
             frame = frame.sort("image_id").head(max(max_images, spec.floor))
@@ -259,7 +260,9 @@ def _judged(collection: Collection, spec: CompositeSpec) -> tuple[str, pl.DataFr
         return "mean", rows
     kind, needs = "aligned", "has_landmarks"
     if spec.method == "warped":
-        meshed = filter_images(rows.filter("has_mesh", pl.col("unusable").is_null()), **spec.filters).height
+        meshed = filter_images(
+            rows.filter("has_mesh", pl.col("unusable").is_null()), spec.catalogue, **spec.filters
+        ).height
         kind, needs = ("mesh", "has_mesh") if meshed >= spec.floor else ("flow", "has_landmarks")
     lacking = pl.when(pl.col("unusable").is_null() & ~pl.col(needs)).then(pl.lit("without landmarks"))
     return kind, rows.with_columns(unusable=lacking.otherwise("unusable"))

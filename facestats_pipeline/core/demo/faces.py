@@ -18,12 +18,12 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
+from facestats_pipeline.core.catalogue import AGE
 from facestats_pipeline.core.demo.canvas import tiles
 from facestats_pipeline.core.demo.drawing import draw_face
 from facestats_pipeline.core.demo.latents import FaceLatents, sample_latents
-from facestats_pipeline.core.labels.provenance import DEMO_TRUTH
-from facestats_pipeline.core.labels.vocabulary import age_bin_of
 from facestats_pipeline.core.progress import track
+from facestats_pipeline.core.training.provenance import DEMO_TRUTH
 
 __all__ = ["FaceLatents", "draw_face", "generate_demo", "sample_latents"]
 
@@ -101,7 +101,7 @@ def _photo(index: int, seed: int) -> tuple[dict[str, Any], bytes]:
     suffix = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}[kind]
     row = {
         "file": f"{2016 + int(rng.integers(9))}/IMG_{index + 1:05d}.{suffix}",
-        "age_bin": age_bin_of(face.age),
+        "age_bin": AGE.class_of_years(face.age),
         "appeal": face.appeal,
         **asdict(face),
         "width": size[0],

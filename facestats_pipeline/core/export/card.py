@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from facestats_pipeline.core.export.given_labels import GIVEN
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.export.given_labels import given_columns
 from facestats_pipeline.core.metadata.master_table import master_table
 from facestats_pipeline.core.reports.card_inputs import CardInput
 from facestats_pipeline.core.reports.card_text import section, table
@@ -19,13 +20,18 @@ WHAT = (
 
 def export_card(
     manifest: pl.LazyFrame, master: pl.LazyFrame, *, name: str, made_at: str, reading: str, columns: Sequence[str],
-    inputs: Sequence[CardInput] = (),
+    inputs: Sequence[CardInput] = (), catalogue: Catalogue = BUILT_IN,
 ) -> str:  # fmt: skip
     """Markdown with Hugging Face's header. `manifest`, `master`: the exported photos only. `reading`: code that reads the export."""
     card = data_card(
-        manifest, master, name=name, description=f"{WHAT.format(made_at=made_at)}\n\n{reading}", inputs=inputs
+        manifest,
+        master,
+        name=name,
+        description=f"{WHAT.format(made_at=made_at)}\n\n{reading}",
+        inputs=inputs,
+        catalogue=catalogue,
     )
-    meanings: Mapping[str, str] = master_table().descriptions | GIVEN
+    meanings: Mapping[str, str] = master_table(catalogue).descriptions | given_columns(catalogue)
     return (
         card
         + "\n"

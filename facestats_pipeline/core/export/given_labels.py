@@ -2,32 +2,34 @@
 
 import polars as pl
 
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.user_files.name_match import match_files
 
-GIVEN = {
-    "label_gender": "gender in labels.csv; null without a label",
-    "label_ethnicity": "ethnicity in labels.csv; null without a label",
-    "label_age_bin": "age bin in labels.csv; null without a label",
-    "label_age": "age in years in labels.csv; null without a label",
-    "label_rating": "mean rating in ratings.csv; null without a rating",
-}
-"""Column → description. `identity` is never exported: it serves only to keep the photos of a person in one fold."""
-_FROM_LABELS = {
-    "gender": "label_gender",
-    "ethnicity": "label_ethnicity",
-    "age_bin": "label_age_bin",
-    "age": "label_age",
-}
+
+def given_columns(catalogue: Catalogue = BUILT_IN) -> dict[str, str]:
+    """Column → description. `identity` is never exported: it serves only to keep the photos of a person in one fold."""
+    columns = {each.label_column: f"{each.noun} in labels.csv; null without a label" for each in catalogue}
+    for each in catalogue:
+        if each.years:
+            columns[f"label_{each.stem}"] = f"{each.stem} in years in labels.csv; null without a label"
+    return columns | {"label_rating": "mean rating in ratings.csv; null without a rating"}
 
 
-def given_labels(labels: pl.DataFrame | None, ratings: pl.DataFrame | None, filenames: list[str]) -> pl.DataFrame:
-    """`filename` and the columns of GIVEN that have a value, one row per labelled or rated photo.
+def given_labels(
+    labels: pl.DataFrame | None,
+    ratings: pl.DataFrame | None,
+    filenames: list[str],
+    catalogue: Catalogue = BUILT_IN,
+) -> pl.DataFrame:
+    """`filename` and those of `given_columns` that have a value, one row per labelled or rated photo.
 
-    labels: LABELS_SCHEMA. ratings: file, rating. filenames: all live images, to match files against. Columns without any value are left
+    labels: `labels_schema`. ratings: file, rating. filenames: all live images, to match files against. Columns without any value are left
     out, so an unlabelled collection is exported without empty columns.
     """
+    labelled = {column.removeprefix("label_"): column for column in given_columns(catalogue)}
+    rated = {"rating": labelled.pop("rating")}
     given = pl.DataFrame(schema={"filename": pl.String})
-    for table, names in ((labels, _FROM_LABELS), (ratings, {"rating": "label_rating"})):
+    for table, names in ((labels, labelled), (ratings, rated)):
         if table is None:
             continue
         matched = match_files(table["file"].to_list(), filenames)

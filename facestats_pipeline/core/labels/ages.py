@@ -7,7 +7,8 @@ and saves that. Only those two bins can be read as dates, and no two dates below
 import re
 from dataclasses import dataclass
 
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, MAX_AGE, age_bin_of
+from facestats_pipeline.core.attribute import MAX_AGE, Attribute
+from facestats_pipeline.core.catalogue import AGE
 
 _MONTHS = {
     **dict.fromkeys(("mar", "march", "mrz", "mär", "märz", "mars", "marzo", "março", "mrt"), 3),
@@ -27,7 +28,7 @@ class ParsedAge:
     """One age cell as understood.
 
     Attributes:
-        bin: one of AGE_BINS, or None when `problem` says why not.
+        bin: the class, or None when `problem` says why not.
         years: the age in years where the cell held a number, else None.
         repaired: the cell was a date and stands for a bin.
         problem: why the cell cannot be used, one clause; "" when it can.
@@ -39,35 +40,41 @@ class ParsedAge:
     problem: str = ""
 
 
-def parse_age(text: str) -> ParsedAge:
-    """Read one age: "34", "30-39", "more than 70", "70+", "9-Mar" (→ 3-9), "Oct-19" (→ 10-19). Never raises."""
+def parse_age(text: str, attribute: Attribute = AGE) -> ParsedAge:
+    """Read one age: "34", "30-39", "more than 70", "70+", "9-Mar" (→ 3-9), "Oct-19" (→ 10-19). Never raises for a cell.
+
+    `attribute` has years; ValueError for one without.
+    """
+    if attribute.years is None:
+        raise ValueError(f"{attribute.name} has no years")
+    bins, last = attribute.classes, attribute.years[-1][0]
     cell = re.sub(r"\s+", " ", text.strip().lower()).replace("–", "-").replace("—", "-")
-    if cell in AGE_BINS:
+    if cell in bins:
         return ParsedAge(bin=cell)
     if match := _YEARS.fullmatch(cell):
         years = float(match[1].replace(",", "."))
-        if (name := age_bin_of(years)) is None:
+        if (name := attribute.class_of_years(years)) is None:
             return ParsedAge(problem=f"an age must lie between 0 and {MAX_AGE:.0f} years")
         return ParsedAge(bin=name, years=years)
     if (match := _MORE_THAN.fullmatch(cell)) or (match := _OR_MORE.fullmatch(cell)):
-        if 70 <= int(match[1]) <= MAX_AGE:
-            return ParsedAge(bin=AGE_BINS[-1])
-        return ParsedAge(problem="an age without an upper end fits one bin only from 70 on")
+        if last <= int(match[1]) <= MAX_AGE:
+            return ParsedAge(bin=bins[-1])
+        return ParsedAge(problem=f"an age without an upper end fits one bin only from {last:g} on")
     if (match := _RANGE.fullmatch(cell)) and not re.fullmatch(r"0\d-0\d", cell):
-        return _range(int(match[1]), int(match[2]))
-    if (name := _from_date(cell)) is not None:
+        return _range(int(match[1]), int(match[2]), dict(zip(bins, attribute.years, strict=True)))
+    if (name := _from_date(cell)) in bins:
         return ParsedAge(bin=name, repaired=True)
-    return ParsedAge(problem="not an age in years nor one of the bins " + ", ".join(AGE_BINS))
+    return ParsedAge(problem="not an age in years nor one of the bins " + ", ".join(bins))
 
 
-def _range(low: int, high: int) -> ParsedAge:
+def _range(low: int, high: int, years: dict[str, tuple[float, float]]) -> ParsedAge:
     if low > high:
         return ParsedAge(problem="the range runs backwards")
-    for name, (start, end) in zip(AGE_BINS, AGE_EDGES, strict=True):
-        last = MAX_AGE if name == AGE_BINS[-1] else end - 1
-        if start <= low and high <= last:
+    oldest = list(years)[-1]
+    for name, (start, end) in years.items():
+        if start <= low and high <= (MAX_AGE if name == oldest else end - 1):
             return ParsedAge(bin=name)
-    return ParsedAge(problem="the range does not lie within one of the bins " + ", ".join(AGE_BINS))
+    return ParsedAge(problem="the range does not lie within one of the bins " + ", ".join(years))
 
 
 def _from_date(cell: str) -> str | None:

@@ -6,18 +6,26 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from facestats_pipeline.core.labels.provenance import Provenance
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline.core.user_files.text_table import rejected_frame
 
-LABELS_SCHEMA = {
-    "file": pl.String(),
-    "gender": pl.String(),
-    "ethnicity": pl.String(),
-    "age_bin": pl.String(),
-    "age": pl.Float32(),
-    "group": pl.String(),
-}
-"""age: years, where the file has years. group: who is in the photo, where the file says so; keeps a person within one fold."""
+
+def labels_schema(catalogue: Catalogue = BUILT_IN) -> dict[str, pl.DataType]:
+    """Columns of a frame of labels: file, every attribute (for one with years, these too), group.
+
+    group: who is in the photo, where the file says so; keeps a person within one fold.
+    """
+    columns: dict[str, pl.DataType] = {"file": pl.String()}
+    for attribute in catalogue:
+        columns[attribute.name] = pl.String()
+        if attribute.years is not None:
+            columns[attribute.stem] = pl.Float32()
+    return columns | {"group": pl.String()}
+
+
+LABELS_SCHEMA = labels_schema()
+"""`labels_schema` of the built-in attributes."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class Labels:
     """Labels of one file or folder.
 
     Attributes:
-        frame: LABELS_SCHEMA, one row per file name; null where there is no usable label.
+        frame: `labels_schema`, one row per file name; null where there is no usable label.
         warnings: one sentence per kind of repair, with its count.
         rejected: row, column, value, reason of everything that was not used.
         provenance: where the labels come from.
@@ -41,6 +49,7 @@ class Labels:
 class LabelRows:
     """Collects labels. `warnings` maps a sentence with `{n}` in it to its count."""
 
+    catalogue: Catalogue = BUILT_IN
     rows: dict[str, dict[str, object]] = field(default_factory=dict)
     warnings: Counter[str] = field(default_factory=Counter)
     rejected: list[dict[str, object]] = field(default_factory=list)
@@ -72,9 +81,14 @@ class LabelRows:
 
     def labels(self, provenance: Provenance, extra: Sequence[str] = ()) -> Labels:
         """Everything gathered; `extra` are warnings that come first."""
-        for row in self.rows.values():  # years of a bin that was taken out, or the reverse, are in doubt too
-            if row["_dead"] and {"age", "age_bin"} & set(row["_dead"]):  # type: ignore[call-overload]
-                row["age"] = row["age_bin"] = None
-        frame = pl.DataFrame([{k: r[k] for k in LABELS_SCHEMA} for r in self.rows.values()], schema=LABELS_SCHEMA)
+        for attribute in self.catalogue:
+            if attribute.years is None:
+                continue
+            both = {attribute.name, attribute.stem}
+            for row in self.rows.values():  # years of a class that was taken out, or the reverse, are in doubt too
+                if both & set(row["_dead"]):  # type: ignore[call-overload]
+                    row |= dict.fromkeys(both)
+        schema = labels_schema(self.catalogue)
+        frame = pl.DataFrame([{name: row.get(name) for name in schema} for row in self.rows.values()], schema=schema)
         said = [text.replace("{n}", str(n)) for text, n in self.warnings.items()]
         return Labels(frame, [*extra, *said], rejected_frame(self.rejected), provenance)

@@ -8,17 +8,12 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
+from facestats_pipeline.core.attribute import Attribute
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.labels.ages import ParsedAge, parse_age
 from facestats_pipeline.core.labels.label_names import labels_from_scut, labels_from_utkface
 from facestats_pipeline.core.labels.label_rows import LABELS_SCHEMA, LabelRows, Labels
-from facestats_pipeline.core.labels.provenance import Provenance, provenance_of_file
-from facestats_pipeline.core.labels.vocabulary import (
-    ETHNICITIES,
-    GENDERS,
-    READ_AS,
-    canonical_ethnicity,
-    canonical_gender,
-)
+from facestats_pipeline.core.training.provenance import Provenance, provenance_of_file
 from facestats_pipeline.core.user_files.cells import is_null, word_key
 from facestats_pipeline.core.user_files.text_table import (
     LabelsError,
@@ -38,10 +33,6 @@ __all__ = [
     "read_labels",
 ]
 
-EXPECTED = (
-    "Expected a table with a header: file, and one or more of age, age_years, gender, race, identity "
-    "(FairFace's columns), or SCUT-FBP5500's list of 'AF1.jpg 3.2'."
-)
 FILE_WORDS = (
     "file",
     "filename",
@@ -56,21 +47,15 @@ FILE_WORDS = (
     "photo",
 )
 """Header words of the column that says which photo a row is about."""
-_MEANINGS = {
-    "file": FILE_WORDS,
-    "gender": ("gender", "sex"),
-    "ethnicity": ("race", "ethnicity"),
-    "age": ("age",),
-    "age_bin": ("age bin", "age group", "age range"),
-    "age_years": ("age years", "years", "age in years"),
-    "group": ("identity", "person", "person id", "subject", "subject id"),
-    "made_by": ("source", "label source", "labelled by", "labeled by", "provenance"),
-}
-# Columns that only a model's output has (FaceStats' own attributes, FairFace's predict.py, DeepFace).
-PREDICTION_COLUMNS = frozenset(
-    [f"{a} {kind}" for a in ("gender", "ethnicity", "age", "age bin") for kind in ("p", "top", "source", "pred")]
-    + ["race scores fair", "gender scores fair", "age scores fair", "race4", "dominant race", "dominant gender"]
+_PREDICTED = (
+    "race scores fair",
+    "gender scores fair",
+    "age scores fair",
+    "race4",
+    "dominant race",
+    "dominant gender",
 )
+"""Header words that only a model's output has (FairFace's predict.py, DeepFace)."""
 _MODEL_WORDS = frozenset(
     [
         "model",
@@ -89,11 +74,12 @@ _MODEL_WORDS = frozenset(
 _SCUT_LINE = re.compile(r"\s*([AC])([FM])\w*\.jpe?g[\s,;]+\d+(?:\.\d+)?\s*", re.IGNORECASE)
 
 
-def read_labels(path: Path | str) -> Labels:
+def read_labels(path: Path | str, catalogue: Catalogue = BUILT_IN) -> Labels:
     """Labels from FairFace's CSV form (file, age, gender, race; age_years, identity), or from SCUT-FBP5500's list.
 
-    Comma, semicolon, tab or bar; UTF-8, UTF-16 or Latin-1; header words in any case, with synonyms. Ages may be bins, years, or
-    bins that a spreadsheet turned into dates. Raises LabelsError when the file has no labels at all.
+    Columns of other attributes of the catalogue are read too. Comma, semicolon, tab or bar; UTF-8, UTF-16 or Latin-1; header words in
+    any case, with synonyms. Ages may be bins, years, or bins that a spreadsheet turned into dates. Raises LabelsError when the file has
+    no labels at all.
     """
     path = Path(path)
     data = read_bytes(path)
@@ -102,21 +88,46 @@ def read_labels(path: Path | str) -> Labels:
     lines = [line for line in text.splitlines()[:50] if line.strip()]
     if lines and all(_SCUT_LINE.fullmatch(line) for line in lines):
         names = [re.split(r"[\s,;]+", line.strip())[0] for line in text.splitlines() if line.strip()]
-        labels = labels_from_scut(names)
+        labels = labels_from_scut(names, catalogue)
         return Labels(labels.frame, notes + labels.warnings, labels.rejected, provenance_of_file(path, data))
-    table = parse_table(path, text, _MEANINGS, need="file", expected=EXPECTED)
-    if found := sorted(PREDICTION_COLUMNS & set(table.ignored)):
+    expected = _expected(catalogue)
+    table = parse_table(path, text, meanings(catalogue), need="file", expected=expected)
+    if found := sorted(prediction_columns(catalogue) & set(table.ignored)):
         raise LabelsError(
             f"{path}: the column {found[0].replace(' ', '_')!r} says that a model made this table; "
             "models learn from people's labels only."
         )
-    if not set(table.columns) & {"gender", "ethnicity", "age", "age_bin", "age_years", "group"}:
-        raise LabelsError(f"{path}: a file column and no labels beside it. {EXPECTED}")
-    return _from_table(table, provenance_of_file(path, data), notes)
+    if not set(table.columns) & {"group", *(column for attribute in catalogue for column in attribute.headers)}:
+        raise LabelsError(f"{path}: a file column and no labels beside it. {expected}")
+    return _from_table(table, provenance_of_file(path, data), notes, catalogue)
 
 
-def _from_table(table: LabelTable, provenance: Provenance, notes: list[str]) -> Labels:
-    out = LabelRows(rejected=list(table.rejected))
+def meanings(catalogue: Catalogue = BUILT_IN) -> dict[str, tuple[str, ...]]:
+    """Column that is read from a labels file → its header words."""
+    return {
+        "file": FILE_WORDS,
+        **{column: words for attribute in catalogue for column, words in attribute.headers.items()},
+        "group": ("identity", "person", "person id", "subject", "subject id"),
+        "made_by": ("source", "label source", "labelled by", "labeled by", "provenance"),
+    }
+
+
+def prediction_columns(catalogue: Catalogue = BUILT_IN) -> frozenset[str]:
+    """Header words of columns that only a model's output has: those of attributes.parquet, and of other tools."""
+    named = {word_key(name) for attribute in catalogue for name in (attribute.name, attribute.stem)}
+    return frozenset(f"{name} {kind}" for name in named for kind in ("p", "top", "source", "pred")).union(_PREDICTED)
+
+
+def _expected(catalogue: Catalogue) -> str:
+    extra = "".join(f"{attribute.name}, " for attribute in catalogue if attribute.name not in BUILT_IN)
+    return (
+        f"Expected a table with a header: file, and one or more of age, age_years, gender, race, {extra}identity "
+        "(FairFace's columns), or SCUT-FBP5500's list of 'AF1.jpg 3.2'."
+    )
+
+
+def _from_table(table: LabelTable, provenance: Provenance, notes: list[str], catalogue: Catalogue) -> Labels:
+    out = LabelRows(catalogue, rejected=list(table.rejected))
     for row, cells in table.rows:
         file = cells.get("file", "")
         if not file:
@@ -124,53 +135,55 @@ def _from_table(table: LabelTable, provenance: Provenance, notes: list[str]) -> 
         elif word_key(cells.get("made_by", "")) in _MODEL_WORDS:
             out.reject(row, "source", cells["made_by"], "made by a model; models learn from people's labels only")
         else:
-            age_bin, years = _age(out, row, cells)
-            gender, ethnicity = (_word(out, row, column, cells.get(column, "")) for column in ("gender", "ethnicity"))
-            group = cells.get("group") or None
-            out.add(
-                row, file, {"gender": gender, "ethnicity": ethnicity, "age_bin": age_bin, "age": years, "group": group}
-            )
+            labels: dict[str, object] = {"group": cells.get("group") or None}
+            for attribute in catalogue:
+                if attribute.years is None:
+                    labels[attribute.name] = _word(out, row, attribute, cells.get(attribute.name, ""))
+                else:
+                    labels[attribute.name], labels[attribute.stem] = _age(out, row, attribute, cells)
+            out.add(row, file, labels)
     return out.labels(provenance, [*notes, *table.warnings])
 
 
-def _word(out: LabelRows, row: int, column: str, cell: str) -> str | None:
+def _word(out: LabelRows, row: int, attribute: Attribute, cell: str) -> str | None:
     if is_null(cell):
         return None
-    value = canonical_value(column, cell)
+    value = attribute.class_named(cell)
     if value is None:
-        out.reject(row, column, cell, _why_not(column, cell))
-    elif column == "ethnicity" and (key := word_key(cell)) in READ_AS:
+        out.reject(row, attribute.name, cell, _why_not(attribute, cell))
+    elif (key := word_key(cell)) in attribute.readings:
         out.warnings[f"{{n}} cell(s) {key!r} read as {value!r}"] += 1
     return value
 
 
-def _why_not(column: str, cell: str) -> str:
-    if word_key(cell) == "asian":
-        return "'Asian' is two of the classes: East Asian, Southeast Asian"
+def _why_not(attribute: Attribute, cell: str) -> str:
+    key = word_key(cell)
+    if len(several := [name for name in attribute.classes if key in word_key(name).split()]) > 1:
+        return f"{cell.strip()!r} is {'two' if len(several) == 2 else 'several'} of the classes: {', '.join(several)}"
     if "/" in cell or "," in cell or "+" in cell:
         return "mixed: a label is exactly one class"
     if cell.strip().isdigit():
         return "a number: data sets disagree about what it means, so write the word"
-    return "unknown word; expected " + ", ".join(GENDERS if column == "gender" else ETHNICITIES)
+    return "unknown word; expected " + ", ".join(attribute.classes)
 
 
 _parse_age = lru_cache(maxsize=4096)(parse_age)
 
 
-def _age(out: LabelRows, row: int, cells: dict[str, str]) -> tuple[str | None, float | None]:
-    """Age bin and years of one row from up to three columns. Years decide where a bin disagrees with them."""
+def _age(out: LabelRows, row: int, attribute: Attribute, cells: dict[str, str]) -> tuple[str | None, float | None]:
+    """Class and years of one row from up to three columns. Years decide where a class disagrees with them."""
     name: str | None = None
     years: float | None = None
-    for column in ("age_years", "age", "age_bin"):
+    for column in (f"{attribute.stem}_years", attribute.stem, attribute.name):
         cell = cells.get(column, "")
         if is_null(cell):
             continue
-        parsed: ParsedAge = _parse_age(cell)
+        parsed: ParsedAge = _parse_age(cell, attribute)
         if parsed.repaired:
             out.warnings[
                 "{n} age(s) that a spreadsheet had turned into dates were repaired (9-Mar → 3-9, 19-Oct → 10-19)"
             ] += 1
-        if parsed.problem or (column == "age_years" and parsed.years is None):
+        if parsed.problem or (column == f"{attribute.stem}_years" and parsed.years is None):
             out.reject(row, column, cell, parsed.problem or "not a number of years")
         elif name is not None and parsed.bin != name:
             out.reject(row, column, cell, f"another age column of this row says {name}, which was used")
@@ -180,12 +193,9 @@ def _age(out: LabelRows, row: int, cells: dict[str, str]) -> tuple[str | None, f
     return name, years
 
 
-def canonical_value(attribute: str, text: str) -> str | None:
-    """The class that `text` names: attribute is "gender", "ethnicity" or "age_bin" (years are binned). None if it names none."""
-    if attribute == "gender":
-        return canonical_gender(text)
-    if attribute == "ethnicity":
-        return canonical_ethnicity(text)
-    if attribute == "age_bin":
-        return parse_age(text).bin
-    raise ValueError(f"no attribute {attribute!r}; there are gender, ethnicity, age_bin")
+def canonical_value(name: str, text: str, catalogue: Catalogue = BUILT_IN) -> str | None:
+    """The class of the attribute `name` that `text` names (years are binned); None if it names none. ValueError for no attribute."""
+    if name not in catalogue:
+        raise ValueError(f"no attribute {name!r}; there are {', '.join(catalogue.names)}")
+    attribute = catalogue[name]
+    return attribute.class_named(text) if attribute.years is None else parse_age(text, attribute).bin

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from facestats_pipeline.core.labels.provenance import Provenance, provenance_of_file
+from facestats_pipeline.core.training.provenance import Provenance, provenance_of_file
 from facestats_pipeline.core.user_files.cells import is_null
 from facestats_pipeline.core.user_files.text_table import LabelsError, decode, parse_table, read_bytes, rejected_frame
 

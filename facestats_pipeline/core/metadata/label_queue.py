@@ -12,36 +12,38 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.catalogue import BUILT_IN
+from facestats_pipeline.core.attribute import Attribute
+from facestats_pipeline.core.attributes.attribute_table import attribute_table
+from facestats_pipeline.core.catalogue import BUILT_IN, ETHNICITY, GENDER, Catalogue
 from facestats_pipeline.core.joins import conform
-from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES, CLASSES, ETHNICITIES, GENDERS
 from facestats_pipeline.core.tables import KEYS, Schema
 
-QUEUE_SCHEMA: Schema = {
-    **KEYS,
-    "priority": pl.Float64(),
-    "why": pl.String(),
-    **{
-        name: dtype for one in BUILT_IN for name, dtype in ((one.top_column, pl.String()), (one.p_column, pl.Float32()))
-    },
-}
 DEFAULT_SIZE = 500
 
 WEIGHT_UNCERTAINTY, WEIGHT_DIVERSITY, WEIGHT_BALANCE = 0.5, 0.25, 0.25
 # Half for what the models say of the image itself, half for where it lies: uncertainty alone fills a queue with one kind of
 # difficult photo, and the other two alone would ask about photos that every model gets right.
 
+GROUPED = (GENDER, ETHNICITY)
+"""Attributes whose classes together make the groups that labels are balanced over."""
 _CELL = ["cluster", "group"]
 _HELD = 100_000
 """Rows held beside the most uncertain of each cell before these are sorted out again: some 20 MB."""
 
 Table = pl.DataFrame | pl.LazyFrame
 
-_DETAILS = [*(name for name in QUEUE_SCHEMA if name not in ("priority", "why")), "cluster", "manual_disputed"]
+
+def queue_schema(catalogue: Catalogue = BUILT_IN) -> Schema:
+    """Columns of labels_template.csv: what the models think of each attribute stands beside the photo."""
+    columns: Schema = {**KEYS, "priority": pl.Float64(), "why": pl.String()}
+    known = attribute_table(catalogue).schema
+    return columns | {name: known[name] for each in catalogue for name in (each.top_column, each.p_column)}
 
 
-def labels_template(master: Table | Iterable[Table], *, size: int = DEFAULT_SIZE) -> pl.DataFrame:
-    """The `size` images most worth a label, best first, with QUEUE_SCHEMA and the models' suggestions.
+def labels_template(
+    master: Table | Iterable[Table], *, size: int = DEFAULT_SIZE, catalogue: Catalogue = BUILT_IN
+) -> pl.DataFrame:
+    """The `size` images most worth a label, best first, with `queue_schema` and the models' suggestions.
 
     Left out: images with a hand label (unless annotators tie on one), images whose every attribute has a label already, and photos
     without a face. Each image is the one of highest `priority` given those before it; priority lies in 0–1 and is ½ uncertainty + ¼
@@ -59,11 +61,13 @@ def labels_template(master: Table | Iterable[Table], *, size: int = DEFAULT_SIZE
     if size < 1:
         raise ValueError(f"the size of the label queue must be at least 1, got {size}")
     pieces = [master] if isinstance(master, Table) else master
-    candidates, labelled = _condense((piece.lazy().select(_slim_columns()).collect() for piece in pieces), size)
+    candidates, labelled = _condense(
+        (piece.lazy().select(_slim_columns(catalogue)).collect() for piece in pieces), size
+    )
     chosen = _choose(candidates, labelled, size)
     queue = chosen.join(candidates, on="image_id", how="left", maintain_order="left")
-    reasons = [_why(row) for row in queue.iter_rows(named=True)]
-    return conform(queue.with_columns(pl.Series("why", reasons, dtype=pl.String)), QUEUE_SCHEMA)
+    reasons = [_why(row, catalogue) for row in queue.iter_rows(named=True)]
+    return conform(queue.with_columns(pl.Series("why", reasons, dtype=pl.String)), queue_schema(catalogue))
 
 
 def _condense(pieces: Iterable[pl.DataFrame], size: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -123,29 +127,32 @@ def _labels_by(labelled: pl.DataFrame, cells: pl.Series) -> tuple[npt.NDArray[np
     return np.array([number[value] for value in cells.to_list()], dtype=int), counts["labelled"].to_numpy().astype(int)
 
 
-def _slim_columns() -> list[str | pl.Expr]:
+def _slim_columns(catalogue: Catalogue) -> list[str | pl.Expr]:
     """What the queue shows of an image, and what its order needs."""
     settled = {
-        attribute: ~_tied(attribute)
+        attribute.name: ~_tied(attribute)
         & (
-            pl.col(f"manual_{attribute}").is_not_null()
-            | (pl.col(f"predicted_{attribute}_kind") == "out_of_fold").fill_null(False)
+            pl.col(attribute.manual_column).is_not_null()
+            | (pl.col(f"{attribute.predicted_column}_kind") == "out_of_fold").fill_null(False)
         )
-        for attribute in ATTRIBUTES
+        for attribute in catalogue
     }
     disputed = (pl.col("manual_disputed").list.len() > 0).fill_null(False)
-    by_hand = pl.any_horizontal(pl.col(f"manual_{attribute}").is_not_null() for attribute in ATTRIBUTES)
+    by_hand = pl.any_horizontal(pl.col(attribute.manual_column).is_not_null() for attribute in catalogue)
     has_face = (pl.col("preproc_status") == "ok").fill_null(False)
-    unsure = [pl.when(~settled[a]).then(_uncertainty(a)) for a in ATTRIBUTES]
-    gender = pl.coalesce("manual_gender", "gender_top").replace_strict(
-        list(GENDERS), list(range(len(GENDERS))), default=None, return_dtype=pl.UInt8
-    )
-    ethnicity = pl.coalesce("manual_ethnicity", "ethnicity_top").replace_strict(
-        list(ETHNICITIES), list(range(len(ETHNICITIES))), default=None, return_dtype=pl.UInt8
-    )
-    group = gender.fill_null(len(GENDERS)) * (len(ETHNICITIES) + 1) + ethnicity.fill_null(len(ETHNICITIES))
+    unsure = [pl.when(~settled[a.name]).then(_uncertainty(a)) for a in catalogue]
+    group = pl.lit(0)
+    for attribute in GROUPED:
+        k = len(attribute.classes)
+        number = pl.coalesce(attribute.manual_column, attribute.top_column).replace_strict(
+            list(attribute.classes), list(range(k)), default=None, return_dtype=pl.UInt8
+        )
+        group = group * (k + 1) + number.fill_null(k)
+    shown = [name for name in queue_schema(catalogue) if name not in ("priority", "why")]
     return [
-        *_DETAILS,
+        *shown,
+        "cluster",
+        "manual_disputed",
         pl.mean_horizontal(unsure).fill_null(0.0).cast(pl.Float32).alias("uncertainty"),
         group.alias("group"),
         pl.any_horizontal(settled.values()).alias("labelled"),
@@ -153,37 +160,33 @@ def _slim_columns() -> list[str | pl.Expr]:
     ]
 
 
-def _uncertainty(attribute: str) -> pl.Expr:
-    k = len(CLASSES[attribute])
-    p = pl.col(BUILT_IN[attribute].p_column).cast(pl.Float64)
+def _uncertainty(attribute: Attribute) -> pl.Expr:
+    k = len(attribute.classes)
+    p = pl.col(attribute.p_column).cast(pl.Float64)
     return (
         pl.when(_tied(attribute) | p.is_null() | p.is_nan()).then(1.0).otherwise(((1 - p) / (1 - 1 / k)).clip(0.0, 1.0))
     )
 
 
-def _tied(attribute: str) -> pl.Expr:
-    return pl.col("manual_disputed").list.contains(attribute).fill_null(False)
+def _tied(attribute: Attribute) -> pl.Expr:
+    return pl.col("manual_disputed").list.contains(attribute.name).fill_null(False)
 
 
-def _why(row: dict[str, Any]) -> str:
+def _why(row: dict[str, Any], catalogue: Catalogue) -> str:
     """The reasons that weigh, strongest kind first, as a person would say them."""
     reasons = []
     if row["manual_disputed"]:
         reasons.append(f"annotators disagree on {', '.join(row['manual_disputed'])}")
-    reasons += [
-        f"unsure of {a} ({row[BUILT_IN[a].p_column]:.2f})"
-        for a in ATTRIBUTES
-        if _doubtful(a, row[BUILT_IN[a].p_column])
-    ]
-    if unseen := [a for a in ATTRIBUTES if row[BUILT_IN[a].p_column] is None]:
+    reasons += [f"unsure of {a.name} ({row[a.p_column]:.2f})" for a in catalogue if _doubtful(a, row[a.p_column])]
+    if unseen := [a.name for a in catalogue if row[a.p_column] is None]:
         reasons.append(f"no prediction of {', '.join(unseen)}")
     if row["diversity"] > 0.5 and row["cluster"] is not None:
         reasons.append(f"cluster {row['cluster']} has few labels")
-    if row["balance"] > 0.5 and row["gender_top"] is not None and row["ethnicity_top"] is not None:
-        reasons.append(f"few labels of {row['gender_top']}, {row['ethnicity_top']}")
+    tops = [row[attribute.top_column] for attribute in GROUPED]
+    if row["balance"] > 0.5 and None not in tops:
+        reasons.append(f"few labels of {', '.join(tops)}")
     return "; ".join(reasons) or "next in line"
 
 
-def _doubtful(attribute: str, p: float | None) -> bool:
-    k = len(CLASSES[attribute])
-    return p is not None and (1 - p) / (1 - 1 / k) > 0.5
+def _doubtful(attribute: Attribute, p: float | None) -> bool:
+    return p is not None and (1 - p) / (1 - 1 / len(attribute.classes)) > 0.5

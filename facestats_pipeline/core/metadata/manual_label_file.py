@@ -13,15 +13,10 @@ from typing import Any
 
 import polars as pl
 
+from facestats_pipeline.core.attribute import UNKNOWN, Attribute
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.ingest.identity import IMAGE_ID_LENGTH
 from facestats_pipeline.core.labels.ages import parse_age
-from facestats_pipeline.core.labels.vocabulary import (
-    ATTRIBUTES,
-    CLASSES,
-    UNKNOWN,
-    canonical_ethnicity,
-    canonical_gender,
-)
 from facestats_pipeline.core.tables import Schema
 from facestats_pipeline.core.user_files.cells import is_null, word_key
 from facestats_pipeline.core.user_files.text_table import REJECTED_SCHEMA, LabelsError, decode
@@ -38,7 +33,6 @@ HISTORY_SCHEMA: Schema = {
 
 _IMAGE_ID = re.compile(rf"[0-9a-f]{{{IMAGE_ID_LENGTH}}}")
 _NAMES = {word_key(name): name for name in COLUMNS}
-_ATTRIBUTE_WORDS = {**{word_key(name): name for name in ATTRIBUTES}, "race": "ethnicity", "age": "age_bin"}
 
 
 class _Rejected(Exception):
@@ -47,7 +41,9 @@ class _Rejected(Exception):
         self.column, self.value, self.reason = column, value, reason
 
 
-def read_history(path: Path, known_ids: Container[str] | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+def read_history(
+    path: Path, known_ids: Container[str] | None = None, catalogue: Catalogue = BUILT_IN
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Every usable line of the file as HISTORY_SCHEMA, in file order, and the others as REJECTED_SCHEMA with a reason each.
 
     With `known_ids`, an image id that is not in it is rejected. `row` counts lines from 1, the header's. An empty file has no labels.
@@ -61,7 +57,7 @@ def read_history(path: Path, known_ids: Container[str] | None = None) -> tuple[p
         for row, line in lines[1:]:
             try:
                 cells = _row(line, delimiter, header)
-                labels.append({"row": row, **_label(cells, known_ids)})
+                labels.append({"row": row, **_label(cells, known_ids, catalogue)})
             except _Rejected as no:
                 rejected.append({"row": row, "column": no.column, "value": no.value[:200], "reason": no.reason})
     return pl.DataFrame(labels, schema=HISTORY_SCHEMA), pl.DataFrame(rejected, schema=REJECTED_SCHEMA)
@@ -117,38 +113,38 @@ def _row(line: str, delimiter: str, header: list[str]) -> dict[str, str]:
     return {name: cell.strip() for name, cell in zip(header, cells, strict=False) if name}
 
 
-def _label(cells: dict[str, str], known_ids: Container[str] | None) -> dict[str, Any]:
+def _label(cells: dict[str, str], known_ids: Container[str] | None, catalogue: Catalogue) -> dict[str, Any]:
     identity = cells["image_id"].lower()
     if not _IMAGE_ID.fullmatch(identity):
         raise _Rejected("image_id", cells["image_id"], f"not an image id: {IMAGE_ID_LENGTH} hexadecimal digits")
     if known_ids is not None and identity not in known_ids:
         raise _Rejected("image_id", cells["image_id"], "no image of the collection has this id")
-    if (attribute := _ATTRIBUTE_WORDS.get(word_key(cells["attribute"]))) is None:
-        raise _Rejected("attribute", cells["attribute"], f"not one of {', '.join(ATTRIBUTES)}")
+    if (attribute := catalogue.asked_for(cells["attribute"])) is None:
+        raise _Rejected("attribute", cells["attribute"], f"not one of {', '.join(catalogue.names)}")
     if not cells["annotator"]:
         raise _Rejected("annotator", "", "empty: every label needs the name or initials of who gave it")
     return {
         "image_id": identity,
-        "attribute": attribute,
+        "attribute": attribute.name,
         "value": _value(attribute, cells["value"]),
         "annotator": cells["annotator"],
         "labelled_at": _time(cells["labelled_at"]),
     }
 
 
-def _value(attribute: str, text: str) -> str | None:
+def _value(attribute: Attribute, text: str) -> str | None:
     if word_key(text) == UNKNOWN:
         return None
     if is_null(text):
         raise _Rejected("value", text, f"empty: give a label, or {UNKNOWN!r} to withdraw an earlier one")
-    if attribute == "age_bin":
-        age = parse_age(text)
+    if attribute.years is not None:
+        age = parse_age(text, attribute)
         if age.bin is None:
             raise _Rejected("value", text, age.problem)
         return age.bin
-    value = canonical_gender(text) if attribute == "gender" else canonical_ethnicity(text)
+    value = attribute.class_named(text)
     if value is None:
-        raise _Rejected("value", text, f"not a label of {attribute}: {', '.join(CLASSES[attribute])}")
+        raise _Rejected("value", text, f"not a label of {attribute.name}: {', '.join(attribute.classes)}")
     return value
 
 

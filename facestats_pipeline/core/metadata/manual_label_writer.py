@@ -14,7 +14,8 @@ from pathlib import Path
 import polars as pl
 from filelock import FileLock
 
-from facestats_pipeline.core.labels.vocabulary import CLASSES, UNKNOWN
+from facestats_pipeline.core.attribute import UNKNOWN
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.metadata.manual_label_file import COLUMNS, read_columns, read_history
 from facestats_pipeline.core.user_files.text_table import LabelsError
 
@@ -47,7 +48,14 @@ def check_annotator(name: str) -> str:
     return name
 
 
-def append_labels(path: Path, labels: Sequence[Label], annotator: str, *, now: datetime | None = None) -> None:
+def append_labels(
+    path: Path,
+    labels: Sequence[Label],
+    annotator: str,
+    *,
+    now: datetime | None = None,
+    catalogue: Catalogue = BUILT_IN,
+) -> None:
     """Add one line for each label to `path`, which is made when it is not there.
 
     Several processes may do so at once. Raises ValueError for a name, attribute or value that the file may not hold, and LabelsError,
@@ -55,7 +63,8 @@ def append_labels(path: Path, labels: Sequence[Label], annotator: str, *, now: d
     """
     annotator = check_annotator(annotator)
     for label in labels:
-        if label.value is not None and label.value not in CLASSES.get(label.attribute, ()):
+        classes = catalogue[label.attribute].classes if label.attribute in catalogue else ()
+        if label.value is not None and label.value not in classes:
             raise ValueError(f"{label.value!r} is no label of {label.attribute!r}")
     time = (now or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +95,7 @@ def append_labels(path: Path, labels: Sequence[Label], annotator: str, *, now: d
         raise LabelsError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def labels_by(path: Path, annotator: str) -> pl.DataFrame:
+def labels_by(path: Path, annotator: str, catalogue: Catalogue = BUILT_IN) -> pl.DataFrame:
     """image_id, attribute, value: the last word of one annotator on each image and attribute; withdrawn labels are not in it.
 
     No rows when there is no file. Raises LabelsError.
@@ -94,7 +103,7 @@ def labels_by(path: Path, annotator: str) -> pl.DataFrame:
     columns = {"image_id": pl.String(), "attribute": pl.String(), "value": pl.String()}
     if not path.is_file():
         return pl.DataFrame(schema=columns)
-    history, _ = read_history(path)
+    history, _ = read_history(path, catalogue=catalogue)
     mine = history.filter(pl.col("annotator") == annotator).sort("labelled_at", "row")
     last = mine.group_by("image_id", "attribute", maintain_order=True).agg(pl.col("value").last())
     return last.filter(pl.col("value").is_not_null()).select(list(columns))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.joins import conform
-from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES
 from facestats_pipeline.core.metadata.agreement import krippendorff_alpha
 from facestats_pipeline.core.metadata.manual_label_file import read_history
 from facestats_pipeline.core.tables import Schema
@@ -51,13 +51,15 @@ class ManualLabels:
     agreement: pl.DataFrame
 
 
-def read_manual_labels(path: Path, *, known_ids: Container[str] | None = None) -> ManualLabels:
+def read_manual_labels(
+    path: Path, *, known_ids: Container[str] | None = None, catalogue: Catalogue = BUILT_IN
+) -> ManualLabels:
     """Read manual_labels.csv (columns image_id, attribute, value, annotator, labelled_at).
 
     Bad lines are rejected one by one. With `known_ids`, so are lines about other images. Raises LabelsError, naming the file, when it
     cannot be read or lacks a column.
     """
-    history, rejected = read_history(path, known_ids)
+    history, rejected = read_history(path, known_ids, catalogue)
     one = ["image_id", "attribute", "annotator"]
     # The same time twice: the later line counts.
     history = history.with_columns(
@@ -65,7 +67,7 @@ def read_manual_labels(path: Path, *, known_ids: Container[str] | None = None) -
     )
     votes = history.filter("counts", pl.col("value").is_not_null())
     resolved = resolve_votes(votes)
-    return ManualLabels(resolved, history, rejected, _agreement(votes, resolved))
+    return ManualLabels(resolved, history, rejected, _agreement(votes, resolved, catalogue))
 
 
 def resolve_votes(votes: pl.DataFrame) -> pl.DataFrame:
@@ -85,9 +87,9 @@ def resolve_votes(votes: pl.DataFrame) -> pl.DataFrame:
     return conform(resolved, RESOLVED_SCHEMA).sort(image)
 
 
-def _agreement(votes: pl.DataFrame, resolved: pl.DataFrame) -> pl.DataFrame:
+def _agreement(votes: pl.DataFrame, resolved: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
     rows = []
-    for attribute in ATTRIBUTES:
+    for attribute in catalogue.names:
         of_it = votes.filter(pl.col("attribute") == attribute)
         decided = resolved.filter(pl.col("attribute") == attribute)
         values = of_it.group_by("image_id", maintain_order=True).agg("value")["value"].to_list()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, CLASSES, ETHNICITIES, GENDERS
+from facestats_pipeline.core.mini.classes import AGE_BINS, CLASSES, ETHNICITIES, GENDERS
 
 FEMALE, MALE = 0, 1
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 from PIL import Image
 
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
+from facestats_pipeline.core.mini.classes import AGE_BINS, ETHNICITIES, GENDERS
 from facestats_pipeline.core.preproc.detection import FaceDetector, align_face, single_threaded_opencv
 from facestats_pipeline.core.progress import track
 

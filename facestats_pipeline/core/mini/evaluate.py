@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facestats_pipeline.core.encoders.devices import autocast
-from facestats_pipeline.core.labels.vocabulary import CLASSES
 from facestats_pipeline.core.mini.augment import normalize, resize, to_float
 from facestats_pipeline.core.mini.captions import FRAMES
+from facestats_pipeline.core.mini.classes import CLASSES
 from facestats_pipeline.core.mini.data import FaceSet
 
 CLASS_PHRASES: dict[str, tuple[tuple[str, ...], ...]] = {

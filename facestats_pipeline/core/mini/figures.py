@@ -15,8 +15,8 @@ import numpy.typing as npt
 import polars as pl
 
 from facestats_pipeline.core.images.decoding import decode_image, preprocess_image
-from facestats_pipeline.core.labels.vocabulary import CLASSES
 from facestats_pipeline.core.mini.captions import FRAMES
+from facestats_pipeline.core.mini.classes import CLASSES
 from facestats_pipeline.core.mini.evaluate import CLASS_PHRASES
 from facestats_pipeline.core.preproc.detection import FaceDetector, align_face, load_detector
 from facestats_pipeline.core.progress import track

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, CLASSES
+from facestats_pipeline.core.mini.classes import AGE_BINS, CLASSES
 
 AGE_SPREAD = 0.6
 """Bins; deviation of the soft age target. Neighbouring bins get a little: a wrong age by one bin is half right."""

@@ -5,15 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.reports.bias import Audit
 from facestats_pipeline.core.user_files.name_match import match_files
 
-_CONFIDENCE = {attribute: f"predicted_{attribute}_p" for attribute in ATTRIBUTES}
-_YEARS = ("age", "age_lo", "age_hi")
-_SAID = tuple(f"predicted_{attribute}{ending}" for attribute in ATTRIBUTES for ending in ("", "_p", "_kind"))
-AUDITED = ("image_id", "filename", "attractiveness_raw", *_SAID, *_YEARS)
-"""Columns of master that an audit reads: a tenth of its bytes."""
 RATED_SCHEMA: dict[str, pl.DataType] = {
     "image_id": pl.String(),
     "rating": pl.Float32(),
@@ -24,30 +19,42 @@ RATED_SCHEMA: dict[str, pl.DataType] = {
 """People's mean rating of a photo beside the score and interval of a regressor that had not seen it."""
 
 
-def audit_frame(master: pl.DataFrame, labels: pl.DataFrame, rated: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Rows of `master` (its columns AUDITED) that have a label.
+def audited_columns(catalogue: Catalogue = BUILT_IN) -> tuple[str, ...]:
+    """Columns of master that an audit reads: a tenth of its bytes."""
+    said = (f"{a.predicted_column}{ending}" for a in catalogue for ending in ("", "_p", "_kind"))
+    years = (name for a in catalogue for name in a.year_columns)
+    return ("image_id", "filename", "attractiveness_raw", *said, *years)
 
-    gender, ethnicity, age_bin and age_years are the labels; predicted_*, predicted_age with its interval and the columns of `rated`
-    (RATED_SCHEMA) are out of fold or null; attractiveness_raw is the score as it is.
+
+def audit_frame(
+    master: pl.DataFrame,
+    labels: pl.DataFrame,
+    rated: pl.DataFrame | None = None,
+    catalogue: Catalogue = BUILT_IN,
+) -> pl.DataFrame:
+    """Rows of `master` (its `audited_columns`) that have a label.
+
+    A column named like an attribute holds its labels, `age_years` those in years; predicted_*, predicted_age with its interval and the
+    columns of `rated` (RATED_SCHEMA) are out of fold or null; attractiveness_raw is the score as it is.
     """
     matched = match_files(labels["file"].to_list(), master["filename"].to_list())
     names = pl.DataFrame(
         {"file": list(matched), "filename": list(matched.values())}, schema={"file": pl.String, "filename": pl.String}
     )
-    truth = labels.join(names, on="file").select("filename", "gender", "ethnicity", "age_bin", age_years="age")
-    years = [pl.col(name).alias(f"predicted_{name}") for name in _YEARS]
-    frame = master.select("image_id", "filename", "attractiveness_raw", *_SAID, *years)
-    frame = frame.join(truth, on="filename", how="inner", maintain_order="left")
-    held_out = {a: pl.col(f"predicted_{a}_kind") == "out_of_fold" for a in ATTRIBUTES}
-    frame = frame.with_columns(
-        pl.when(held_out[a]).then(pl.col(f"predicted_{a}{ending}")).alias(f"predicted_{a}{ending}")
-        for a in ATTRIBUTES
-        for ending in ("", "_p")
-    ).with_columns(
+    aged = [attribute for attribute in catalogue if attribute.years]
+    known_years = {f"{attribute.stem}_years": attribute.stem for attribute in aged}
+    truth = labels.join(names, on="file").select("filename", *catalogue.names, **known_years)
+    years = {f"predicted_{name}": name for attribute in aged for name in attribute.year_columns}
+    said = [name for name in audited_columns(catalogue) if name not in years.values()]
+    frame = master.select(*said, **years).join(truth, on="filename", how="inner", maintain_order="left")
+    held_out = []
+    for attribute in catalogue:
+        is_held_out = pl.col(f"{attribute.predicted_column}_kind") == "out_of_fold"
+        predicted = (attribute.predicted_column, f"{attribute.predicted_column}_p")
         # `attributes` has out-of-fold years for the rows that the age model learned from.
-        pl.when(held_out["age_bin"]).then(pl.col(f"predicted_{name}")).alias(f"predicted_{name}")
-        for name in _YEARS
-    )
+        for name in (*predicted, *(f"predicted_{column}" for column in attribute.year_columns)):
+            held_out.append(pl.when(is_held_out).then(pl.col(name)).alias(name))
+    frame = frame.with_columns(held_out)
     return frame.join(pl.DataFrame(schema=RATED_SCHEMA) if rated is None else rated, on="image_id", how="left")
 
 
@@ -61,17 +68,18 @@ def rated_frame(checkpoint: Mapping[str, Any] | None) -> pl.DataFrame:
     return named.cast(pl.Schema(RATED_SCHEMA))  # type: ignore[arg-type]
 
 
-def audits_for(frame: pl.DataFrame) -> list[Audit]:
+def audits_for(frame: pl.DataFrame, catalogue: Catalogue = BUILT_IN) -> list[Audit]:
     """An audit for each attribute and for years where there are both labels and predictions, and of the score: against ratings where
     there are any, else of its mean alone."""
     audits = [
-        Audit(attribute, f"predicted_{attribute}", attribute, _CONFIDENCE[attribute])
-        for attribute in ATTRIBUTES
-        if _both(frame, attribute, f"predicted_{attribute}")
+        Audit(each.name, each.predicted_column, each.name, f"{each.predicted_column}_p")
+        for each in catalogue
+        if _both(frame, each.name, each.predicted_column)
     ]
-    if audits and _both(frame, "age_years", "predicted_age"):
-        interval = {"low": "predicted_age_lo", "high": "predicted_age_hi"}
-        audits.append(Audit("age", "predicted_age", "age_years", kind="number", **interval))
+    for each in catalogue:
+        years, predicted = f"{each.stem}_years", [f"predicted_{name}" for name in each.year_columns]
+        if audits and predicted and _both(frame, years, predicted[0]):
+            audits.append(Audit(each.stem, predicted[0], years, kind="number", low=predicted[1], high=predicted[2]))
     if _both(frame, "rating", "rated_score"):
         interval = {"low": "rated_lo", "high": "rated_hi"}
         audits.append(Audit("attractiveness", "rated_score", "rating", kind="number", **interval))

@@ -18,12 +18,12 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact, ttest_ind_from_stats
 
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
+from facestats_pipeline.core.attribute import UNKNOWN
+from facestats_pipeline.core.catalogue import BUILT_IN, ETHNICITY, GENDER, Catalogue
 from facestats_pipeline.core.reports.bias_table import bias_table
 from facestats_pipeline.core.statistics.calibration import Z95, wilson
 
 DEFAULT_MIN_N = 30
-DEFAULT_GROUPS: tuple[tuple[str, ...], ...] = (("gender",), ("ethnicity",), ("age_bin",), ("gender", "ethnicity"))
 
 BOOTSTRAP_ROWS = 1_000
 """Larger groups get the normal interval of the mean: the central limit theorem holds there, and resampling would cost n × RESAMPLES."""
@@ -36,8 +36,6 @@ SHARES = ("accuracy", "coverage", "interval_coverage")
 """Metrics that are proportions of photos."""
 IN_SHARES = (*SHARES, "overconfidence")
 """Metrics whose gaps are differences of shares; the gaps of all others are compared in standard deviations."""
-
-_RANK = {name: index for index, name in enumerate((*GENDERS, *ETHNICITIES, *AGE_BINS))}
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,10 @@ def bias_audit(
     frame: pl.DataFrame,
     audits: Sequence[Audit],
     *,
-    groups: Sequence[Sequence[str]] = DEFAULT_GROUPS,
+    groups: Sequence[Sequence[str]] | None = None,
     min_n: int = DEFAULT_MIN_N,
     seed: int = 0,
+    catalogue: Catalogue = BUILT_IN,
 ) -> pl.DataFrame:
     """Figures of each audit for everyone and for each group, `bias_table().schema`.
 
@@ -88,17 +87,20 @@ def bias_audit(
         frame: one row per photo, with the columns that `audits` and `groups` name. The groups should be labels given by people:
             a group that the audited model made itself hides its own mistakes.
         audits: what to compare. Predictions must be out of fold.
-        groups: columns that make a group, alone or crossed; a photo with a null or `unknown` there is in no group of that kind.
+        groups: columns that make a group, alone or crossed; by default `default_groups`. A photo with a null or `unknown` there is in no
+            group of that kind.
         min_n: below it a group is listed with its n and a note, without any figure.
         seed: of the bootstrap.
+        catalogue: whose classes say in which order groups come.
 
     Raises:
         ValueError: naming a column that is not there.
     """
+    groups = default_groups(catalogue) if groups is None else groups
     wanted = {c for kind in groups for c in kind}.union(*(audit.columns for audit in audits))
     if absent := sorted(wanted - set(frame.columns)):
         raise ValueError(f"the frame to audit lacks {', '.join(absent)}; it has {', '.join(frame.columns)}")
-    members = list(_members(frame, groups))
+    members = list(_members(frame, groups, catalogue))
     rows: list[dict[str, Any]] = []
     for audit in audits:
         answered, metrics = _metrics(frame, audit)
@@ -114,6 +116,11 @@ def bias_audit(
             adjusted = holm([row["p"] for row in family])
             rows += [row | {"p_adjusted": p} for row, p in zip(family, adjusted, strict=True)]
     return pl.DataFrame(rows, schema=bias_table().schema)
+
+
+def default_groups(catalogue: Catalogue = BUILT_IN) -> tuple[tuple[str, ...], ...]:
+    """Every attribute alone, and gender × ethnicity."""
+    return (*((name,) for name in catalogue.names), (GENDER.name, ETHNICITY.name))
 
 
 def large_gaps(audit: pl.DataFrame, max_gap: float, max_gap_sd: float) -> pl.DataFrame:
@@ -157,20 +164,23 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return adjusted
 
 
-def _members(frame: pl.DataFrame, groups: Sequence[Sequence[str]]) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+def _members(
+    frame: pl.DataFrame, groups: Sequence[Sequence[str]], catalogue: Catalogue
+) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     """(kind, group, which rows), everyone first."""
     yield "all", "all", np.ones(frame.height, dtype=bool)
+    places = {name: place for place, name in enumerate(name for each in catalogue for name in each.classes)}
+
+    def order(group: str) -> list[tuple[int, str]]:
+        """Known classes in the order of the catalogue (ages from young to old), others after them by name."""
+        return [(places.get(part, len(places)), part) for part in group.split(" × ")]
+
     for columns in groups:
         named = pl.all_horizontal(pl.col(c).is_not_null() & (pl.col(c) != UNKNOWN) for c in columns)
         label = pl.when(named).then(pl.concat_str([pl.col(c) for c in columns], separator=" × "))
         labels = frame.select(label.alias("group"))["group"]
-        for group in sorted(labels.drop_nulls().unique().to_list(), key=_vocabulary_order):
+        for group in sorted(labels.drop_nulls().unique().to_list(), key=order):
             yield " × ".join(columns), group, (labels == group).fill_null(False).to_numpy()
-
-
-def _vocabulary_order(group: str) -> list[tuple[int, str]]:
-    """Known classes in the order of the vocabulary (ages from young to old), others after them by name."""
-    return [(_RANK.get(part, len(_RANK)), part) for part in group.split(" × ")]
 
 
 def _metrics(frame: pl.DataFrame, audit: Audit) -> tuple[Numbers, dict[str, Numbers]]:

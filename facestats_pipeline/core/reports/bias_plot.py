@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.drawing.palette import QUIET
 from facestats_pipeline.core.drawing.plot_style import TICK, new_figure, panel_title
 from facestats_pipeline.core.reports.bias import SHARES, SHORT_WORDS
@@ -25,26 +26,27 @@ METRIC_WORDS = {
 }
 """Metric of a bias audit → how figures and cards name it."""
 
-PANELS = (
-    ("gender", "accuracy", "Gender"),
-    ("ethnicity", "accuracy", "Ethnicity"),
-    ("age_bin", "accuracy", "Age bin"),
-    ("age", "mae", "Years, error"),
-    ("attractiveness", "mae", "Score, error"),
-    ("attractiveness", "mean_score", "Score, mean"),
-)
-"""What the overview shows, as far as it was audited: attribute, metric, heading."""
 MOST_PANELS = 5
 
 
-def plot_bias_overview(audit: pl.DataFrame) -> Figure:
+def panels_of(catalogue: Catalogue = BUILT_IN) -> list[tuple[str, str, str]]:
+    """What the overview shows, as far as it was audited: attribute, metric, heading."""
+    return [
+        *((each.name, "accuracy", each.noun.capitalize()) for each in catalogue),
+        *((each.stem, "mae", "Years, error") for each in catalogue if each.years),
+        ("attractiveness", "mae", "Score, error"),
+        ("attractiveness", "mean_score", "Score, mean"),
+    ]
+
+
+def plot_bias_overview(audit: pl.DataFrame, catalogue: Catalogue = BUILT_IN) -> Figure:
     """Every group and intersection in a row, every attribute and the score in a column, each beside the figure of all photos.
 
     `audit`: a frame of `bias.bias_audit`.
     """
     rows = audit.filter(pl.col("group_kind") != "all")
     shown = rows.filter(pl.col("value").is_not_null())
-    panels = [p for p in PANELS if not _of(shown, *p[:2]).is_empty()][:MOST_PANELS]
+    panels = [p for p in panels_of(catalogue) if not _of(shown, *p[:2]).is_empty()][:MOST_PANELS]
     if not panels:
         return nothing_to_show("Bias audit: too few labelled photos to compare groups")
     drawn = pl.concat([_of(shown, *panel[:2]) for panel in panels])

@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
+from facestats_pipeline.core.attribute import UNKNOWN
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.metadata.flag_table import reasons_of
 from facestats_pipeline.core.reports.bias_plot import METRIC_WORDS
 from facestats_pipeline.core.reports.card_inputs import CardInput, inputs_section, licence_fields, photo_inputs
@@ -17,11 +18,6 @@ from facestats_pipeline.core.reports.card_text import NOT_STATED, RESPONSIBLE_US
 
 Frame = pl.DataFrame | pl.LazyFrame
 
-_FINAL = (
-    ("Gender", "gender_final", GENDERS),
-    ("Ethnicity", "ethnicity_final", ETHNICITIES),
-    ("Age", "age_bin_final", AGE_BINS),
-)
 _SIZES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -38,6 +34,7 @@ def data_card(
     name: str = "Face photos",
     description: str = "",
     inputs: Sequence[CardInput] = (),
+    catalogue: Catalogue = BUILT_IN,
 ) -> str:
     """The data card of a collection.
 
@@ -47,6 +44,7 @@ def data_card(
         name: title of the card.
         description: what the owner of the collection says of it, as a paragraph.
         inputs: labels and models that went into it; the photos themselves are listed from the manifest.
+        catalogue: the collection's attributes.
     """
     listed, live = manifest.lazy(), master.lazy()
     n = int(live.select(pl.len()).collect().item())
@@ -64,11 +62,11 @@ def data_card(
         description or f"{n:,} photos of faces with embeddings, attributes and quality measures, made by FaceStats.",
         section("Photos", _statuses(listed), _formats(listed)),
         section("Where they come from", _origins(listed), _unstated(listed, n)),
-        section("Who is shown", _shown(live, n)),
-        section("Quality", _flags(live, n)),
+        section("Who is shown", _shown(live, n, catalogue)),
+        section("Quality", _flags(live, n, catalogue)),
         section("How it was made", _made_with(live)),
         inputs_section(inputs),
-        section("Limits", _limits(live, n)),
+        section("Limits", _limits(live, n, catalogue)),
         section("Responsible use", RESPONSIBLE_USE),
     ]
     return header + "\n" + "\n\n".join(part for part in parts if part) + "\n"
@@ -324,25 +322,26 @@ def _unstated(listed: pl.LazyFrame, n: int) -> str:
     return f"**For {count:,} of {n:,} photos licence or consent is not stated.** Do not publish them before that is settled."
 
 
-def _shown(live: pl.LazyFrame, n: int) -> str:
+def _shown(live: pl.LazyFrame, n: int, catalogue: Catalogue) -> str:
     tables = ["Final values: what a person labelled, else what a model said, else `unknown`."]
-    for title, column, classes in _FINAL:
+    for attribute in catalogue:
+        column = attribute.final_column
         counts = dict(_count(live, column).rows())
         unknown = counts.get(UNKNOWN, 0) + counts.get(NOT_STATED, 0)
-        rows = [(value, counts.get(value, 0), _share(counts.get(value, 0), n)) for value in classes]
-        tables.append(table((title, "photos", "share"), [*rows, (UNKNOWN, unknown, _share(unknown, n))]))
+        rows = [(value, counts.get(value, 0), _share(counts.get(value, 0), n)) for value in attribute.classes]
+        tables.append(table((attribute.title, "photos", "share"), [*rows, (UNKNOWN, unknown, _share(unknown, n))]))
         sources = _count(live, f"{column}_source").rows()
         tables.append("Said by: " + ", ".join(f"{value} {count:,}" for value, count in sources) + ".")
     return "\n\n".join(tables)
 
 
-def _flags(live: pl.LazyFrame, n: int) -> str:
+def _flags(live: pl.LazyFrame, n: int, catalogue: Catalogue) -> str:
     flagged = int(live.filter(pl.col("flagged")).select(pl.len()).collect().item())
     reasons = (
         live.select(pl.col("reasons").explode().alias("reason")).drop_nulls().group_by("reason").len("n").collect()
     )
     counts = dict(reasons.rows())
-    rows = [(reason, counts[reason], words) for reason, words in reasons_of().items() if counts.get(reason)]
+    rows = [(reason, counts[reason], words) for reason, words in reasons_of(catalogue).items() if counts.get(reason)]
     text = f"{flagged:,} of {n:,} photos are flagged ({_share(flagged, n)})."
     return f"{text}\n\n{table(('Flag', 'photos', 'meaning'), rows)}" if rows else text
 
@@ -354,11 +353,11 @@ def _made_with(live: pl.LazyFrame) -> str:
     return table(("Step", "identity", "photos"), rows)
 
 
-def _limits(live: pl.LazyFrame, n: int) -> str:
+def _limits(live: pl.LazyFrame, n: int, catalogue: Catalogue) -> str:
     thin: Sequence[str] = []
-    for _, column, classes in _FINAL:
-        counts = dict(_count(live, column).rows())
-        thin = [*thin, *(value for value in classes if counts.get(value, 0) < max(30, 0.01 * n))]
+    for attribute in catalogue:
+        counts = dict(_count(live, attribute.final_column).rows())
+        thin = [*thin, *(value for value in attribute.classes if counts.get(value, 0) < max(30, 0.01 * n))]
     lines = ["- A collection is not a population: shares here say who was photographed and kept, not who exists."]
     if thin:
         lines.append(f"- Too few photos to say much: {', '.join(thin)}.")

@@ -1,7 +1,7 @@
 """What was measured of a collection: the spread of every measure, and what goes with what."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from facestats_pipeline.core.attribute import UNKNOWN, Attribute
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.drawing.plot_style import (
     BLUE,
     INK,
@@ -22,7 +24,6 @@ from facestats_pipeline.core.drawing.plot_style import (
     panel_title,
     style_axes,
 )
-from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, UNKNOWN
 from facestats_pipeline.core.reports.plots import MEASURES, correlation_of
 
 SCORE = "attractiveness_raw"
@@ -62,13 +63,14 @@ def plot_measures(master: pl.DataFrame) -> Figure:
     return figure
 
 
-def plot_correlations(master: pl.DataFrame, *, min_n: int = MIN_N) -> Figure:
+def plot_correlations(master: pl.DataFrame, *, min_n: int = MIN_N, catalogue: Catalogue = BUILT_IN) -> Figure:
     """Spearman's ρ of score, attributes and measures with each other; attributes that are a class count as 0 and 1.
 
     Pairs of fewer than `min_n` photos are left empty; a figure whose 95% interval holds 0 is grey on white.
     """
-    named = _variables(master, min_n)
-    across = [name for name in named if name not in ETHNICITIES]
+    named = _variables(master, min_n, catalogue)
+    down = set(_classes_of_many(catalogue))
+    across = [name for name in named if name not in down]
     if len(across) < 2:
         figure, (axis,) = new_figure("Too few photos to say what goes with what", height=2.0)
         empty_panel(axis, f"At least {min_n} photos with two measures are needed")
@@ -116,7 +118,7 @@ def _spread_title(n: int, shown: Mapping[str, NDArray[np.float64]]) -> str:
     return f"{n:,} photos as measured"
 
 
-def _variables(master: pl.DataFrame, min_n: int) -> dict[str, tuple[str, NDArray[np.float64]]]:
+def _variables(master: pl.DataFrame, min_n: int, catalogue: Catalogue) -> dict[str, tuple[str, NDArray[np.float64]]]:
     """Variable → its words and a value for each photo, NaN where it is not known; those with too few values or no spread are left out."""
     numbers = {SCORE: "Score", "age": "Age in years", **{k: v for k, v in MEASURES.items() if k != "age"}}
     found: dict[str, tuple[str, NDArray[np.float64]]] = {}
@@ -124,15 +126,36 @@ def _variables(master: pl.DataFrame, min_n: int) -> dict[str, tuple[str, NDArray
         if name in master.columns:
             values = master[name].cast(pl.Float64).fill_null(math.nan).to_numpy()
             found[name] = words, np.abs(values) if name in ("yaw", "roll") else values
-    for column, names in (("gender_final", ("Female",)), ("ethnicity_final", ETHNICITIES)):
+    two, many = _one_of_two(catalogue), _classes_of_many(catalogue)
+    for key, (column, name, words) in {**two, **many}.items():
         if column in master.columns:
             known = master.select(pl.when(pl.col(column) != UNKNOWN).then(pl.col(column)))[column]
-            for name in names:
-                values = (known == name).cast(pl.Float64).fill_null(math.nan).to_numpy()
-                found[name] = name.replace("_", " / "), values
-    order = [name for name in (SCORE, "age", "Female", *MEASURES, *ETHNICITIES) if name in found]
+            found[key] = words, (known == name).cast(pl.Float64).fill_null(math.nan).to_numpy()
+    order = [name for name in (SCORE, "age", *two, *MEASURES, *many) if name in found]
     kept = {name: found[name] for name in dict.fromkeys(order)}
     return {name: (words, values) for name, (words, values) in kept.items() if _spreads(values, min_n)}
+
+
+def _one_of_two(catalogue: Catalogue) -> dict[str, tuple[str, str, str]]:
+    """Of attributes with two classes the first: key → final column, class, words."""
+    return _indicators((each, each.classes[:1]) for each in catalogue if len(each.classes) == 2)
+
+
+def _classes_of_many(catalogue: Catalogue) -> dict[str, tuple[str, str, str]]:
+    """Of attributes with more classes all, but for those with years, which stand there as a number."""
+    return _indicators((each, each.classes) for each in catalogue if len(each.classes) > 2 and not each.years)
+
+
+def _indicators(chosen: Iterable[tuple[Attribute, tuple[str, ...]]]) -> dict[str, tuple[str, str, str]]:
+    return {
+        f"{each.name}={name}": (
+            each.final_column,
+            name,
+            ("" if each.standalone else f"{each.title}: ") + name.replace("_", " / "),
+        )
+        for each, classes in chosen
+        for name in classes
+    }
 
 
 def _spreads(values: NDArray[np.float64], min_n: int) -> bool:
@@ -181,7 +204,7 @@ def _matrix(
     axis.tick_params(length=0)
     for side in axis.spines.values():
         side.set_visible(False)
-    first = next((y for y, name in enumerate(rows) if name in ETHNICITIES), None)
+    first = next((y for y, name in enumerate(rows) if name not in columns), None)
     if first:
         axis.axhline(first - 0.5, color=QUIET, linewidth=0.8)
 

@@ -5,6 +5,7 @@ Every function takes frames or arrays and gives a matplotlib Figure, to be writt
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from facestats_pipeline.core.attribute import UNKNOWN
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.drawing.plot_style import (
     BLUE,
     FAINT,
@@ -26,7 +29,6 @@ from facestats_pipeline.core.drawing.plot_style import (
     panel_title,
     style_axes,
 )
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, UNKNOWN
 from facestats_pipeline.core.statistics.calibration import Z95
 
 MEASURES: dict[str, str] = {
@@ -45,22 +47,18 @@ MAX_POINTS = 20_000
 """Points of a scatter; more only make it solid. Which ones are shown is drawn with a seed."""
 
 
-def plot_distributions(master: pl.DataFrame) -> Figure:
-    """Counts of gender, ethnicity and age bin (final values), with shares; `unknown` in grey, last."""
+def plot_distributions(master: pl.DataFrame, catalogue: Catalogue = BUILT_IN) -> Figure:
+    """Counts of every attribute (final values), with shares; `unknown` in grey, last."""
     n = master.height
-    counts = {
-        "Gender": _counts(master, "gender_final", GENDERS),
-        "Ethnicity": _counts(master, "ethnicity_final", ETHNICITIES),
-        "Age": _counts(master, "age_bin_final", AGE_BINS),
-    }
+    counts = {each.title: _counts(master, each.final_column, each.classes) for each in catalogue}
     figure, axes = new_figure(
         _distribution_title(n, counts),
         "Final values: manual label, else prediction, else unknown. Labels as perceived, not as people identify.",
         height=3.6,
-        columns=3,
-        width_ratios=(0.8, 1.1, 1),
+        columns=len(counts),
+        width_ratios=(0.8, 1.1, 1, *(0.8 for _ in counts))[: len(counts)],
     )
-    for axis, (name, values), colour in zip(axes, counts.items(), PALETTE, strict=False):
+    for axis, (name, values), colour in zip(axes, counts.items(), cycle(PALETTE), strict=False):
         _count_bars(axis, values, n, colour)
         panel_title(axis, name)
     return figure

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
+from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
 from facestats_pipeline.io.data_folder import DataFolder
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from facestats_pipeline.core.labels.ratings import Ratings
-    from facestats_pipeline.core.labels.training_rows import TrainingRows
+    from facestats_pipeline.core.training.training_rows import TrainingRows
 
 REFERENCE = "attractiveness_reference.npy"
 PUBLISHED = "reports/published_splits.json"
@@ -57,7 +58,7 @@ def attractiveness_regressor(
     folder: dg.ResourceParam[DataFolder],
 ) -> Any:
     """An MLP on embeddings, trained on ratings that people gave; without ratings there is none."""
-    from facestats_pipeline.io.user_files import labels_of, ratings_of
+    from facestats_pipeline.io.user_files import ratings_of
 
     ratings = ratings_of(folder.store)
     if ratings is None:
@@ -66,12 +67,12 @@ def attractiveness_regressor(
         context.log.warning(warning)
     from facestats_pipeline.core.attractiveness.regressor import run_training
     from facestats_pipeline.core.attributes.duplicate_groups import groups_of_rows
-    from facestats_pipeline.core.labels.provenance import TrainingRefused
-    from facestats_pipeline.core.labels.training_rows import kinds_of_rows, with_identity
+    from facestats_pipeline.core.training.provenance import TrainingRefused
+    from facestats_pipeline.core.training.training_rows import kinds_of_rows, with_identity
 
     near = folder.settings.metadata
     try:
-        labels = labels_of(folder.store, folder.live_filenames, in_names=folder.settings.labels.in_names)
+        labels = folder.labels()
         said = labels.frame if labels else None
         rows = with_identity(_rated_rows(folder, ratings, embeddings_clip), said, folder.live_filenames)
         alike = groups_of_rows(
@@ -85,7 +86,7 @@ def attractiveness_regressor(
             image_ids=rows.image_ids,
             encoder_id=rows.encoder_id,
             duplicates=alike,
-            kinds=kinds_of_rows(rows, said, folder.live_filenames),
+            kinds=kinds_of_rows(rows, said, folder.live_filenames, BUILT_IN.names),
             files=rows.table["filename"].to_list(),
             **_training_options(folder, ratings),
         )
@@ -108,7 +109,7 @@ def published_splits(
     if ratings is None or splits is None:
         return Skipped("no published splits: labels/ needs ratings.csv and splits.csv (file, split, fold)")
     from facestats_pipeline.core.attractiveness.published_splits import split_figures
-    from facestats_pipeline.core.labels.provenance import TrainingRefused
+    from facestats_pipeline.core.training.provenance import TrainingRefused
 
     try:
         rows = _rated_rows(folder, ratings, embeddings_clip)
@@ -120,7 +121,7 @@ def published_splits(
 
 
 def _rated_rows(folder: DataFolder, ratings: "Ratings", embeddings: AllShards) -> "TrainingRows":
-    from facestats_pipeline.core.labels.training_rows import training_rows
+    from facestats_pipeline.core.training.training_rows import training_rows
 
     return training_rows(ratings.frame, folder.live_filenames, embeddings.values(), withheld=folder.withheld)
 

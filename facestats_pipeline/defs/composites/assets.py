@@ -58,7 +58,8 @@ def composites(
     method = wanted.method if landmarks.drop_nulls().head(1).collect().height else "mean"
     if method != wanted.method:
         context.log.warning("no face model, so no landmarks: composites are plain means")
-    specs = default_specs(rows, method=method, floor=wanted.min_n)
+    catalogue = folder.settings.catalogue
+    specs = default_specs(rows, method=method, floor=wanted.min_n, catalogue=catalogue)
     size = folder.settings.preproc.size
     earlier = earlier_file(context, folder, SUMS, read_sums) or {}
     made = generate_composites(

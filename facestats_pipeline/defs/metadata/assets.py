@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from facestats_pipeline.core.catalogue import Catalogue
 from facestats_pipeline.core.metadata.final_table import attractiveness_with_attributes as scores_beside
 from facestats_pipeline.core.metadata.final_table import attributes_final as believed
 from facestats_pipeline.core.metadata.flag_table import FlagThresholds
@@ -17,8 +18,9 @@ from facestats_pipeline.core.metadata.master_table import master_table, run_merg
 from facestats_pipeline.core.metadata.meta_table import attributes_with_meta as beside_measures
 from facestats_pipeline.core.metadata.prediction_table import attributes_with_predictions as beside_predictions
 from facestats_pipeline.core.user_files.text_table import LabelsError
+from facestats_pipeline.defs.attributes.assets import models_of, probes_of
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
-from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
+from facestats_pipeline.defs.partitions import EXTRA, depends_on, folder_asset, shard_table
 from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.embeddings import vectors
 from facestats_pipeline.io.io_managers import COLUMNS, NEEDED_BY, Files, ShardPhotos, Skipped
@@ -53,21 +55,30 @@ def attributes_flags(
     """Which rows to distrust, and every reason for it."""
     wanted = folder.settings.metadata
     limits = FlagThresholds(**{name: value for name, value in wanted if name in FlagThresholds.__dataclass_fields__})
-    return attributes.map(partial(flag, thresholds=limits), image_quality, _tables(preproc))
+    return attributes.map(
+        partial(flag, thresholds=limits, catalogue=folder.settings.catalogue), image_quality, _tables(preproc)
+    )
 
 
 @metadata_table(metadata=depends_on())
-def attributes_clean(attributes: ShardFrames, attributes_flags: ShardFrames) -> ShardFrames:
+def attributes_clean(
+    attributes: ShardFrames, attributes_flags: ShardFrames, folder: dg.ResourceParam[DataFolder]
+) -> ShardFrames:
     """The rows of attributes that no flag is raised on."""
-    return attributes.map(without_flagged, attributes_flags)
+    return attributes.map(partial(without_flagged, catalogue=folder.settings.catalogue), attributes_flags)
 
 
 @metadata_table(metadata=depends_on(), ins={"face_geometry": needed_by("attributes_with_meta")})
 def attributes_with_meta(
-    attributes: ShardFrames, preproc: ShardPhotos, image_quality: ShardFrames, face_geometry: ShardFrames
+    attributes: ShardFrames,
+    preproc: ShardPhotos,
+    image_quality: ShardFrames,
+    face_geometry: ShardFrames,
+    folder: dg.ResourceParam[DataFolder],
 ) -> ShardFrames:
     """Attributes beside detection, quality and geometry."""
-    return attributes.map(beside_measures, _tables(preproc), image_quality, face_geometry)
+    beside = partial(beside_measures, catalogue=folder.settings.catalogue)
+    return attributes.map(beside, _tables(preproc), image_quality, face_geometry)
 
 
 @folder_asset(
@@ -92,14 +103,18 @@ def cluster_model(embeddings_clip: AllShards, folder: dg.ResourceParam[DataFolde
 
 
 @metadata_table(metadata=depends_on())
-def attributes_with_clusters(attributes: ShardFrames, embeddings_clip: ShardFrames, cluster_model: Any) -> ShardFrames:
+def attributes_with_clusters(
+    attributes: ShardFrames, embeddings_clip: ShardFrames, cluster_model: Any, folder: dg.ResourceParam[DataFolder]
+) -> ShardFrames:
     """Attributes beside each image's place on the first two principal axes and its cluster."""
     from facestats_pipeline.core.metadata.cluster_table import attributes_with_clusters as place
     from facestats_pipeline.core.metadata.clusters import ClusterModel
 
     model = ClusterModel.from_bytes(cluster_model["cluster_model.safetensors"].read_bytes()) if cluster_model else None
+    catalogue = folder.settings.catalogue
     return attributes.map(
-        lambda rows, embedded: place(rows, embedded.select("image_id"), vectors(embedded), model), embeddings_clip
+        lambda rows, embedded: place(rows, embedded.select("image_id"), vectors(embedded), model, catalogue=catalogue),
+        embeddings_clip,
     )
 
 
@@ -112,10 +127,10 @@ def attributes_with_manual(attributes: ShardFrames, folder: dg.ResourceParam[Dat
     from facestats_pipeline.io.user_files import manual_labels_of
 
     try:
-        manual = manual_labels_of(folder.store)
+        manual = manual_labels_of(folder.store, catalogue=folder.settings.catalogue)
     except LabelsError:
         manual = None
-    return attributes.map(partial(with_manual, manual=manual))
+    return attributes.map(partial(with_manual, manual=manual, catalogue=folder.settings.catalogue))
 
 
 @folder_asset(
@@ -123,7 +138,7 @@ def attributes_with_manual(attributes: ShardFrames, folder: dg.ResourceParam[Dat
     io_manager_key="files",
     kinds={"csv"},
     code_version="1",
-    metadata=depends_on(),
+    metadata=depends_on(EXTRA),
     deps=["manual_labels_csv"],
 )
 @skipped_if_unreadable
@@ -133,7 +148,7 @@ def manual_label_report(manifest: pl.LazyFrame, folder: dg.ResourceParam[DataFol
     from facestats_pipeline.io.user_files import manual_labels_of
 
     known = manifest.filter(pl.col("status") == "ok").select("image_id").collect()["image_id"]
-    manual = manual_labels_of(folder.store, frozenset(known))
+    manual = manual_labels_of(folder.store, frozenset(known), folder.settings.catalogue)
     if manual is None:
         return Skipped("nobody has labelled by hand: there is no manual_labels.csv in labels/")
     files = {
@@ -146,29 +161,34 @@ def manual_label_report(manifest: pl.LazyFrame, folder: dg.ResourceParam[DataFol
     return Files(files, {"labels": manual.history.height, "rejected": manual.rejected.height, **alphas})
 
 
-@metadata_table(metadata=depends_on())
-def attributes_with_predictions(
-    attributes: ShardFrames, gender_classifier: Any, ethnicity_classifier: Any, age_model: Any
+def _attributes_with_predictions(
+    attributes: ShardFrames, folder: dg.ResourceParam[DataFolder], **trained: Any
 ) -> ShardFrames:
     """Attributes beside predictions that no model made of a row whose label it had seen."""
     from facestats_pipeline.core.attributes.probes import known_predictions
 
-    known = known_predictions([gender_classifier, ethnicity_classifier, age_model])
-    return attributes.map(partial(beside_predictions, **known))
+    known = known_predictions(list(probes_of(folder.settings.catalogue, trained).values()))
+    return attributes.map(partial(beside_predictions, **known, catalogue=folder.settings.catalogue))
 
 
 @metadata_table(metadata=depends_on())
 def attributes_final(
-    attributes_with_manual: ShardFrames, attributes_with_predictions: ShardFrames, attractiveness_scores: ShardFrames
+    attributes_with_manual: ShardFrames,
+    attributes_with_predictions: ShardFrames,
+    attractiveness_scores: ShardFrames,
+    folder: dg.ResourceParam[DataFolder],
 ) -> ShardFrames:
     """The value to use: by hand, else predicted, else `unknown`; with its source."""
-    return attributes_with_manual.map(believed, attributes_with_predictions, attractiveness_scores)
+    final = partial(believed, catalogue=folder.settings.catalogue)
+    return attributes_with_manual.map(final, attributes_with_predictions, attractiveness_scores)
 
 
 @metadata_table(metadata=depends_on())
-def attractiveness_with_attributes(attractiveness_scores: ShardFrames, attributes_final: ShardFrames) -> ShardFrames:
+def attractiveness_with_attributes(
+    attractiveness_scores: ShardFrames, attributes_final: ShardFrames, folder: dg.ResourceParam[DataFolder]
+) -> ShardFrames:
     """Scores beside final attributes."""
-    return attractiveness_scores.map(scores_beside, attributes_final)
+    return attractiveness_scores.map(partial(scores_beside, catalogue=folder.settings.catalogue), attributes_final)
 
 
 @metadata_table(metadata=depends_on(), ins=dict.fromkeys(master_table().reads, needed_by("master")))
@@ -185,6 +205,7 @@ def master(
     attributes_with_predictions: ShardFrames,
     attributes_final: ShardFrames,
     attractiveness_scores: ShardFrames,
+    folder: dg.ResourceParam[DataFolder],
 ) -> ShardFrames:
     """One row per live image with everything that is known about it."""
     detected = _tables(preproc)
@@ -202,16 +223,27 @@ def master(
             predictions=attributes_with_predictions[shard],
             final=attributes_final[shard],
             scores=attractiveness_scores[shard],
+            catalogue=folder.settings.catalogue,
         )
     )
 
 
+def assets_of(catalogue: Catalogue) -> list[dg.AssetsDefinition]:
+    """The assets whose inputs follow from the attributes."""
+    predictions = metadata_table(name="attributes_with_predictions", metadata=depends_on(), ins=models_of(catalogue))
+    return [predictions(_attributes_with_predictions)]
+
+
 @folder_asset(
-    group_name="metadata", io_manager_key="tables", kinds={"polars", "parquet"}, code_version="1", metadata=depends_on()
+    group_name="metadata",
+    io_manager_key="tables",
+    kinds={"polars", "parquet"},
+    code_version="1",
+    metadata=depends_on(EXTRA),
 )
-def fairface_label_structure() -> pl.DataFrame:
+def fairface_label_structure(folder: dg.ResourceParam[DataFolder]) -> pl.DataFrame:
     """The label vocabularies with their codes and roll-ups."""
-    return label_structure()
+    return label_structure(folder.settings.catalogue)
 
 
 @folder_asset(
@@ -227,7 +259,7 @@ def labels_template(master: AllShards, folder: dg.ResourceParam[DataFolder]) -> 
     from facestats_pipeline.core.metadata.label_queue import labels_template as queue
 
     usable = (folder.usable_rows(rows.lazy()) for rows in master.values())
-    rows = queue(usable, size=folder.settings.metadata.label_queue)
+    rows = queue(usable, size=folder.settings.metadata.label_queue, catalogue=folder.settings.catalogue)
     return Files({"metadata/labels_template.csv": csv_bytes(rows)}, {"rows": rows.height})
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from facestats_pipeline.defs.ingest.assets import manifest
-from facestats_pipeline.defs.metadata.assets import attributes_clean, master
+from facestats_pipeline.defs.metadata.assets import attributes_clean
 from facestats_pipeline.defs.partitions import SHARDS
 from facestats_pipeline.io.data_folder import DataFolder
 
@@ -18,7 +18,7 @@ def _result(wrong: Iterable[str], shards: int, meaning: str) -> dg.AssetCheckRes
     return dg.AssetCheckResult(passed=not failed, metadata=facts, description=meaning if failed else None)
 
 
-@dg.asset_check(asset=master, blocking=True, partitions_def=SHARDS)
+@dg.asset_check(asset="master", blocking=True, partitions_def=SHARDS)
 def one_row_per_live_image(
     context: dg.AssetCheckExecutionContext, folder: dg.ResourceParam[DataFolder]
 ) -> dg.AssetCheckResult:
@@ -50,7 +50,7 @@ def every_file_accounted_for(
     return _result(wrong, len(context.partition_keys), "these shards have files without a row or a status")
 
 
-@dg.asset_check(asset=master, blocking=True)
+@dg.asset_check(asset="master", blocking=True)
 def image_id_is_unique(folder: dg.ResourceParam[DataFolder]) -> dg.AssetCheckResult:
     """No image is in two shards of master."""
     ids = folder.store.scan("master").select("image_id")

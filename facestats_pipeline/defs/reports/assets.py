@@ -10,8 +10,10 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from facestats_pipeline.core.catalogue import Catalogue
 from facestats_pipeline.core.preproc.preproc_table import PICTURED
 from facestats_pipeline.core.reports.bias_table import bias_table
+from facestats_pipeline.defs.attributes.assets import models_of, probes_of
 from facestats_pipeline.defs.composites.assets import parquet_bytes
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, folder_asset
@@ -19,7 +21,6 @@ from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.io_managers import Files, Skipped
 
 report = partial(folder_asset, group_name="reports", io_manager_key="files", code_version="1")
-NAMES = {"gender_classifier": "Gender", "ethnicity_classifier": "Ethnicity", "age_model": "Age"}
 
 
 def drawn(name: str, figure: Any) -> dict[str, bytes]:
@@ -46,21 +47,21 @@ def bias_audit(
     folder: dg.ResourceParam[DataFolder],
 ) -> Any:
     """How well out-of-fold predictions agree with people's labels and ratings, group by group, with intervals."""
-    from facestats_pipeline.core.reports.audit_frame import AUDITED, audit_frame, audits_for, rated_frame
+    from facestats_pipeline.core.reports.audit_frame import audit_frame, audited_columns, audits_for, rated_frame
     from facestats_pipeline.core.reports.bias import bias_audit as audit
     from facestats_pipeline.core.reports.bias_plot import plot_bias, plot_bias_overview
-    from facestats_pipeline.io.user_files import labels_of
 
-    rows = master.select(AUDITED).collect()
-    labels = labels_of(folder.store, rows["filename"].to_list(), in_names=folder.settings.labels.in_names)
+    catalogue = folder.settings.catalogue
+    rows = master.select(audited_columns(catalogue)).collect()
+    labels = folder.labels(rows["filename"].to_list())
     if labels is None:
         return Skipped("no labels to compare predictions with: put labels.csv into labels/")
-    frame = audit_frame(rows, labels.frame, rated_frame(attractiveness_regressor))
-    audits = audits_for(frame)
+    frame = audit_frame(rows, labels.frame, rated_frame(attractiveness_regressor), catalogue)
+    audits = audits_for(frame, catalogue)
     if not audits:
         return Skipped("no labelled photo has an out-of-fold prediction")
-    result = audit(frame, audits, min_n=folder.settings.audit.min_n, seed=folder.settings.seed)
-    files = {BIAS_TABLE: parquet_bytes(result), **drawn("bias_audit", plot_bias_overview(result))}
+    result = audit(frame, audits, min_n=folder.settings.audit.min_n, seed=folder.settings.seed, catalogue=catalogue)
+    files = {BIAS_TABLE: parquet_bytes(result), **drawn("bias_audit", plot_bias_overview(result, catalogue))}
     for name in result.filter(pl.col("metric") == "accuracy")["attribute"].unique(maintain_order=True):
         files |= drawn(f"bias_{name}", plot_bias(result, attribute=name))
     facts = {"labelled": frame.height, "figures": result.height}
@@ -79,19 +80,22 @@ def data_card(manifest: pl.LazyFrame, master: pl.LazyFrame, folder: dg.ResourceP
     sources = folder.sources
     labels = [each for asset in LABELS for each in label_input(folder.store, sources, asset)]
     inputs = [*labels, *weight_inputs(folder.settings)]
-    text = card(manifest, master, name=folder.settings.data_dir.resolve().name, inputs=inputs)
+    text = card(
+        manifest,
+        master,
+        name=folder.settings.data_dir.resolve().name,
+        inputs=inputs,
+        catalogue=folder.settings.catalogue,
+    )
     return Files({"reports/data_card.md": text.encode()}, {"characters": len(text)})
 
 
-@report(kinds={"markdown"}, code_version="2", metadata=depends_on("encoder.name"), deps=CARD_LABELS)
-def model_cards(
+def _model_cards(
     manifest: pl.LazyFrame,
-    gender_classifier: Any,
-    ethnicity_classifier: Any,
-    age_model: Any,
     attractiveness_regressor: Any,
     bias_audit: Any,
     folder: dg.ResourceParam[DataFolder],
+    **trained: Any,
 ) -> Any:
     """One card for each model trained here: data, figures with intervals, groups, limits, uses it is not for."""
     from facestats_pipeline.core.reports.card_inputs import photo_inputs
@@ -103,9 +107,8 @@ def model_cards(
         return [*photo_inputs(manifest, image_ids), *labels, encoder_input(folder.settings, encoder)]
 
     audit = pl.read_parquet(bias_audit[BIAS_TABLE]) if bias_audit else None
-    probes = {"gender": gender_classifier, "ethnicity": ethnicity_classifier, "age_bin": age_model}
     cards: dict[str, bytes] = {}
-    for attribute, probe in probes.items():
+    for attribute, probe in probes_of(folder.settings.catalogue, trained).items():
         if probe is not None:
             about = audit.filter(pl.col("attribute") == attribute) if audit is not None else None
             learned = getattr(probe, "probe", probe)  # the age model holds a probe of its bins
@@ -135,15 +138,7 @@ def learning_curves(attractiveness_regressor: Any) -> Any:
     return Files(files, {"epochs": len(curves)}, previews=("reports/learning_curves.png",))
 
 
-@report(kinds={"matplotlib"}, code_version="3", metadata=depends_on("seed", "use"))
-def plots(
-    master: pl.LazyFrame,
-    gender_classifier: Any,
-    ethnicity_classifier: Any,
-    age_model: Any,
-    bias_audit: Any,
-    folder: dg.ResourceParam[DataFolder],
-) -> Files:
+def _plots(master: pl.LazyFrame, bias_audit: Any, folder: dg.ResourceParam[DataFolder], **trained: Any) -> Files:
     """Figures of the collection and its models, each as PNG and SVG.
 
     Who is in it, the spread of every measure, what goes with what and with the score, clusters as points and as faces; reliability and
@@ -161,18 +156,20 @@ def plots(
 
     rows = master.collect()
     faces = folder.usable_rows(rows.lazy()).filter(pl.col("preproc_status").is_in(PICTURED)).collect()
-    files = drawn("distributions", plot_distributions(rows)) | drawn("measures", plot_measures(rows))
-    files |= drawn("correlations", plot_correlations(rows))
+    files = drawn("distributions", plot_distributions(rows, folder.settings.catalogue)) | drawn(
+        "measures", plot_measures(rows)
+    )
+    files |= drawn("correlations", plot_correlations(rows, catalogue=folder.settings.catalogue))
     files |= drawn("clusters", plot_clusters(rows, seed=folder.settings.seed))
     files |= drawn("cluster_faces", plot_cluster_faces(faces, folder.preprocessed(faces)))
     if rows["attractiveness_raw"].null_count() < rows.height:
         audit = pl.read_parquet(bias_audit[BIAS_TABLE]) if bias_audit else None
         gaps = audit.filter(pl.col("metric") == "mean_score") if audit is not None else None
         files |= drawn("score_associations", plot_score_associations(correlations(rows), gaps))
-    bins = None if age_model is None else age_model.probe
-    for name, probe in (("Gender", gender_classifier), ("Ethnicity", ethnicity_classifier), ("Age bin", bins)):
+    for attribute, probe in probes_of(folder.settings.catalogue, trained).items():
         if probe is not None:
-            about, file = probe.report, name.lower().replace(" ", "_")
+            about = getattr(probe, "probe", probe).report  # the age model holds a probe of its bins
+            name, file = attribute.replace("_", " ").capitalize(), attribute
             answered, wrong = about["coverage"]["value"], (about["answered_error"] or {}).get("value", math.nan)
             files |= drawn(f"reliability_{file}", plot_reliability(about["reliability"], name=name))
             curve = plot_risk_coverage(
@@ -185,6 +182,17 @@ def plots(
             files |= drawn(f"risk_coverage_{file}", curve)
     previews = ("reports/distributions.png", "reports/correlations.png", "reports/cluster_faces.png")
     return Files(files, {"figures": len(files) // 2}, previews)
+
+
+def assets_of(catalogue: Catalogue) -> list[dg.AssetsDefinition]:
+    """The reports on the model of every attribute."""
+    models = models_of(catalogue)
+    about = {"kinds": {"markdown"}, "metadata": depends_on("encoder.name"), "deps": CARD_LABELS}
+    drawings = {"kinds": {"matplotlib"}, "metadata": depends_on("seed", "use")}
+    return [
+        report(name="model_cards", code_version="2", ins=models, **about)(_model_cards),
+        report(name="plots", code_version="3", ins=models, **drawings)(_plots),
+    ]
 
 
 @report(kinds={"jpeg"}, code_version="2", metadata=depends_on("use"))

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
+from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.composites.composite_table import COMPOSITES
 from facestats_pipeline.core.composites.membership import composites_with
 from facestats_pipeline.io.erasure.erase import marked_models
@@ -57,10 +58,11 @@ def lineage(
     raw: Path,
     target: Target,
     last_run: Callable[[str, str | None], Run | None] = lambda asset, shard: None,
+    catalogue: Catalogue = BUILT_IN,
 ) -> list[Holding]:
     """Every place that holds an image of `target`, in the order of the graph. Read-only.
 
-    `last_run(asset, shard)` returns the Dagster run that last made an artifact.
+    `last_run(asset, shard)` returns the Dagster run that last made an artifact; `catalogue` is the collection's.
     """
     order = {name: at for at, name in enumerate(freshness.graph)}
     marked = marked_models(freshness)
@@ -69,7 +71,7 @@ def lineage(
         node = freshness.graph.get(place.artifact)
         recipe = freshness.store.recipe(place.artifact, place.shard) if node is not None else None
         made = last_run(place.artifact, place.shard) if node is not None else None
-        note = _part(freshness, place, target) if place.kind == "aggregate" else place.note
+        note = _part(freshness, place, target, catalogue) if place.kind == "aggregate" else place.note
         if place.artifact in marked:
             note += f"; also from {marked[place.artifact]} erased since"
         found.append(
@@ -104,7 +106,7 @@ def _values(place: Place, target: Target) -> dict[str, Any]:
     }
 
 
-def _part(freshness: Freshness, place: Place, target: Target) -> str:
+def _part(freshness: Freshness, place: Place, target: Target, catalogue: Catalogue) -> str:
     """How an aggregate holds the image."""
     if place.artifact == "embedding_index":
         from facestats_pipeline.core.embeddings.index import load_index
@@ -112,7 +114,7 @@ def _part(freshness: Freshness, place: Place, target: Target) -> str:
         index = load_index(freshness.store.file(place.artifact, INDEX), view=True)
         return "an entry" if any(image_id in index for image_id in target.ids) else "no entry"
     if place.artifact == "composites":
-        names = composite_names(freshness, target)
+        names = composite_names(freshness, target, catalogue)
         return f"in {', '.join(names)}" if names else "in none of them"
     named = False
     for path in files_of(freshness.store, place.artifact):
@@ -127,7 +129,7 @@ def _words(table: Path) -> str:
     return pl.scan_parquet(table).select(cs.all() - cs.binary()).collect().write_json()
 
 
-def composite_names(freshness: Freshness, target: Target) -> list[str]:
+def composite_names(freshness: Freshness, target: Target, catalogue: Catalogue) -> list[str]:
     """Names of the composites that include an image of `target`."""
     path = freshness.store.file(COMPOSITES.name, COMPOSITES.path)
     shards = [shard for shard in target.shards if shard in freshness.store.shards("master")]
@@ -136,7 +138,7 @@ def composite_names(freshness: Freshness, target: Target) -> list[str]:
     rows = pl.concat([freshness.store.read_table("master", shard) for shard in shards], how="diagonal")
     mine = rows.filter(pl.col("image_id").is_in(list(target.ids)))
     table = pl.read_parquet(path)
-    names = [composites_with(table, mine[i : i + 1]) for i in range(mine.height)]
+    names = [composites_with(table, mine[i : i + 1], catalogue) for i in range(mine.height)]
     return list(dict.fromkeys(name for some in names for name in some))
 
 

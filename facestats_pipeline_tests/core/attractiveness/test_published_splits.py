@@ -9,7 +9,7 @@ import pytest
 from facestats_pipeline.core.attractiveness.published_splits import split_figures
 from facestats_pipeline.core.attractiveness.regressor import Provenance, RegressorConfig, TrainingRefused, run_training
 from facestats_pipeline.core.labels.splits import TRAIN
-from facestats_pipeline.core.labels.training_rows import TrainingRows
+from facestats_pipeline.core.training.training_rows import TrainingRows
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 
 OPTIONS = {

@@ -18,7 +18,7 @@ from facestats_pipeline.core.attractiveness.regressor import (
 )
 from facestats_pipeline.core.attractiveness.regressor_training import rating_weights
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch
-from facestats_pipeline.core.labels.provenance import Provenance
+from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 
 HUMAN = Provenance("human", "ratings.csv")

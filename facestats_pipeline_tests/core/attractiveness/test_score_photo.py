@@ -11,13 +11,14 @@ from facestats_pipeline.core.attractiveness.scoring import build_reference, perc
 from facestats_pipeline.core.attributes.inference import AttributeModels
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch
 from facestats_pipeline.core.attributes.probes import train_classifier
+from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.encoders.embedding import run_embedding
 from facestats_pipeline.core.encoders.encoder import Encoder, load_model
 from facestats_pipeline.core.images.decoding import encode_jpeg
-from facestats_pipeline.core.labels.provenance import Provenance
-from facestats_pipeline.core.labels.vocabulary import GENDERS, UNKNOWN
 from facestats_pipeline.core.preproc.detection import load_detector
 from facestats_pipeline.core.preproc.preprocessing import PreprocSettings, run_preprocessing
+from facestats_pipeline.core.training.provenance import Provenance
+from facestats_pipeline_tests.classes import GENDERS, UNKNOWN
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 
 HUMAN = Provenance("human", "labels.csv")
@@ -91,8 +92,7 @@ def test_no_face_abstains_and_a_face_is_judged(encoder: Encoder, yunet_model: Pa
     gender = train_classifier(
         mixture(y, dim=512),
         y,
-        GENDERS,
-        attribute="gender",
+        BUILT_IN["gender"],
         image_ids=ids_of(80),
         encoder_id=encoder.model_id,
         provenance=HUMAN,

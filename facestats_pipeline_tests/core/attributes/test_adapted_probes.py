@@ -9,8 +9,9 @@ from facestats_pipeline.core.attributes import probe_classifier
 from facestats_pipeline.core.attributes.probe_models import ProbeModel, fit_adapted, fit_logistic, restricted
 from facestats_pipeline.core.attributes.probe_store import load_probe, save_probe
 from facestats_pipeline.core.attributes.probes import TrainedProbe, train_classifier
-from facestats_pipeline.core.labels.provenance import Provenance
-from facestats_pipeline.core.labels.vocabulary import ETHNICITIES
+from facestats_pipeline.core.catalogue import ETHNICITY
+from facestats_pipeline.core.training.provenance import Provenance
+from facestats_pipeline_tests.classes import ETHNICITIES
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, labels, mixture
 
 SHARES = dict.fromkeys(ETHNICITIES, 1 / 7)
@@ -18,8 +19,8 @@ ENCODER = "facestats-mini@1"
 
 
 def trained(x: np.ndarray, y: list[str], start: TrainedProbe | None = None, **changes: str | int) -> TrainedProbe:
-    facts = {"attribute": "ethnicity", "encoder_id": ENCODER, "provenance": Provenance("human", "labels.csv")}
-    return train_classifier(x, y, ETHNICITIES, image_ids=ids_of(len(x)), start=start, **facts | changes)  # type: ignore[arg-type]
+    facts = {"attribute": ETHNICITY, "encoder_id": ENCODER, "provenance": Provenance("human", "labels.csv")}
+    return train_classifier(x, y, image_ids=ids_of(len(x)), start=start, **facts | changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from facestats_pipeline.core.attributes.duplicate_groups import duplicate_groups, groups_of_rows
-from facestats_pipeline.core.labels.training_rows import TrainingRows
 from facestats_pipeline.core.statistics.folds import make_folds
+from facestats_pipeline.core.training.training_rows import TrainingRows
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from facestats_pipeline.core.attributes import held_out
 from facestats_pipeline.core.attributes.probes import train_age, train_classifier
-from facestats_pipeline.core.labels.provenance import Provenance
-from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS, age_bin_of
+from facestats_pipeline.core.catalogue import BUILT_IN
+from facestats_pipeline.core.training.provenance import Provenance
+from facestats_pipeline_tests.classes import GENDERS, age_bin_of
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 
 FACTS = {"encoder_id": "e@1", "provenance": Provenance("human", "labels.csv"), "kind": "logistic", "folds": 3}
@@ -20,7 +21,7 @@ def test_the_target_is_met_on_new_photos() -> None:
     for start in (0, 1000, 2000):
         rows = slice(start, start + 1000)
         probe = train_classifier(
-            x[rows], y[rows], GENDERS, attribute="gender", image_ids=ids_of(1000), target_error=0.1, **FACTS
+            x[rows], y[rows], BUILT_IN["gender"], image_ids=ids_of(1000), target_error=0.1, **FACTS
         )  # type: ignore[arg-type]
         new = held_out.answers(probe, x[3000 + start : 4000 + start], y[rows])
         tables.append(new.with_columns(pl.col("row") + start))
@@ -38,7 +39,7 @@ def test_the_target_is_met_on_new_photos() -> None:
 def test_rows_without_label_or_embedding_are_left_out_and_strange_labels_are_wrong() -> None:
     y = ["White", "Black"] * 100
     x = mixture(y, separation=6)
-    probe = train_classifier(x, y, ETHNICITIES, attribute="ethnicity", image_ids=ids_of(200), **FACTS)  # type: ignore[arg-type]
+    probe = train_classifier(x, y, BUILT_IN["ethnicity"], image_ids=ids_of(200), **FACTS)  # type: ignore[arg-type]
     new = x[:4].copy()
     new[3] = np.nan
     table = held_out.answers(probe, new, ["White", None, "Indian", "Black"])

@@ -8,11 +8,12 @@ import pytest
 from facestats_pipeline.core.attributes.attribute_table import attribute_table
 from facestats_pipeline.core.attributes.inference import AttributeModels, infer_attributes
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch
-from facestats_pipeline.core.attributes.probes import train_age, train_classifier
-from facestats_pipeline.core.attributes.prompts import PROMPTS
+from facestats_pipeline.core.attributes.probes import TrainedProbe, train_age, train_classifier
+from facestats_pipeline.core.attributes.prompts import prompts_from
 from facestats_pipeline.core.attributes.zeroshot import LOGIT_SCALE, ZeroShot, build_zeroshot, fit_scale
-from facestats_pipeline.core.labels.provenance import Provenance
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, ETHNICITIES, ETHNICITY_TO_4, GENDERS, UNKNOWN
+from facestats_pipeline.core.catalogue import BUILT_IN
+from facestats_pipeline.core.training.provenance import Provenance
+from facestats_pipeline_tests.classes import AGE_BINS, AGE_EDGES, ETHNICITIES, ETHNICITY_TO_4, GENDERS, UNKNOWN
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 
 N = 400
@@ -36,10 +37,18 @@ def models() -> AttributeModels:
     }
     years = [float(np.mean(AGE_EDGES[AGE_BINS.index(a)])) for a in AGE]
     return AttributeModels(
-        gender=train_classifier(X, GENDER, GENDERS, attribute="gender", **facts),  # type: ignore[arg-type]
-        ethnicity=train_classifier(X, ETHNICITY, ETHNICITIES, attribute="ethnicity", **facts),  # type: ignore[arg-type]
-        age=train_age(X, years, AGE, **facts),  # type: ignore[arg-type]
+        {
+            "gender": train_classifier(X, GENDER, BUILT_IN["gender"], **facts),  # type: ignore[arg-type]
+            "ethnicity": train_classifier(X, ETHNICITY, BUILT_IN["ethnicity"], **facts),  # type: ignore[arg-type]
+            "age_bin": train_age(X, years, AGE, **facts),  # type: ignore[arg-type]
+        }
     )
+
+
+def probe_of(models: AttributeModels, name: str) -> TrainedProbe:
+    probe = models.classifier(name)
+    assert probe is not None
+    return probe
 
 
 def ids(n: int = N) -> pl.DataFrame:
@@ -59,11 +68,12 @@ def test_schema_is_constant(models: AttributeModels) -> None:
 
 def test_decisions_follow_probability_and_threshold(models: AttributeModels) -> None:
     frame = infer_attributes(ids(), X, models, encoder_id="e@1")
-    assert models.gender is not None
-    assert models.age is not None
+    gender = probe_of(models, "gender")
+    age = models.years("age_bin")
+    assert age is not None
     for name, p, threshold in (
-        ("gender", "gender_p", models.gender.threshold),
-        ("age_bin", "age_p", models.age.probe.threshold),
+        ("gender", "gender_p", gender.threshold),
+        ("age_bin", "age_p", age.probe.threshold),
     ):
         answered = frame[p] >= np.float32(threshold)
         assert (frame.filter(answered)[name] == frame.filter(answered)[f"{name}_top"]).all()
@@ -115,7 +125,7 @@ class Words:
     logit_scale = LOGIT_SCALE
 
     def encode_text(self, texts: list[str]) -> np.ndarray:
-        classes = [sentences for by_class in PROMPTS.values() for sentences in by_class.values()]
+        classes = [sentences for by_class in prompts_from().values() for sentences in by_class.values()]
         places = [next(i for i, sentences in enumerate(classes) if text in sentences) for text in texts]
         return np.eye(64, dtype=np.float32)[places]
 
@@ -144,13 +154,15 @@ def test_an_encoder_that_knows_no_words_gives_no_zero_shot() -> None:
 
 
 def test_a_trained_probe_goes_before_a_shipped_one_and_that_before_zero_shot(models: AttributeModels) -> None:
-    assert models.gender is not None
+    gender = probe_of(models, "gender")
     shipped = AttributeModels(
-        gender=replace(models.gender, source="shipped"),
-        ethnicity=replace(models.ethnicity, source="shipped") if models.ethnicity else None,
+        {
+            "gender": replace(gender, source="shipped"),
+            "ethnicity": replace(probe_of(models, "ethnicity"), source="shipped"),
+        }
     )
     zeroshot = ZeroShot("e@1", {"age_bin": (AGE_BINS, np.eye(9, X.shape[1], dtype=np.float32))})
-    chosen = AttributeModels(gender=models.gender).completed(shipped, lambda: zeroshot)
+    chosen = AttributeModels({"gender": gender}).completed(shipped, lambda: zeroshot)
     row = infer_attributes(ids(1), X[:1], chosen, encoder_id="e@1").row(0, named=True)
     assert (row["gender_source"], row["ethnicity_source"], row["age_source"]) == ("probe", "shipped", "zeroshot")
 
@@ -161,7 +173,12 @@ def test_zero_shot_is_made_only_where_a_probe_is_missing(models: AttributeModels
 
     assert models.completed(AttributeModels(), never) == models
     assert AttributeModels().completed(models, never) == models
-    assert AttributeModels(models.gender).completed(AttributeModels(), lambda: None).age is None
+    assert (
+        AttributeModels({"gender": probe_of(models, "gender")})
+        .completed(AttributeModels(), lambda: None)
+        .years("age_bin")
+        is None
+    )
 
 
 def test_a_fitted_temperature_makes_zero_shot_as_sure_as_it_is_right() -> None:
@@ -199,12 +216,13 @@ def test_get_embedding_is_the_encoders(tmp_path: Path) -> None:
 
 
 def test_years_of_photos_that_the_age_model_learned_from_are_out_of_fold(models: AttributeModels) -> None:
-    assert models.age is not None
+    age = models.years("age_bin")
+    assert age is not None
     frame = infer_attributes(ids(), X, models)
-    assert frame.select("age", "age_lo", "age_hi").to_numpy() == pytest.approx(models.age.oof_years)
+    assert frame.select("age", "age_lo", "age_hi").to_numpy() == pytest.approx(age.oof_years)
     strangers = ids().with_columns(image_id=pl.col("image_id").str.replace("^0", "f"))
     fitted = infer_attributes(strangers, X, models)["age"].to_numpy()
-    assert fitted == pytest.approx(models.age.predict_years(X, models.age.probe.predict_proba(X))[0], rel=1e-5)
+    assert fitted == pytest.approx(age.predict_years(X, age.probe.predict_proba(X))[0], rel=1e-5)
     assert np.abs(fitted - frame["age"].to_numpy()).max() > 0.1
     hidden = infer_attributes(ids(), X, models, usable=np.arange(N) != 5)
     assert hidden["age"][5] is None

@@ -10,8 +10,9 @@ from skops.io import dumps
 
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch, ProbeError, load_probe, oof_of, save_probe
 from facestats_pipeline.core.attributes.probes import TrainedAge, TrainedProbe, oof_frame, train_age, train_classifier
-from facestats_pipeline.core.labels.provenance import Provenance
-from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
+from facestats_pipeline.core.catalogue import BUILT_IN
+from facestats_pipeline.core.training.provenance import Provenance
+from facestats_pipeline_tests.classes import ETHNICITIES, GENDERS
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 
 HUMAN = Provenance("human", "labels.csv", "0" * 64)
@@ -25,8 +26,7 @@ def trained(kind: str = "logistic") -> TrainedProbe:
     return train_classifier(
         X,
         Y,
-        ETHNICITIES,
-        attribute="ethnicity",
+        BUILT_IN["ethnicity"],
         image_ids=ids_of(120),
         encoder_id="e@1",
         provenance=HUMAN,
@@ -72,7 +72,7 @@ def test_round_trip(tmp_path: Path, kind: str, model: str) -> None:
 def test_round_trip_of_two_classes_by_lightgbm(tmp_path: Path) -> None:
     y = [GENDERS[i % 2] for i in range(120)]
     probe = train_classifier(
-        X, y, GENDERS, attribute="gender", image_ids=ids_of(120), encoder_id="e", provenance=HUMAN, kind="lightgbm"
+        X, y, BUILT_IN["gender"], image_ids=ids_of(120), encoder_id="e", provenance=HUMAN, kind="lightgbm"
     )
     save_probe(probe, tmp_path, "gender_clf")
     back = load_probe(tmp_path, "gender_clf")

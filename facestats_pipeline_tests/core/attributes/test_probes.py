@@ -13,8 +13,9 @@ from facestats_pipeline.core.attributes.probes import (
     train_age,
     train_classifier,
 )
-from facestats_pipeline.core.labels.provenance import Provenance
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, AGE_EDGES, ETHNICITIES, GENDERS, UNKNOWN, age_bin_of
+from facestats_pipeline.core.catalogue import BUILT_IN
+from facestats_pipeline.core.training.provenance import Provenance
+from facestats_pipeline_tests.classes import AGE_BINS, AGE_EDGES, ETHNICITIES, UNKNOWN, age_bin_of
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, labels, mixture
 
 HUMAN = Provenance("human", "labels.csv")
@@ -24,13 +25,13 @@ def train(x: np.ndarray, y: list[str] | list[str | None], **changes: object) -> 
     """By three folds, which take half as long as the default five."""
     options = {
         "folds": 3,
-        "attribute": "gender",
+        "attribute": BUILT_IN["gender"],
         "image_ids": ids_of(len(x)),
         "encoder_id": "e@1",
         "provenance": HUMAN,
         "kind": "logistic",
     }
-    return train_classifier(x, y, GENDERS, **(options | changes))  # type: ignore[arg-type]
+    return train_classifier(x, y, **(options | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +114,7 @@ def test_small_classes_are_dropped_and_said() -> None:
     probe = train_classifier(
         mixture(y),
         y,
-        ETHNICITIES,
-        attribute="ethnicity",
+        BUILT_IN["ethnicity"],
         image_ids=ids_of(124),
         encoder_id="e",
         provenance=HUMAN,
@@ -187,8 +187,7 @@ def test_ethnicity_rolls_up_with_a_threshold_of_its_own() -> None:
     probe = train_classifier(
         mixture(merged, separation=4),
         y,
-        ETHNICITIES,
-        attribute="ethnicity",
+        BUILT_IN["ethnicity"],
         image_ids=ids_of(900),
         encoder_id="e",
         provenance=HUMAN,

@@ -12,10 +12,10 @@ from facestats_pipeline.core.attributes.probe_store import ProbeError, load_prob
 from facestats_pipeline.core.attributes.probes import known_predictions
 from facestats_pipeline.core.attributes.shipped_probes import load_shipped, save_shipped, shipped_scales
 from facestats_pipeline.core.attributes.shipped_training import LabelledEmbeddings, held_out_mask, train_shipped
-from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
 from facestats_pipeline.core.mini.data import open_split
 from facestats_pipeline.core.statistics.calibration import expected_calibration_error
+from facestats_pipeline.core.training.provenance import Provenance, TrainingRefused
+from facestats_pipeline_tests.classes import AGE_BINS, ETHNICITIES, GENDERS
 from facestats_pipeline_tests.core.synthetic_embeddings import mixture
 
 N, HELD_OUT = 2400, 700
@@ -71,15 +71,16 @@ def test_the_split_is_that_of_the_encoders_training(tmp_path: Path) -> None:
 def test_probabilities_hold_on_photos_that_the_encoder_has_not_seen(
     data: LabelledEmbeddings, trained: AttributeModels
 ) -> None:
-    assert trained.gender is not None
-    p = trained.gender.predict_proba(data.x[data.held_out])
+    gender = trained.classifier("gender")
+    assert gender is not None
+    p = gender.predict_proba(data.x[data.held_out])
     right = np.array(GENDERS)[p.argmax(1)] == LABELS["gender"].to_numpy()[data.held_out]
     assert expected_calibration_error(p.max(1), right) < 0.05
-    sure = trained.gender.model.logits(data.x[data.held_out])
+    sure = gender.model.logits(data.x[data.held_out])
     assert abs(1 / (1 + np.exp(-np.ptp(sure, axis=1))) - p.max(1)).mean() > 0.01, "calibration had something to do"
-    report = trained.gender.report
+    report = gender.report
     assert (report["trained_on"], report["calibrated_on"]) == (N - HELD_OUT - 1, HELD_OUT)
-    assert trained.gender.labelled == N - HELD_OUT - 1
+    assert gender.labelled == N - HELD_OUT - 1
     assert report["accuracy"]["n"] == HELD_OUT
 
 
@@ -124,7 +125,7 @@ def test_shipped_probes_answer_as_they_did_and_say_so(
     sources = ["gender_source", "ethnicity_source", "age_source"]
     assert now.select(sources).unique().rows() == [("shipped",) * 3]
     assert now.drop(sources).equals(before.drop(sources))
-    assert known_predictions([loaded.gender, loaded.age])["seen"].is_empty()
+    assert known_predictions([loaded.probes["gender"], loaded.probes["age_bin"]])["seen"].is_empty()
     assert shipped_scales(folder, "mini@1") == {"gender": 33.3}
 
 
@@ -156,7 +157,8 @@ def test_damaged_temperatures_are_named(folder: Path, scales: object) -> None:
 
 
 def test_ones_own_probe_keeps_its_rows(trained: AttributeModels, tmp_path: Path) -> None:
-    assert trained.gender is not None
-    files = {path.name for path in save_probe(trained.gender, tmp_path, "x", with_rows=False)}
+    gender = trained.classifier("gender")
+    assert gender is not None
+    files = {path.name for path in save_probe(gender, tmp_path, "x", with_rows=False)}
     assert files == {"x.skops", "x.json"}
     assert load_probe(tmp_path, "x").image_ids == ()  # type: ignore[union-attr]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from facestats_pipeline.core.composites.composite_filters import filter_faces, filter_images
 from facestats_pipeline.core.composites.composite_specs import CompositeRefused, CompositeSpec, describe_filters
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
+from facestats_pipeline_tests.classes import AGE_BINS, ETHNICITIES, GENDERS, WITH_GLASSES
 from facestats_pipeline_tests.examples import examples
 
 
@@ -91,7 +91,7 @@ def test_values_nobody_knows_name_what_is_allowed(arguments: dict, words: str) -
     with pytest.raises(ValueError, match=words):
         filter_images(MIXED, **arguments)
     with pytest.raises(ValueError, match=words):
-        CompositeSpec("x", **arguments)
+        CompositeSpec("x", filters=arguments)
 
 
 def test_nothing_is_relaxed_when_enough_match() -> None:
@@ -162,8 +162,18 @@ def test_a_filter_is_either_kept_or_reported(rows, gender, ethnicity, low, decil
 
 
 def test_description_of_filters() -> None:
-    assert describe_filters() == "all"
+    assert describe_filters({}) == "all"
     assert (
-        describe_filters("Male", "East Asian", (20, 29.5), (1, 3))
+        describe_filters({"gender": "Male", "ethnicity": "East Asian", "age": (20, 29.5), "decile": (1, 3)})
         == "gender=Male ethnicity=East Asian age=20:29.5 decile=1:3"
     )
+
+
+def test_an_extra_attribute_filters_and_is_relaxed_first_among_the_classes() -> None:
+    frame = MIXED.with_columns(glasses_final=pl.Series(["glasses", "no glasses"] * 3))
+    assert ids(filter_images(frame, WITH_GLASSES, glasses="glasses")) == [0, 2, 4]
+    found = filter_faces(frame, WITH_GLASSES, gender="Female", glasses="no glasses", min_n=3)
+    assert (found.asked, found.applied) == ("gender=Female glasses=no glasses", "gender=Female")
+    assert found.relaxed == ["glasses=no glasses dropped"]
+    with pytest.raises(ValueError, match="no such filter; use gender, ethnicity, age, decile"):
+        filter_images(frame, glasses="glasses")

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from facestats_pipeline.core.composites.composite_specs import GROUPINGS, default_specs, specs_by
+from facestats_pipeline.core.composites.composite_specs import default_specs, filter_names, specs_by
 from facestats_pipeline.core.composites.composite_table import COMPOSITES
 from facestats_pipeline.core.composites.generate import (
     CompositeRefused,
@@ -189,7 +189,7 @@ def test_one_pass_reads_each_photo_once_and_makes_what_single_calls_make() -> No
         reads[image_id] += 1
         return photos[image_id]
 
-    specs = [CompositeSpec("all", method="mean"), CompositeSpec("f", gender="Female", method="mean")]
+    specs = [CompositeSpec("all", method="mean"), CompositeSpec("f", filters={"gender": "Female"}, method="mean")]
     made = generate_composites(master, load, specs, size=64)
     assert set(reads.values()) == {1} and len(reads) == 40
     for one, spec in zip(made, specs, strict=True):
@@ -214,8 +214,8 @@ def test_rows_fit_the_schema_and_say_what_happened(tmp_path: Path) -> None:
 
     specs = [
         CompositeSpec("everyone", "Everyone"),
-        CompositeSpec("relaxed", gender="Male", decile=(2, 2)),
-        CompositeSpec("small", decile=(2, 2), strict=True),
+        CompositeSpec("relaxed", filters={"gender": "Male", "decile": (2, 2)}),
+        CompositeSpec("small", filters={"decile": (2, 2)}, strict=True),
     ]
     made = generate_composites(master, load, specs, landmarks=points, size=64, landmark_size=64)
     rows = pl.DataFrame([one.row for one in made], schema=COMPOSITES.schema)
@@ -267,21 +267,23 @@ def test_default_specs_are_strict_and_named_once() -> None:
     names = [spec.name for spec in specs]
     assert len(set(names)) == len(names) and all(spec.strict for spec in specs)
     assert {"everyone", "female", "southeast_asian", "age_twenties", "male_age_sixties_and_older"} <= set(names)
-    assert [spec.decile for spec in specs if spec.decile] == [(10, 10), (1, 1)]
+    assert [spec.filters["decile"] for spec in specs if "decile" in spec.filters] == [(10, 10), (1, 1)]
     few = default_specs(make_master(), floor=5)
-    assert [spec.decile for spec in few if spec.decile] == [(8, 10), (1, 3)]
+    assert [spec.filters["decile"] for spec in few if "decile" in spec.filters] == [(8, 10), (1, 3)]
     unscored = make_master(attractiveness=pl.Series([None] * 40, dtype=pl.Int8))
-    assert not any(spec.decile for spec in default_specs(unscored))
+    assert not any("decile" in spec.filters for spec in default_specs(unscored))
 
 
 def test_specs_by_a_grouping_are_strict_parts_of_their_base() -> None:
-    base = CompositeSpec("x", "Female", gender="Female", method="warped", floor=4, weight="age")
-    for grouping in GROUPINGS[1:]:
+    base = CompositeSpec("x", "Female", filters={"gender": "Female"}, method="warped", floor=4, weight="age")
+    for grouping in filter_names()[1:]:
         specs = specs_by(grouping, base)
         assert len({spec.name for spec in specs}) == len(specs) > 6
-        assert all(spec.strict and spec.gender == "Female" and spec.caption.startswith("Female, ") for spec in specs)
+        assert all(
+            spec.strict and spec.filters["gender"] == "Female" and spec.caption.startswith("Female, ") for spec in specs
+        )
         assert {(spec.method, spec.floor, spec.weight) for spec in specs} == {("warped", 4, "age")}
-    assert [spec.decile for spec in specs] == [(one, one) for one in range(1, 11)]
+    assert [spec.filters["decile"] for spec in specs] == [(one, one) for one in range(1, 11)]
     with pytest.raises(ValueError, match="filtered by gender already"):
         specs_by("gender", base)
     with pytest.raises(ValueError, match="shoe"):

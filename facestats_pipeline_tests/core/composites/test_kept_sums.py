@@ -20,7 +20,7 @@ from facestats_pipeline_tests.examples import examples
 SIZE = 64
 POINTS = FIVE + 0.2 * (scattered(240) - FIVE)  # as little apart as faces are that preprocessing has aligned
 FACES = [drawn(points) for points in POINTS[:24]]
-SPECS = [CompositeSpec("all", strict=True), CompositeSpec("women", gender="Female", strict=True)]
+SPECS = [CompositeSpec("all", strict=True), CompositeSpec("women", filters={"gender": "Female"}, strict=True)]
 
 
 @examples(30)

@@ -13,8 +13,8 @@ from PIL import Image, ImageOps
 
 from facestats_pipeline.core.demo import faces as demo_faces
 from facestats_pipeline.core.demo.faces import FaceLatents, draw_face, generate_demo, sample_latents
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS, age_bin_of
 from facestats_pipeline.core.progress import listening
+from facestats_pipeline_tests.classes import AGE_BINS, ETHNICITIES, GENDERS, age_bin_of
 
 COUNT = 60
 SMALL = (144, 180)  # large enough for what these tests ask, and quick

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.labels.ages import parse_age
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, age_bin_of
+from facestats_pipeline_tests.classes import AGE_BINS, age_bin_of
 
 DATES_OF_3_9 = "9-Mar 03-Sep 3-Sep Sep-03 Mar-09 2003-09-01 2003-09-30 2009-03-01 2024-03-09 2024-09-03 3/9/2024 09/03/2024 3/9/24 9.Mrz"
 DATES_OF_10_19 = "19-Oct Oct-19 2019-10-01 2024-10-19 10/19/2024 19/10/2024 19.Okt"

@@ -14,7 +14,7 @@ from facestats_pipeline.core.labels.labels_file import (
     labels_from_utkface,
     read_labels,
 )
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
+from facestats_pipeline_tests.classes import AGE_BINS, ETHNICITIES, GENDERS, WITH_GLASSES
 from facestats_pipeline_tests.examples import examples
 
 
@@ -241,3 +241,18 @@ def test_the_real_tables(shared_data: Path) -> None:
     fairface = read_labels(shared_data / "fairface_photos" / "labels.csv")
     assert fairface.frame.select("gender", "ethnicity", "age_bin").null_count().row(0) == (0, 0, 0)
     assert fairface.rejected.is_empty()
+
+
+def test_a_column_of_an_extra_attribute_is_read_where_the_catalogue_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("file,gender,GLASSES\na.jpg,Male,No_glasses\nb.jpg,,monocle\nc.jpg,,\n")
+    labels = read_labels(path, WITH_GLASSES)
+    assert labels.frame.columns == ["file", "gender", "ethnicity", "age_bin", "age", "glasses", "group"]
+    assert labels.frame["glasses"].to_list() == ["no glasses", None, None]
+    assert labels.rejected.select("column", "reason").rows() == [
+        ("glasses", "unknown word; expected no glasses, glasses")
+    ]
+    assert "glasses" not in read_labels(path).frame.columns
+    path.write_text("file,glasses,glasses_p\na.jpg,glasses,0.9\n")
+    with pytest.raises(LabelsError, match="'glasses_p' says that a model made this table"):
+        read_labels(path, WITH_GLASSES)

@@ -2,7 +2,6 @@ import polars as pl
 import pytest
 
 from facestats_pipeline.core.joins import conform
-from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, ETHNICITY4
 from facestats_pipeline.core.metadata.final_table import (
     attractiveness_with_attributes,
     attributes_final,
@@ -13,6 +12,7 @@ from facestats_pipeline.core.metadata.manual_table import manual_table
 from facestats_pipeline.core.metadata.meta_table import attributes_with_meta, meta_table
 from facestats_pipeline.core.metadata.prediction_table import attributes_with_predictions, prediction_table
 from facestats_pipeline.core.tables import Schema
+from facestats_pipeline_tests.classes import ETHNICITIES, ETHNICITY4
 from facestats_pipeline_tests.core import small_shards as shard
 
 

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.joins import conform
-from facestats_pipeline.core.labels.vocabulary import ETHNICITIES, GENDERS
 from facestats_pipeline.core.metadata import label_queue
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
-from facestats_pipeline.core.metadata.label_queue import QUEUE_SCHEMA, labels_template
+from facestats_pipeline.core.metadata.label_queue import labels_template, queue_schema
 from facestats_pipeline.core.metadata.master_table import master_table
+from facestats_pipeline_tests.classes import ETHNICITIES, GENDERS, WITH_GLASSES
 from facestats_pipeline_tests.core import small_shards as shard
 from facestats_pipeline_tests.examples import examples
 
@@ -121,7 +121,7 @@ def test_a_size_below_one_is_refused() -> None:
 @pytest.mark.parametrize("n", [0, 2])
 def test_the_schema_is_constant(n: int) -> None:
     for queue in (labels_template(master(n)), labels_template(conform(shard.manifest(n), master_table().schema))):
-        assert queue.schema == pl.Schema(QUEUE_SCHEMA)
+        assert queue.schema == pl.Schema(queue_schema())
 
 
 @examples(40)
@@ -197,3 +197,12 @@ def test_in_pieces_the_queue_is_the_same(held: int, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(label_queue, "_HELD", held)
     pieces = (crowd().slice(start, 70).lazy() for start in reversed(range(0, 900, 70)))
     assert labels_template(pieces, size=50).equals(labels_template(crowd(), size=50))
+
+
+def test_an_extra_attribute_counts_like_the_others() -> None:
+    schema = master_table(WITH_GLASSES).schema
+    frame = conform(master(3), schema).with_columns(glasses_p=pl.Series([0.99, 0.55, 0.99], dtype=pl.Float32))
+    queue = labels_template(frame, catalogue=WITH_GLASSES)
+    assert order(queue)[0] == 1
+    assert queue["why"][0].startswith("unsure of glasses (0.55)")
+    assert queue.schema == pl.Schema(queue_schema(WITH_GLASSES))

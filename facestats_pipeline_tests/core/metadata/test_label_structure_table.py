@@ -1,7 +1,7 @@
 import polars as pl
 
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, CLASSES
 from facestats_pipeline.core.metadata.label_structure_table import LABEL_STRUCTURE, label_structure
+from facestats_pipeline_tests.classes import AGE_BINS, CLASSES
 
 
 def test_label_structure_is_the_vocabulary() -> None:

@@ -9,6 +9,7 @@ import pytest
 from facestats_pipeline.core.metadata.manual_label_writer import Label, append_labels, check_annotator, labels_by
 from facestats_pipeline.core.metadata.manual_labels import read_manual_labels
 from facestats_pipeline.core.user_files.text_table import LabelsError
+from facestats_pipeline_tests.classes import WITH_GLASSES
 
 A, B = "a" * 32, "b" * 32
 NOW = datetime(2026, 11, 20, 14, 3, tzinfo=UTC)
@@ -81,3 +82,12 @@ def test_several_at_once_lose_nothing(tmp_path: Path) -> None:
     read = read_manual_labels(path)
     assert read.rejected.is_empty()
     assert read.frame.height == 40
+
+
+def test_a_label_of_an_extra_attribute_is_written_where_the_catalogue_has_it(tmp_path: Path) -> None:
+    path, label = tmp_path / "m.csv", Label(A, "glasses", "no glasses")
+    with pytest.raises(ValueError, match="no label of 'glasses'"):
+        append_labels(path, [label], "ana")
+    append_labels(path, [label], "ana", catalogue=WITH_GLASSES)
+    assert labels_by(path, "ana", WITH_GLASSES)["value"].to_list() == ["no glasses"]
+    assert labels_by(path, "ana").is_empty(), "without the attribute, the line says nothing"

@@ -15,6 +15,7 @@ from facestats_pipeline.core.metadata.manual_labels import (
 )
 from facestats_pipeline.core.metadata.manual_table import attributes_with_manual, manual_table
 from facestats_pipeline.core.user_files.text_table import LabelsError
+from facestats_pipeline_tests.classes import WITH_GLASSES
 from facestats_pipeline_tests.core import small_shards as shard
 
 HEADER = "image_id,attribute,value,annotator,labelled_at"
@@ -215,3 +216,21 @@ def test_the_schema_is_constant(tmp_path: Path, n: int, given_labels: bool) -> N
     table = attributes_with_manual(shard.attributes(n), manual)
     assert table.schema == pl.Schema(manual_table().schema)
     assert table.height == n
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "read_as"),
+    [
+        ("glasses", "No_Glasses", "no glasses"),
+        ("glasses", "White", None),
+        ("hair", "White", None),
+        ("race", "white", "White"),
+    ],
+)
+def test_a_value_is_read_as_one_of_its_own_attribute(
+    tmp_path: Path, attribute: str, value: str, read_as: str | None
+) -> None:
+    found = labels(tmp_path, line(0, attribute, value, "ana", 1), catalogue=WITH_GLASSES)
+    assert found.frame["value"].to_list() == ([read_as] if read_as else [])
+    assert found.rejected.height == (read_as is None)
+    assert found.agreement["attribute"].to_list() == ["gender", "ethnicity", "age_bin", "glasses"]

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facestats_pipeline.core.joins import MergeError
-from facestats_pipeline.core.labels.vocabulary import ATTRIBUTES, GENDERS
 from facestats_pipeline.core.metadata.prediction_table import attributes_with_predictions
+from facestats_pipeline_tests.classes import ATTRIBUTES, GENDERS
 from facestats_pipeline_tests.core import small_shards as shard
 
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES
 from facestats_pipeline.core.mini.captions import FEMALE, MALE, about, class_prompts, compose, corpus, matches
+from facestats_pipeline_tests.classes import AGE_BINS, ETHNICITIES
 
 
 def test_a_caption_is_true_of_the_photo_it_was_made_from() -> None:

@@ -111,12 +111,13 @@ def test_the_encoder_loads_knows_words_and_gets_its_probes(
     written = add_probes(folder, parts, None)
     assert {path.parent for path in written} == {folder / "probes"}
     models = load_shipped(folder / "probes", encoder.model_id)
-    assert models.gender is not None
-    assert models.age is not None
-    assert models.gender.report["trained_on"] == 60
-    assert models.gender.report["accuracy"]["value"] > 0.9, "the red tells"
+    gender = models.classifier("gender")
+    assert gender is not None
+    assert models.years("age_bin") is not None
+    assert gender.report["trained_on"] == 60
+    assert gender.report["accuracy"]["value"] > 0.9, "the red tells"
     assert set(shipped_scales(folder / "probes", encoder.model_id)) == {"gender", "ethnicity", "age_bin"}
-    assert load_shipped(folder / "probes", "facestats-mini@00000000").gender is None
+    assert load_shipped(folder / "probes", "facestats-mini@00000000").classifier("gender") is None
     (folder / "training_settings.json").write_text(json.dumps({}))
     with pytest.raises(EncoderTrainingRefused, match="held out"):
         add_probes(folder, parts, None)

@@ -13,7 +13,6 @@ from matplotlib.text import Text
 from PIL import Image
 
 from facestats_pipeline.core.drawing.plot_style import render, save_figure
-from facestats_pipeline.core.labels.vocabulary import AGE_BINS, ETHNICITIES, GENDERS
 from facestats_pipeline.core.reports import bias
 from facestats_pipeline.core.reports.bias import Audit, bias_audit
 from facestats_pipeline.core.reports.bias_plot import plot_bias, plot_bias_overview
@@ -32,6 +31,7 @@ from facestats_pipeline.core.reports.plots import (
     plot_score_associations,
 )
 from facestats_pipeline.core.statistics.calibration import reliability, risk_coverage
+from facestats_pipeline_tests.classes import AGE_BINS, ETHNICITIES, GENDERS
 
 FACE = Image.new("RGB", (96, 96), (10, 200, 10))
 

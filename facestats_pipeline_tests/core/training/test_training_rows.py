@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from facestats_pipeline.core.labels.provenance import TrainingRefused
-from facestats_pipeline.core.labels.training_rows import kinds_of_rows, training_rows, with_identity
+from facestats_pipeline.core.training.provenance import TrainingRefused
+from facestats_pipeline.core.training.training_rows import kinds_of_rows, training_rows, with_identity
 
 FILES = ["2020/a.jpg", "2021/b.jpg", "2021/c.jpg"]
 
@@ -96,8 +96,11 @@ def test_groups_of_rows_are_what_people_said() -> None:
             "age_bin": ["20-29", None],
         }
     )
-    assert kinds_of_rows(rows, said, FILES) == {"gender": [None, "Male"], "age_bin": [None, "20-29"]}
-    assert kinds_of_rows(rows, None, FILES) == {}
+    assert kinds_of_rows(rows, said, FILES, ("gender", "ethnicity", "age_bin")) == {
+        "gender": [None, "Male"],
+        "age_bin": [None, "20-29"],
+    }
+    assert kinds_of_rows(rows, None, FILES, ("gender",)) == {}
 
 
 def test_who_is_shown_comes_from_the_labels_where_ratings_do_not_say() -> None:

@@ -3,7 +3,12 @@ import hashlib
 import numpy as np
 import pytest
 
-from facestats_pipeline.core.labels.provenance import Provenance, TrainingRefused, check_provenance, refuse_name_derived
+from facestats_pipeline.core.training.provenance import (
+    Provenance,
+    TrainingRefused,
+    check_provenance,
+    refuse_name_derived,
+)
 
 
 @pytest.mark.parametrize("kind", ["model", "file_name", "zeroshot", ""])

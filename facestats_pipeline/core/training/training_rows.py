@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.labels.provenance import TrainingRefused
+from facestats_pipeline.core.training.provenance import TrainingRefused
 from facestats_pipeline.core.user_files.name_match import match_files
 
 
@@ -78,13 +78,12 @@ def with_identity(rows: TrainingRows, labels: pl.DataFrame | None, filenames: Se
 
 
 def kinds_of_rows(
-    rows: TrainingRows, labels: pl.DataFrame | None, filenames: Sequence[str]
+    rows: TrainingRows, labels: pl.DataFrame | None, filenames: Sequence[str], kinds: Sequence[str]
 ) -> dict[str, list[str | None]]:
-    """For each of gender, ethnicity and age_bin the label (n,) that people gave of each row, None where there is none.
+    """For each of `kinds`, columns of `labels`, the label (n,) that people gave of each row, None where there is none.
 
-    `labels`: LABELS_SCHEMA, or None; `filenames`: of all live images, to match files against. Used to report figures by group.
+    `labels`: `labels_schema`, or None; `filenames`: of all live images, to match files against. Used to report figures by group.
     """
-    kinds = ("gender", "ethnicity", "age_bin")
     if labels is None:
         return {}
     matched = match_files(labels["file"].to_list(), filenames)
