@@ -16,6 +16,7 @@ def conform(frame: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFr
 
     Raises polars' InvalidOperationError when a value does not fit its dtype, instead of turning it into null.
     """
+    # `pl.DataFrame()` stands for no rows; adding literal columns to it would give one row.
     if frame.width == 0:
         return pl.DataFrame(schema=schema)
     missing = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in schema.items() if name not in frame.columns]

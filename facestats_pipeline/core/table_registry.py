@@ -31,6 +31,7 @@ def tables_of(catalogue: Catalogue = BUILT_IN) -> Mapping[str, Table]:
         for source, name in (*table.rows_by, *(each for column in table.columns for each in column.sources)):
             if source not in found or name not in found[source].schema:
                 raise ValueError(f"the table {table.name} names {source}.{name} as a source, which does not exist")
+    # The length of the longest chain of sources: sorting by it, then by name, gives a stable topological order.
     depth: dict[str, int] = {}
 
     def rank(name: str) -> int:

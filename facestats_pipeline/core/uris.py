@@ -17,6 +17,7 @@ def check_uri(uri: str) -> str:
     parts = urlsplit(uri)
     if parts.scheme not in EXTRAS:
         raise ValueError(f"must begin with one of {', '.join(f'{scheme}://' for scheme in EXTRAS)}")
+    # Azure's form is container@account, which is no secret.
     if "@" in parts.netloc and parts.scheme not in ("abfs", "abfss"):
         raise ValueError("holds a user or password; put credentials into the environment or a profile of the SDK")
     if parts.query or parts.fragment:

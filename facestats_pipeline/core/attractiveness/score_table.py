@@ -57,6 +57,7 @@ def score_table(
     placed = preproc.select("image_id", "filename", "status").join(
         embedded.select("image_id", "embedding"), on="image_id", how="left", maintain_order="left"
     )
+    # A photo without a face has an embedding too, but its score would mean nothing.
     usable = ((placed["status"] == "ok") & placed["embedding"].is_not_null()).to_numpy()
     x = np.full((placed.height, width), np.nan, dtype=np.float32)
     if usable.any():

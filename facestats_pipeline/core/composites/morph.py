@@ -57,6 +57,7 @@ def write_morph(first: Image.Image, second: Image.Image, path: Path, *, count: i
     round_trip = [*frames, *frames[-2:0:-1]]
     rests = [REST_MS if number in (0, count - 1) else FRAME_MS for number in range(len(round_trip))]
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Written beside the target and renamed, so that an interrupted run leaves no half-written film.
     descriptor, name = tempfile.mkstemp(suffix=suffix, prefix=".morph-", dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)

@@ -61,7 +61,7 @@ def add_small(
                 continue
 
     photos = dict(rows())
-    ids = sorted(photos)
+    ids = sorted(photos)  # a fixed order: the parts, and with them the rounding of eigenfaces, do not depend on arrival
     return SmallPhotos(ids, np.stack([photos[one] for one in ids]) if ids else SmallPhotos.none("").pixels, version)
 
 

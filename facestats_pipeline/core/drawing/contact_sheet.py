@@ -62,6 +62,7 @@ def contact_sheet(
         raise ValueError("a contact sheet needs at least one picture")
     if left_out:
         subtitle = " · ".join(filter(None, [subtitle, f"{left_out:,} more are not shown"]))
+    # Captions differ in length; the rows align only if all tiles have one height.
     height = max(tile.height for tile in tiles)
     tiles = [tile if tile.height == height else _taller(tile, height) for tile in tiles]
     return _page(tiles, title, subtitle, style)

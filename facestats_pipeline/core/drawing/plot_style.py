@@ -54,7 +54,7 @@ def new_figure(
     head = 0.18 + 0.27 * len(title_lines) + 0.2 * len(subtitle_lines) + 0.1
     total = height + head
     figure = Figure(figsize=(WIDTH, total), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)  # without pyplot, a figure gets its canvas explicitly
     figure.set_layout_engine("constrained", rect=(0.01, 0.01, 0.98, 1 - head / total - 0.01), wspace=0.06, hspace=0.06)
     y = 1 - 0.15 / total
     if title_lines:
@@ -108,6 +108,7 @@ def render(figure: Figure, kind: str) -> bytes:
     if kind == "png":
         figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     elif kind == "svg":
+        # A fixed salt and no date make the SVG reproducible; `none` keeps text selectable and searchable.
         with rc_context({"svg.fonttype": "none", "svg.hashsalt": "facestats"}):
             figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     else:

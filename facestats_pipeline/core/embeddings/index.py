@@ -85,7 +85,9 @@ class EmbeddingIndex:
             )
         usable = np.isfinite(matrix).all(axis=1) & (np.abs(matrix).max(axis=1, initial=0) > 0)
         chosen = {ids[i]: i for i in np.flatnonzero(usable).tolist()}  # the last of equal ids wins
-        self.remove([id_ for id_ in chosen if id_ in self._rows])
+        self.remove(
+            [id_ for id_ in chosen if id_ in self._rows]
+        )  # the old vector has another row number and would be found as well
         first = len(self._ids)
         self._ids.extend(chosen)
         self._rows.update(zip(chosen, range(first, first + len(chosen)), strict=True))
@@ -194,7 +196,7 @@ class EmbeddingIndex:
                 file.write(_FOOTER.pack(graph_bytes, table.getbuffer().nbytes, _checksum(file), _MAGIC))
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            temporary.replace(path)  # atomic: readers see the old file or the new one, never a part
 
 
 def _checksum(file: BinaryIO, size: int | None = None) -> int:

@@ -127,6 +127,7 @@ class Encoder:
             )
         room = getattr(self._model, "vocab_size", None) or getattr(self._model.text, "vocab_size", None)
         words = getattr(tokenizer, "vocab_size", None)
+        # Without the tokenizer's file, open_clip uses CLIP's vocabulary, whose ids exceed this model's embedding table.
         if room is not None and words is not None and words > room:
             return EncoderUnavailable(
                 f"encoder {self.name}: its tokenizer has {words} tokens and its text tower {room}; the model's folder lacks the "

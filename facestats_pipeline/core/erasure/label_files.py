@@ -45,8 +45,9 @@ def without_rows(data: bytes, erasing: Erasing) -> tuple[bytes | None, int]:
     except UnicodeDecodeError:
         mark, encoding = b"", "latin-1"
         text = data.decode(encoding)
-    lines = io.StringIO(text, newline="").readlines()
+    lines = io.StringIO(text, newline="").readlines()  # keeps the line endings, so kept rows stay byte for byte
     header = next((line for line in lines if line.strip()), "")
+    # The delimiter under which a known column appears wins; the number of delimiters only breaks ties.
     delimiter = max(DELIMITERS, key=lambda d: (_named(header, d) is not None, header.count(d)))
     column = _named(header, delimiter)
     records = _records(lines, delimiter, column)

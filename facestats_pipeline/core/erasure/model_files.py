@@ -46,6 +46,7 @@ def without_images(name: str, data: bytes, ids: frozenset[str]) -> bytes:
 def _checkpoint(data: bytes) -> dict[str, Any]:
     import torch
 
+    # weights_only: a checkpoint in the data folder may come from elsewhere and must not run code.
     loaded: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return loaded
 

@@ -28,6 +28,7 @@ def with_tombstones(frame: pl.DataFrame, rows: Rows, erased: ErasedIds) -> pl.Da
     The number of rows, their order and their shards stay the same, so no other image changes its shard.
     """
     rows = list(rows)
+    # An unreadable file has no id: its name is digested instead, so that the tombstone's name is unique and reveals nothing.
     names = {row: PREFIX + erased.digest(row[1] or f"name {row[0]}") for row in rows}
     keys = list(zip(frame["filename"], frame["image_id"], strict=True))
     states = [name for name in ("state", "status") if name in frame.columns]

@@ -31,7 +31,7 @@ def write_csv_folder(photos: Iterable[ExportedPhoto], schema: pl.Schema, folder:
     columns = pl.Schema({FILE: pl.String(), **schema})
     with (folder / "metadata.csv").open("wb") as table:
         for group in in_groups(photos, PER_WRITE):
-            rows = []
+            rows = []  # one group of photos at a time: memory does not grow with the export
             for photo in group:
                 file = folder / "images" / photo.path
                 file.parent.mkdir(exist_ok=True)

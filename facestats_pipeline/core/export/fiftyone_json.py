@@ -50,6 +50,7 @@ def write_fiftyone(photos: Iterable[ExportedPhoto], schema: pl.Schema, folder: P
 def _detection(photo: ExportedPhoto) -> dict[str, Any]:
     values = flat(photo.row)
     detection: dict[str, Any] = {"label": WHOLE, "bounding_box": [0.0, 0.0, 1.0, 1.0]}
+    # FiftyOne's boxes are relative to the picture's size.
     if photo.face_box is not None:
         detection = {"label": FACE, "bounding_box": [value / photo.side for value in photo.face_box]}
     if "face_score" in values and photo.face_box is not None:

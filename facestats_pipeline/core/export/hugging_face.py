@@ -40,6 +40,7 @@ def write_hugging_face(
     while (group := next(groups, None)) is not None:
         # The file names contain the number of files, which is known only at the end: files are renamed then.
         parts.append(target / f"part-{len(parts):05d}")
+        # One writer per file and one row group per `write_table`, so at most PER_GROUP pictures are in memory.
         with pq.ParquetWriter(parts[-1], arrow, compression="zstd") as writer:  # type: ignore[no-untyped-call]
             room = per_file
             while group is not None:

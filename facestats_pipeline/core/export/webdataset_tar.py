@@ -47,5 +47,5 @@ def write_webdataset(
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
-    member.mode = 0o644
+    member.mode = 0o644  # TarInfo's other defaults (time 0, no owner) keep the bytes reproducible
     tar.addfile(member, io.BytesIO(content))

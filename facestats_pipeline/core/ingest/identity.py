@@ -61,6 +61,7 @@ def read_photo(root: Path, filename: str, expected_id: str | None = None) -> byt
     when the bytes do not match `expected_id`, and PhotosUnavailable when `root` is gone or the machine is out of memory or file handles.
     """
     path = root / decode_filename(filename)
+    # Checked at every read, not only when listing: a folder or link may have been replaced since.
     inside = os.path.realpath(root)
     if os.path.commonpath([os.path.realpath(path), inside]) != inside:
         raise PermissionError(errno.EPERM, "it leads out of the photo folder")

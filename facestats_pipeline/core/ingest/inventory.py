@@ -93,7 +93,7 @@ def update_inventory(
     new: list[tuple[Found, str | None]] = []
     changed = refused = displaced = 0
     for file, identity in identify(photos, (f for f in listed if f.filename not in known), workers=workers):
-        if identity in erased:
+        if identity in erased:  # an erased photo must not come back under another name
             refused += 1
             if file.filename in current:
                 displaced += 1
@@ -112,6 +112,7 @@ def update_inventory(
             changed += 1
             rows[index] |= {"state": "removed", "reason": "superseded: the file's content changed"}
             new.append((file, identity))
+    # Rows of missing files stay, as `removed`: the inventory records every file ever seen.
     present = {file.filename for file in listed}
     gone = [index for filename, (index, _) in current.items() if filename not in present]
     for index in gone:

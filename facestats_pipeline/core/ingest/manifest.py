@@ -74,7 +74,7 @@ def _inspect(read: Callable[[], bytes], max_pixels: int, phases: Phases) -> dict
             info = inspect_image(data, max_pixels=max_pixels)
     except ImageProblem as problem:
         return {"status": problem.status, "reason": problem.reason}
-    except PhotoChanged as problem:
+    except PhotoChanged as problem:  # its id is stale; the next inventory lists it as a new photo
         return {"status": "corrupt", "reason": str(problem)}
     except OSError as error:
         return {"status": "corrupt", "reason": f"cannot be read: {error.strerror}"}

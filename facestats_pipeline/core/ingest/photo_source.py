@@ -106,7 +106,7 @@ def _scan(
             if os.path.commonpath([target, inside]) != inside:
                 yield Found(encode_filename(name), 0, 0, "unsupported", "a link that leaves the photo folder")
                 continue
-            if stat.S_ISDIR(info.st_mode):
+            if stat.S_ISDIR(info.st_mode):  # following it would list photos twice, or forever
                 yield Found(
                     encode_filename(name), 0, 0, "unsupported", "a link to a folder of photos that is read already"
                 )

@@ -152,7 +152,9 @@ def _photos(folder: Path, name: str) -> list[str]:
 def _files(folder: Path) -> list[str]:
     found = []
     for top, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [
+            name for name in folders if not name.startswith(".")
+        ]  # in place: os.walk then skips hidden folders
         base = Path(top).relative_to(folder)
         found += [(base / name).as_posix() for name in files if not name.startswith(".")]
     return sorted(found)

@@ -107,6 +107,7 @@ def _five_folds(folder: Path, scores: dict[str, float]) -> pl.DataFrame | None:
         _apart(test, train, tested)
         rows += [(file, FIVE_FOLD, str(k)) for file in tested]
         trains[k] = (test, set(train))
+    # Every training list must be the union of the other four test lists; otherwise results are not comparable with published ones.
     everything = {file for file, _, _ in rows}
     for k, (test, train_files) in trains.items():
         tested_here = {file for file, _, fold in rows if fold == str(k)}

@@ -192,4 +192,4 @@ def _centres(projected: Matrix, k: int, seed: int) -> Matrix:
     else:
         model = KMeans(k, random_state=seed, n_init=4)
     centres: Matrix = model.fit(projected).cluster_centers_.astype(np.float32)
-    return centres[np.lexsort(centres.T[::-1])]
+    return centres[np.lexsort(centres.T[::-1])]  # k-means numbers clusters at random: sorting makes refits comparable

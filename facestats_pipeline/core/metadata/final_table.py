@@ -88,6 +88,7 @@ def attributes_final(
             .alias(f"{one.final_column}_source"),
         )
         if one.rollup is not None:
+            # A model may be sure of the coarse class when it abstains on the fine one; an out-of-fold row has no such decision.
             own = pl.when(pl.col(f"{one.predicted_column}_kind") == MODEL).then(one.rollup.name).fill_null(UNKNOWN)
             coarse = pl.col(one.final_column).replace_strict(dict(one.rollup.of), default=own, return_dtype=pl.String)
             frame = frame.with_columns(coarse.alias(f"{one.rollup.name}_final"))

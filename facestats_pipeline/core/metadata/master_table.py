@@ -105,6 +105,7 @@ def run_merge(
     for table, right in inputs.items():
         frame = join_taken(frame, right, spec.taken_from(table))
     master = conform(frame, spec.schema)
+    # Every join is a left join on unique ids, so this cannot fail; it guards the one table that everything else reads.
     if master.height != live or master["image_id"].n_unique() != live:
         raise MergeError(f"master has {master.height} rows for {live} live images")
     return master

@@ -85,6 +85,7 @@ def attributes_with_predictions(
         )
         frame = left_join(frame, folds, _FOLD, f"the out-of-fold predictions of {one.name}")
         is_seen = pl.col("_seen").fill_null(False)
+        # A training row never gets the model's own decision: that would be a fit, not a prediction.
         by_model = ~is_seen & (pl.col(one.source_column) != NONE).fill_null(False)
         kind = (
             pl.when(is_seen & pl.col("_value").is_not_null())

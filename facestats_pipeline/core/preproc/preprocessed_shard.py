@@ -33,6 +33,7 @@ class PreprocessedShard:
     def jpegs(self) -> Iterator[tuple[str, bytes]]:
         """Yield (image id, JPEG bytes) of every photo without a reusable result, in order. A photo that cannot be decoded has no JPEG."""
         wanted = live(self.manifest).select("image_id", "filename")
+        # Only photos without a reusable result: an interrupted run continues where it stopped.
         rest = wanted.join(self.kept, on=["image_id", "filename"], how="anti", maintain_order="left")
         photos = [(image_id, filename, self._reader(image_id, filename)) for image_id, filename in rest.iter_rows()]
         for photo in run_preprocessing(photos, self.settings, self.detector, workers=self.workers):

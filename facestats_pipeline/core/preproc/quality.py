@@ -35,7 +35,7 @@ def luma_of(jpeg: bytes | Path) -> npt.NDArray[np.uint8]:
     data = jpeg.read_bytes() if isinstance(jpeg, Path) else jpeg
     with decoder_errors():
         image = Image.open(io.BytesIO(data), formats=["JPEG"])
-        image.draft("L", None)
+        image.draft("L", None)  # libjpeg then decodes the luma plane only
         return np.asarray(image.convert("L"))
 
 

@@ -64,6 +64,7 @@ def licence_fields(inputs: Iterable[CardInput]) -> dict[str, str]:
     If all inputs state the same licence, it is that licence. With several licences, or some not stated, it is `other`, named in words;
     without any stated licence it is `unknown`.
     """
+    # "CC BY 4.0 (trained on FairFace)": the remark in brackets is not part of the licence.
     each = [re.sub(r"\s*\(.*\)$", "", i.licence) if i.licence else None for i in inputs]
     stated = sorted({licence for licence in each if licence})
     if not stated:

@@ -38,7 +38,9 @@ def shard_sheet(rows: pl.DataFrame, load: Callable[[str], Source], *, title: str
         subtitle="Final values; unknown where no model is sure",
     )
     buffer = io.BytesIO()
-    page.save(buffer, "JPEG", quality=85, comment=mark.encode())
+    page.save(
+        buffer, "JPEG", quality=85, comment=mark.encode()
+    )  # the mark lives in the file, so it cannot get out of step
     return buffer.getvalue()
 
 

@@ -57,6 +57,7 @@ def match_report(files: Sequence[str], filenames: Sequence[str]) -> FileMatch:
         else:
             unmatched.append(file)
 
+    # Two entries that claim one photo: the longer common end wins; equal ends are ambiguous, since either may be wrong.
     matched: dict[str, str] = {}
     for name, claimants in claims.items():
         longest = max(length for length, _ in claimants)

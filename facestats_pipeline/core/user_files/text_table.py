@@ -55,6 +55,7 @@ def read_bytes(path: Path) -> bytes:
 def decode(data: bytes, warnings: list[str]) -> str:
     """The text of a user file: UTF-8, UTF-16 with a byte-order mark, else Latin-1 with a warning appended to `warnings`."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        # A Latin-1 file may begin with the same bytes ("ÿþ"), so a failure is no error yet.
         try:
             return data.decode("utf-16")
         except UnicodeDecodeError:
