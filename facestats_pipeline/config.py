@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from facestats_pipeline.config_attributes import Attributes, ExtraAttribute, ZeroShot
 from facestats_pipeline.config_section import Section, listed
-from facestats_pipeline.core.catalogue import Catalogue
+from facestats_pipeline.core.attributes.catalogue import Catalogue
 from facestats_pipeline.core.embeddings.near_duplicate_table import MAX_HAMMING, MIN_COSINE, MOST_BITS
 from facestats_pipeline.core.ingest.usage import DEFAULT_USE, check_conditions
 from facestats_pipeline.core.metadata.flag_table import FlagThresholds

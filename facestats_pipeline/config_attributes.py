@@ -7,8 +7,8 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
 from facestats_pipeline.config_section import Section, listed
-from facestats_pipeline.core.attribute import Attribute, template_problem
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.attribute import Attribute, template_problem
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 
 
 def _templates(value: tuple[str, ...]) -> tuple[str, ...]:

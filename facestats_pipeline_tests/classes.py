@@ -1,7 +1,7 @@
 """The built-in attributes' classes under short names, and a catalogue with one attribute more."""
 
-from facestats_pipeline.core.attribute import UNKNOWN, Attribute
-from facestats_pipeline.core.catalogue import AGE, BUILT_IN, ETHNICITY, GENDER
+from facestats_pipeline.core.attributes.attribute import UNKNOWN, Attribute
+from facestats_pipeline.core.attributes.catalogue import AGE, BUILT_IN, ETHNICITY, GENDER
 
 __all__ = ["UNKNOWN"]
 

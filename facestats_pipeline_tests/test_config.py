@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from facestats_pipeline.config import Settings, SettingsError, leaves, load_settings, save_settings, variable
-from facestats_pipeline.core.catalogue import BUILT_IN
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 
 
 def test_caller_beats_variable_beats_file(tmp_path: Path) -> None:

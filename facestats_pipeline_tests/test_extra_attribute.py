@@ -10,9 +10,9 @@ from PIL import Image, ImageStat
 from facestats_pipeline import config_attributes
 from facestats_pipeline.collection.pipeline import Report
 from facestats_pipeline.config import load_settings, save_settings
-from facestats_pipeline.core.attribute import Attribute
+from facestats_pipeline.core.attributes.attribute import Attribute
 from facestats_pipeline.core.attributes.attribute_table import attribute_table
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.composites.composite_filters import filter_images
 from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.metadata.master_table import master_table

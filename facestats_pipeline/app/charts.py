@@ -8,8 +8,8 @@ import altair as alt
 import polars as pl
 
 from facestats_pipeline.app.words import shown
-from facestats_pipeline.core.attribute import UNKNOWN
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.attribute import UNKNOWN
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.drawing.palette import BLUE, GREEN, PALETTE, VERMILLION
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import polars as pl
 from facestats_pipeline.app.filters import EVERYTHING, Filters
 from facestats_pipeline.app.pictures import as_png
 from facestats_pipeline.collection.collection import WATCHED, Collection
-from facestats_pipeline.core.attribute import UNKNOWN
+from facestats_pipeline.core.attributes.attribute import UNKNOWN
 from facestats_pipeline.core.composites.composite_specs import CompositeSpec
 from facestats_pipeline.core.metadata.csv_export import csv_bytes
 from facestats_pipeline.core.metadata.flag_table import reasons_of

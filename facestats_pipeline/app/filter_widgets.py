@@ -8,7 +8,7 @@ from facestats_pipeline.app.data import Queries
 from facestats_pipeline.app.filters import FLAGGED, NOT_FLAGGED, Filters
 from facestats_pipeline.app.state import ask, queries
 from facestats_pipeline.app.words import shown
-from facestats_pipeline.core.attribute import MAX_AGE, Attribute
+from facestats_pipeline.core.attributes.attribute import MAX_AGE, Attribute
 from facestats_pipeline.core.metadata.flag_table import reasons_of
 
 OLDEST = 100

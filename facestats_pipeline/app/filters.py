@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.composites.composite_filters import filter_images
 from facestats_pipeline.core.composites.composite_specs import describe_filters
 

@@ -12,7 +12,7 @@ from facestats_pipeline.app.filters import EVERYTHING
 from facestats_pipeline.app.state import ask, queries
 from facestats_pipeline.app.words import plain, shown
 from facestats_pipeline.collection.collection import Collection
-from facestats_pipeline.core.catalogue import Catalogue
+from facestats_pipeline.core.attributes.catalogue import Catalogue
 
 
 def titles(catalogue: Catalogue) -> dict[str, str]:

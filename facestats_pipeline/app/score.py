@@ -13,7 +13,7 @@ from facestats_pipeline.app.words import number, plain, shown
 from facestats_pipeline.collection.collection import Collection
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.score import ScoredPhoto
-from facestats_pipeline.core.attribute import UNKNOWN
+from facestats_pipeline.core.attributes.attribute import UNKNOWN
 from facestats_pipeline.core.images.problems import ImageProblem
 
 SCORED = "score-result"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from facestats_pipeline.core.catalogue import ETHNICITY, GENDER
+from facestats_pipeline.core.attributes.catalogue import ETHNICITY, GENDER
 
 T = TypeVar("T")
 Complete = Callable[[typer.Context, str], list[str]]

@@ -12,7 +12,7 @@ from facestats_pipeline.cli.options import DataDir, Json
 from facestats_pipeline.collection.collection import open_collection
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.opening import require_run
-from facestats_pipeline.core.catalogue import Catalogue
+from facestats_pipeline.core.attributes.catalogue import Catalogue
 from facestats_pipeline.core.progress import track
 
 app = typer.Typer(add_completion=False)

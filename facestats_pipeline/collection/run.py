@@ -12,7 +12,7 @@ from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.opening import settings_for
 from facestats_pipeline.collection.pipeline import Pipeline, UpdateFailed
 from facestats_pipeline.config import DEFAULT_ENCODER, Settings, save_settings
-from facestats_pipeline.core.catalogue import Catalogue
+from facestats_pipeline.core.attributes.catalogue import Catalogue
 from facestats_pipeline.core.phases import PHASES
 from facestats_pipeline.core.uris import shown
 from facestats_pipeline.io.freshness import ROOT, Node

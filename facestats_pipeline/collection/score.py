@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.core.attractiveness.score_photo import judge
-from facestats_pipeline.core.attribute import Attribute
+from facestats_pipeline.core.attributes.attribute import Attribute
 from facestats_pipeline.core.attributes.inference import Answer, AttributeModels, class_probabilities
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch, ProbeError, load_probe
 from facestats_pipeline.core.encoders.errors import EncoderUnavailable

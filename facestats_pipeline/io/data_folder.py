@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from facestats_pipeline.config import DEFAULT_ENCODER, Settings
-from facestats_pipeline.core.catalogue import BUILT_IN
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.ingest.identity import PhotoChanged
 from facestats_pipeline.core.ingest.usage import usable
 from facestats_pipeline.io.freshness import Freshness, Node

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.erasure.log_text import PREVIEW_START
 from facestats_pipeline.core.phases import PHASES, Phases, current, measuring
 from facestats_pipeline.core.preproc.preproc_table import PICTURED

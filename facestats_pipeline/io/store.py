@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.preproc.preproc_table import PICTURED
 from facestats_pipeline.io.folders import Folders
 from facestats_pipeline.io.layout import INPUTS, JPEG_SHARDS, SHARD_TABLES, TABLES, table_path

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import polars as pl
 
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.ingest.sources import Origin, Sources, read_sources
 from facestats_pipeline.core.labels.labels_file import Labels, labels_from_utkface, read_labels
 from facestats_pipeline.core.labels.ratings import Ratings, read_ratings

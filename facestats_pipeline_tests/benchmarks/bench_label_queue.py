@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 from sklearn.linear_model import LogisticRegression
 
-from facestats_pipeline.core.catalogue import BUILT_IN
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.joins import conform
 from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.metadata.clusters import fit_clusters

@@ -16,8 +16,8 @@ import polars as pl
 
 from facestats_pipeline.config import PROJECT_ROOT, load_settings
 from facestats_pipeline.core.attractiveness.regressor import RegressorConfig, run_training
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.attributes.duplicate_groups import duplicate_groups
-from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.encoders.embedding import run_embedding
 from facestats_pipeline.core.ingest.identity import image_id
 from facestats_pipeline.core.labels.labels_file import read_labels

@@ -27,12 +27,12 @@ import polars as pl
 
 from facestats_pipeline.config import PROJECT_ROOT, Settings, load_settings
 from facestats_pipeline.core.attributes import held_out
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups, groups_of_rows
 from facestats_pipeline.core.attributes.inference import AttributeModels
 from facestats_pipeline.core.attributes.probe_store import load_probe
 from facestats_pipeline.core.attributes.probes import TrainedAge, TrainedProbe, train_age, train_classifier
 from facestats_pipeline.core.attributes.shipped_probes import load_shipped
-from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.labels.labels_file import Labels, read_labels
 from facestats_pipeline.core.reports.bias import describe_gap, large_gaps
 from facestats_pipeline.core.statistics.folds import make_folds

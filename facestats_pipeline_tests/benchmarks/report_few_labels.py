@@ -15,10 +15,10 @@ import numpy as np
 import polars as pl
 
 from facestats_pipeline.config import PROJECT_ROOT, load_settings
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.attributes.probes import train_classifier
 from facestats_pipeline.core.attributes.shipped_probes import load_shipped
-from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.labels.labels_file import read_labels
 from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline.core.training.training_rows import training_rows

@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
-from facestats_pipeline.core.attribute import Attribute
+from facestats_pipeline.core.attributes.attribute import Attribute
 from facestats_pipeline.core.attributes.attribute_table import attribute_table
-from facestats_pipeline.core.catalogue import BUILT_IN
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.joins import conform
 from facestats_pipeline.core.metadata.final_table import attractiveness_with_attributes, attributes_final
 from facestats_pipeline.core.metadata.flag_table import attributes_clean, attributes_flags

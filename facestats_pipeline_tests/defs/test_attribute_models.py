@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from facestats_pipeline import config
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.attributes.inference import AttributeModels
 from facestats_pipeline.core.attributes.probes import TrainedProbe, train_classifier
 from facestats_pipeline.core.attributes.shipped_probes import save_shipped
-from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline.definitions import build_definitions
 from facestats_pipeline.defs.graph import nodes_of

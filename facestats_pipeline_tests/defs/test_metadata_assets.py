@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from facestats_pipeline.core.catalogue import GENDER
+from facestats_pipeline.core.attributes.catalogue import GENDER
 from facestats_pipeline.core.metadata.feature_index import feature_index as index_of
 from facestats_pipeline.core.metadata.master_table import master_table
 from facestats_pipeline.core.table_registry import tables_of

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.attributes.probes import train_classifier
-from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.images.decoding import encode_jpeg
 from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline.io import io_managers as io

@@ -85,9 +85,9 @@ def _encoder(count: int, seed: int, folder: Path) -> Reader:
 def _probe(count: int, seed: int, folder: Path) -> Reader:
     import numpy as np
 
+    from facestats_pipeline.core.attributes.catalogue import BUILT_IN
     from facestats_pipeline.core.attributes.probe_store import ProbeError, load_probe, save_probe
     from facestats_pipeline.core.attributes.probes import train_classifier
-    from facestats_pipeline.core.catalogue import BUILT_IN
     from facestats_pipeline.core.training.provenance import Provenance
 
     rng = np.random.default_rng(0)

@@ -10,8 +10,8 @@ import polars as pl
 
 from facestats_pipeline.core.attractiveness.regressor_model import predict_scores
 from facestats_pipeline.core.attractiveness.scoring import decile, percentile, snap
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.attributes.inference import AttributeModels, infer_attributes
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.encoders.encoder import Encoder
 from facestats_pipeline.core.encoders.new_photo import embed_new_photo
 from facestats_pipeline.core.preproc.detection import FaceDetector

@@ -5,7 +5,7 @@ from functools import cache
 
 import polars as pl
 
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.embeddings.embedding_table import EMBEDDINGS
 from facestats_pipeline.core.preproc.preproc_table import PREPROC
 from facestats_pipeline.core.tables import Column, Schema, Table

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.attribute import UNKNOWN
+from facestats_pipeline.core.attributes.attribute import UNKNOWN
+from facestats_pipeline.core.attributes.catalogue import AGE, BUILT_IN, Catalogue
 from facestats_pipeline.core.attributes.probe_age import MIN_YEARS, TrainedAge, within_bins
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
-from facestats_pipeline.core.catalogue import AGE, BUILT_IN, Catalogue
 from facestats_pipeline.core.statistics import calibration as cal
 from facestats_pipeline.core.statistics.bootstrap import calibration_figures, intervals, regression_figures
 

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.attribute import UNKNOWN, Attribute
+from facestats_pipeline.core.attributes.attribute import UNKNOWN, Attribute
 from facestats_pipeline.core.attributes.attribute_table import attribute_table
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.attributes.probe_age import TrainedAge
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.attributes.probe_store import check_encoder
 from facestats_pipeline.core.attributes.zeroshot import ZeroShot
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 
 if TYPE_CHECKING:
     from facestats_pipeline.core.encoders.encoder import Encoder

@@ -10,10 +10,10 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from facestats_pipeline.core.attribute import MAX_AGE, Attribute
+from facestats_pipeline.core.attributes.attribute import MAX_AGE, Attribute
+from facestats_pipeline.core.attributes.catalogue import AGE
 from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups
 from facestats_pipeline.core.attributes.probe_classifier import MIN_PER_CLASS, TrainedProbe, train_classifier
-from facestats_pipeline.core.catalogue import AGE
 from facestats_pipeline.core.single_thread import single_threaded
 from facestats_pipeline.core.statistics import calibration as cal
 from facestats_pipeline.core.statistics.bootstrap import intervals, regression_figures

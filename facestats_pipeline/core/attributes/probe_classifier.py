@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from facestats_pipeline.core.attribute import UNKNOWN, Attribute
+from facestats_pipeline.core.attributes.attribute import UNKNOWN, Attribute
 from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups
 from facestats_pipeline.core.attributes.probe_models import (
     STRENGTHS,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from facestats_pipeline.core.attribute import Rollup
+from facestats_pipeline.core.attributes.attribute import Rollup
 from facestats_pipeline.core.statistics import calibration as cal
 from facestats_pipeline.core.statistics.bootstrap import log_losses
 

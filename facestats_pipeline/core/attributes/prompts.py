@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from facestats_pipeline.core.attribute import template_problem
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.attribute import template_problem
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 
 Prompts = Mapping[str, Mapping[str, Sequence[str]]]
 """attribute → class → sentences."""

@@ -5,11 +5,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.attributes.inference import AttributeModels
 from facestats_pipeline.core.attributes.probe_age import TrainedAge
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe
 from facestats_pipeline.core.attributes.probe_store import ProbeError, load_probe, save_probe
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
 
 if TYPE_CHECKING:
     from facestats_pipeline.core.encoders.encoder import Encoder

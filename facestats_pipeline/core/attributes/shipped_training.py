@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.attribute import Attribute
+from facestats_pipeline.core.attributes.attribute import Attribute
+from facestats_pipeline.core.attributes.catalogue import AGE, ETHNICITY, GENDER
 from facestats_pipeline.core.attributes.inference import AttributeModels
 from facestats_pipeline.core.attributes.probe_age import TrainedAge, with_years
 from facestats_pipeline.core.attributes.probe_classifier import TrainedProbe, calibrated_probe
 from facestats_pipeline.core.attributes.probe_models import STRENGTHS, ProbeModel, fit_logistic
 from facestats_pipeline.core.attributes.probe_report import log_loss
 from facestats_pipeline.core.attributes.zeroshot import build_zeroshot, fit_scale
-from facestats_pipeline.core.catalogue import AGE, ETHNICITY, GENDER
 from facestats_pipeline.core.encoders.embedding import run_embedding
 from facestats_pipeline.core.encoders.encoder import Encoder
 from facestats_pipeline.core.preproc.detection import FaceDetector

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from facestats_pipeline.core.attribute import Attribute
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.attribute import Attribute
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.composites.composite_specs import (
     DECILE,
     DEFAULT_FLOOR,

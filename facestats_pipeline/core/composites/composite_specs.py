@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.attribute import slug
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.attribute import slug
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 
 DEFAULT_FLOOR = 10
 """Fewest photos a composite may be made of: below it, single people can be recognised in the average (k-anonymity)."""

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from facestats_pipeline.core.catalogue import BUILT_IN
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.composites.averaging import Average, Composite, Part
 from facestats_pipeline.core.composites.composite_filters import FilterResult, filter_faces, filter_images
 from facestats_pipeline.core.composites.composite_specs import (

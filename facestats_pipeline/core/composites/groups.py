@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.composites.averaging import Average, Part
 from facestats_pipeline.core.composites.composite_filters import filter_columns, filter_faces, filter_images
 from facestats_pipeline.core.composites.composite_specs import CompositeRefused, CompositeSpec, describe_filters

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from facestats_pipeline.core.catalogue import AGE
+from facestats_pipeline.core.attributes.catalogue import AGE
 from facestats_pipeline.core.demo.canvas import tiles
 from facestats_pipeline.core.demo.drawing import draw_face
 from facestats_pipeline.core.demo.latents import FaceLatents, sample_latents

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.export.given_labels import given_columns
 from facestats_pipeline.core.metadata.master_table import master_table
 from facestats_pipeline.core.reports.card_inputs import CardInput

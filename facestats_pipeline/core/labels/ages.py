@@ -7,8 +7,8 @@ and saves that. Only those two bins can be read as dates, and no two dates below
 import re
 from dataclasses import dataclass
 
-from facestats_pipeline.core.attribute import MAX_AGE, Attribute
-from facestats_pipeline.core.catalogue import AGE
+from facestats_pipeline.core.attributes.attribute import MAX_AGE, Attribute
+from facestats_pipeline.core.attributes.catalogue import AGE
 
 _MONTHS = {
     **dict.fromkeys(("mar", "march", "mrz", "mär", "märz", "mars", "marzo", "março", "mrt"), 3),

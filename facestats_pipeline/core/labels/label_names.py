@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from facestats_pipeline.core.catalogue import AGE, BUILT_IN, GENDER, Catalogue
+from facestats_pipeline.core.attributes.catalogue import AGE, BUILT_IN, GENDER, Catalogue
 from facestats_pipeline.core.labels.label_rows import LabelRows, Labels
 from facestats_pipeline.core.training.provenance import Provenance
 

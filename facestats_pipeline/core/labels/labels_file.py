@@ -8,8 +8,8 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from facestats_pipeline.core.attribute import Attribute
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.attribute import Attribute
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.labels.ages import ParsedAge, parse_age
 from facestats_pipeline.core.labels.label_names import labels_from_scut, labels_from_utkface
 from facestats_pipeline.core.labels.label_rows import LABELS_SCHEMA, LabelRows, Labels

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from facestats_pipeline.core.attributes.attribute_table import attribute_table
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.embeddings.embedding_table import EMBEDDINGS
 from facestats_pipeline.core.joins import conform, left_join
 from facestats_pipeline.core.tables import Column, Table, schema_of

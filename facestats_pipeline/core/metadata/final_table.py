@@ -6,8 +6,8 @@ from functools import cache
 import polars as pl
 
 from facestats_pipeline.core.attractiveness.score_table import SCORES
-from facestats_pipeline.core.attribute import UNKNOWN
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.attribute import UNKNOWN
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.joins import conform, join_taken
 from facestats_pipeline.core.metadata.manual_table import manual_table
 from facestats_pipeline.core.metadata.prediction_table import MODEL, NONE, prediction_table

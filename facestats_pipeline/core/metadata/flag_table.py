@@ -5,9 +5,9 @@ from functools import cache
 
 import polars as pl
 
-from facestats_pipeline.core.attribute import UNKNOWN, Attribute
+from facestats_pipeline.core.attributes.attribute import UNKNOWN, Attribute
 from facestats_pipeline.core.attributes.attribute_table import attribute_table
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.joins import conform, join_taken
 from facestats_pipeline.core.preproc.preproc_table import PREPROC
 from facestats_pipeline.core.preproc.quality_table import IMAGE_QUALITY

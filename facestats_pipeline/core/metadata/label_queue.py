@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from facestats_pipeline.core.attribute import Attribute
+from facestats_pipeline.core.attributes.attribute import Attribute
 from facestats_pipeline.core.attributes.attribute_table import attribute_table
-from facestats_pipeline.core.catalogue import BUILT_IN, ETHNICITY, GENDER, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, ETHNICITY, GENDER, Catalogue
 from facestats_pipeline.core.joins import conform
 from facestats_pipeline.core.tables import KEYS, Schema
 

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.tables import Column, Table
 
 LABEL_STRUCTURE = Table(

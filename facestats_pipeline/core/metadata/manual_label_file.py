@@ -13,8 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.attribute import UNKNOWN, Attribute
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.attribute import UNKNOWN, Attribute
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.ingest.identity import IMAGE_ID_LENGTH
 from facestats_pipeline.core.labels.ages import parse_age
 from facestats_pipeline.core.tables import Schema

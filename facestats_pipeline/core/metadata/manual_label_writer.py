@@ -14,8 +14,8 @@ from pathlib import Path
 import polars as pl
 from filelock import FileLock
 
-from facestats_pipeline.core.attribute import UNKNOWN
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.attribute import UNKNOWN
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.metadata.manual_label_file import COLUMNS, read_columns, read_history
 from facestats_pipeline.core.user_files.text_table import LabelsError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.joins import conform
 from facestats_pipeline.core.metadata.agreement import krippendorff_alpha
 from facestats_pipeline.core.metadata.manual_label_file import read_history

@@ -5,7 +5,7 @@ from functools import cache
 import polars as pl
 
 from facestats_pipeline.core.attributes.attribute_table import attribute_table
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.joins import conform, left_join, rows_about
 from facestats_pipeline.core.metadata.manual_labels import RESOLVED_SCHEMA, SEPARATOR, ManualLabels
 from facestats_pipeline.core.tables import Column, Table, schema_of

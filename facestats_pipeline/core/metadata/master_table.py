@@ -6,7 +6,7 @@ import polars as pl
 
 from facestats_pipeline.core.attractiveness.score_table import SCORES
 from facestats_pipeline.core.attributes.attribute_table import attribute_table
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.embeddings.embedding_table import EMBEDDINGS
 from facestats_pipeline.core.ingest.manifest_table import MANIFEST
 from facestats_pipeline.core.joins import MergeError, conform, join_taken, require_unique

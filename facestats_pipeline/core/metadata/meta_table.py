@@ -5,7 +5,7 @@ from functools import cache
 import polars as pl
 
 from facestats_pipeline.core.attributes.attribute_table import attribute_table
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.joins import conform, join_taken
 from facestats_pipeline.core.preproc.geometry_table import GEOMETRY
 from facestats_pipeline.core.preproc.preproc_table import DETECTION

@@ -5,9 +5,9 @@ from functools import cache
 
 import polars as pl
 
-from facestats_pipeline.core.attribute import UNKNOWN
+from facestats_pipeline.core.attributes.attribute import UNKNOWN
 from facestats_pipeline.core.attributes.attribute_table import OOF_SCHEMA, attribute_table
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.joins import conform, left_join, rows_about
 from facestats_pipeline.core.tables import Column, Schema, Table
 

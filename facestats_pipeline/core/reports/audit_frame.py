@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.reports.bias import Audit
 from facestats_pipeline.core.user_files.name_match import match_files
 

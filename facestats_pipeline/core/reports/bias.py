@@ -18,8 +18,8 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact, ttest_ind_from_stats
 
-from facestats_pipeline.core.attribute import UNKNOWN
-from facestats_pipeline.core.catalogue import BUILT_IN, ETHNICITY, GENDER, Catalogue
+from facestats_pipeline.core.attributes.attribute import UNKNOWN
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, ETHNICITY, GENDER, Catalogue
 from facestats_pipeline.core.reports.bias_table import bias_table
 from facestats_pipeline.core.statistics.calibration import Z95, wilson
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.drawing.palette import QUIET
 from facestats_pipeline.core.drawing.plot_style import TICK, new_figure, panel_title
 from facestats_pipeline.core.reports.bias import SHARES, SHORT_WORDS

@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from facestats_pipeline.core.attribute import UNKNOWN
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.attribute import UNKNOWN
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.metadata.flag_table import reasons_of
 from facestats_pipeline.core.reports.bias_plot import METRIC_WORDS
 from facestats_pipeline.core.reports.card_inputs import CardInput, inputs_section, licence_fields, photo_inputs

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from facestats_pipeline.core.attribute import UNKNOWN, Attribute
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.attribute import UNKNOWN, Attribute
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.drawing.plot_style import (
     BLUE,
     INK,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.catalogue import BUILT_IN
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.defs.ingest.inputs import skipped_if_unreadable
 from facestats_pipeline.defs.partitions import depends_on, folder_asset, shard_table
 from facestats_pipeline.io.data_folder import DataFolder

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.catalogue import Catalogue
+from facestats_pipeline.core.attributes.catalogue import Catalogue
 from facestats_pipeline.core.metadata.final_table import attractiveness_with_attributes as scores_beside
 from facestats_pipeline.core.metadata.final_table import attributes_final as believed
 from facestats_pipeline.core.metadata.flag_table import FlagThresholds

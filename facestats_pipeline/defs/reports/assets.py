@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from facestats_pipeline.core.catalogue import Catalogue
+from facestats_pipeline.core.attributes.catalogue import Catalogue
 from facestats_pipeline.core.preproc.preproc_table import PICTURED
 from facestats_pipeline.core.reports.bias_table import bias_table
 from facestats_pipeline.defs.attributes.assets import models_of, probes_of

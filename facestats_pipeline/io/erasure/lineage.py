@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
-from facestats_pipeline.core.catalogue import BUILT_IN, Catalogue
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 from facestats_pipeline.core.composites.composite_table import COMPOSITES
 from facestats_pipeline.core.composites.membership import composites_with
 from facestats_pipeline.io.erasure.erase import marked_models

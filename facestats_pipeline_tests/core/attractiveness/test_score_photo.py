@@ -8,10 +8,10 @@ from PIL import Image
 from facestats_pipeline.core.attractiveness.regressor import RegressorConfig, predict_scores, run_training
 from facestats_pipeline.core.attractiveness.score_photo import score_image
 from facestats_pipeline.core.attractiveness.scoring import build_reference, percentile
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.attributes.inference import AttributeModels
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch
 from facestats_pipeline.core.attributes.probes import train_classifier
-from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.encoders.embedding import run_embedding
 from facestats_pipeline.core.encoders.encoder import Encoder, load_model
 from facestats_pipeline.core.images.decoding import encode_jpeg

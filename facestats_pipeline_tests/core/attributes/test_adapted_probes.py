@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from facestats_pipeline.core.attributes import probe_classifier
+from facestats_pipeline.core.attributes.catalogue import ETHNICITY
 from facestats_pipeline.core.attributes.probe_models import ProbeModel, fit_adapted, fit_logistic, restricted
 from facestats_pipeline.core.attributes.probe_store import load_probe, save_probe
 from facestats_pipeline.core.attributes.probes import TrainedProbe, train_classifier
-from facestats_pipeline.core.catalogue import ETHNICITY
 from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline_tests.classes import ETHNICITIES
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, labels, mixture

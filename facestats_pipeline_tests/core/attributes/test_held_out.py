@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from facestats_pipeline.core.attributes import held_out
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.attributes.probes import train_age, train_classifier
-from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline_tests.classes import GENDERS, age_bin_of
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture

@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 
 from facestats_pipeline.core.attributes.attribute_table import attribute_table
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.attributes.inference import AttributeModels, infer_attributes
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch
 from facestats_pipeline.core.attributes.probes import TrainedProbe, train_age, train_classifier
 from facestats_pipeline.core.attributes.prompts import prompts_from
 from facestats_pipeline.core.attributes.zeroshot import LOGIT_SCALE, ZeroShot, build_zeroshot, fit_scale
-from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline_tests.classes import AGE_BINS, AGE_EDGES, ETHNICITIES, ETHNICITY_TO_4, GENDERS, UNKNOWN
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture

@@ -8,9 +8,9 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from skops.io import dumps
 
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch, ProbeError, load_probe, oof_of, save_probe
 from facestats_pipeline.core.attributes.probes import TrainedAge, TrainedProbe, oof_frame, train_age, train_classifier
-from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline_tests.classes import ETHNICITIES, GENDERS
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture

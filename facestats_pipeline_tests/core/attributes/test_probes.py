@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from facestats_pipeline.core.attributes import probe_classifier
+from facestats_pipeline.core.attributes.catalogue import BUILT_IN
 from facestats_pipeline.core.attributes.duplicate_groups import duplicate_groups
 from facestats_pipeline.core.attributes.probes import (
     TrainedProbe,
@@ -13,7 +14,6 @@ from facestats_pipeline.core.attributes.probes import (
     train_age,
     train_classifier,
 )
-from facestats_pipeline.core.catalogue import BUILT_IN
 from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline_tests.classes import AGE_BINS, AGE_EDGES, ETHNICITIES, UNKNOWN, age_bin_of
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, labels, mixture

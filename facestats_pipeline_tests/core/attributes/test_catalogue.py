@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from facestats_pipeline.core.attribute import Attribute, Rollup
-from facestats_pipeline.core.catalogue import AGE, BUILT_IN, ETHNICITY, GENDER, Catalogue
+from facestats_pipeline.core.attributes.attribute import Attribute, Rollup
+from facestats_pipeline.core.attributes.catalogue import AGE, BUILT_IN, ETHNICITY, GENDER, Catalogue
 
 GLASSES = Attribute("glasses", ("no glasses", "glasses"))
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from facestats_pipeline.core.attribute import Attribute, Rollup
+from facestats_pipeline.core.attributes.attribute import Attribute, Rollup
 from facestats_pipeline.core.user_files.cells import word_key
 
 GENDER = Attribute(
