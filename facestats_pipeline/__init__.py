@@ -4,7 +4,7 @@
 >>> faces = facestats.open("faces")
 >>> faces.run(raw="photos")
 
-`open` and `Collection` are the way in; docs/python.md shows the rest. Names load when they are first used, so the import is quick.
+Start with `open` and `Collection`; docs/python.md describes the rest. Names are loaded on first use, so the import is fast.
 """
 
 from importlib import import_module

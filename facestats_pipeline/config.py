@@ -1,7 +1,7 @@
-"""The one settings object: defaults, then `facestats.yaml`, then `FACESTATS_*` variables, then what the caller passes.
+"""The settings: defaults, overridden by `facestats.yaml`, then by `FACESTATS_*` variables, then by the caller's values.
 
-Each leaf is a key of the YAML file and a variable: `preproc.size` is `FACESTATS_PREPROC_SIZE`. A key that does not exist or a value
-that does not fit raises `SettingsError`, which names it, where it came from, and what is allowed.
+Each setting is a key of the YAML file and an environment variable: `preproc.size` is `FACESTATS_PREPROC_SIZE`. An unknown key or an
+invalid value raises `SettingsError`, which names the key, its origin, and what is allowed.
 """
 
 import difflib
@@ -35,7 +35,7 @@ from facestats_pipeline.core.uris import check_uri
 
 PACKAGE = Path(__file__).resolve().parent
 PROJECT_ROOT = PACKAGE.parent
-"""The checkout; of an installed package, a folder of Python's that nothing may be written to (`in_checkout`)."""
+"""Root of the checkout. In an installed package it is a Python folder that must not be written to (see `in_checkout`)."""
 SETTINGS_FILE = "facestats.yaml"
 PREFIX = "FACESTATS_"
 DEFAULT_ENCODER = "facestats-mini"
@@ -46,7 +46,7 @@ _NOT_SETTINGS = {"FACESTATS_CONFIG"}
 
 
 class SettingsError(ValueError):
-    """A setting that does not exist or does not fit; the message says which, whence, and what is allowed."""
+    """An unknown setting or an invalid value. The message names the setting, its origin, and what is allowed."""
 
 
 Conditions = Annotated[tuple[str, ...], BeforeValidator(listed), AfterValidator(check_conditions)]
@@ -58,24 +58,26 @@ Uri = Annotated[str, AfterValidator(check_uri)]
 class Ingest(Section):
     max_pixels: int = Field(178_956_970, ge=1, description="photos with more pixels are `too_large` and never decoded")
     max_bytes: int = Field(512 * 2**20, ge=1, description="files with more bytes are `too_large` and never read")
-    source: str | None = Field(None, description="where the photos come from, written in every manifest row")
+    source: str | None = Field(None, description="source of the photos, written in every manifest row")
     licence: str | None = Field(None, description="licence of the photos, written in every manifest row")
-    consent: str | None = Field(None, description="what the people agreed to, written in every manifest row")
+    consent: str | None = Field(None, description="consent of the people in the photos, written in every manifest row")
 
 
 class Preproc(Section):
-    size: int = Field(SIZE, ge=SMALLEST, le=LARGEST, description="side of the square preprocessed JPEG, pixels")
-    fit: Literal["crop", "pad"] = Field("crop", description="how a photo without a detected face becomes square")
+    size: int = Field(SIZE, ge=SMALLEST, le=LARGEST, description="side of the square preprocessed JPEG in pixels")
+    fit: Literal["crop", "pad"] = Field("crop", description="how to make a photo without a detected face square")
     quality: int = Field(QUALITY, ge=LOWEST_QUALITY, le=HIGHEST_QUALITY, description="JPEG quality")
-    align: bool = Field(True, description="turn and scale the largest face to a fixed place (needs the face model)")
-    min_face_score: float = Field(0.6, ge=0, le=1, description="detections with a lower score are no face")
+    align: bool = Field(
+        True, description="rotate and scale the largest face to a fixed position (needs the face model)"
+    )
+    min_face_score: float = Field(0.6, ge=0, le=1, description="detections with a lower score are ignored")
     detector: Literal["facestats", "yunet", "none"] = Field(
-        "facestats", description="what finds faces: the detector that comes with FaceStats, YuNet, or nothing"
+        "facestats", description="face detector: the shipped one, YuNet, or none"
     )
     detector_model: Path | None = Field(
-        None, description="YuNet ONNX file, for `detector: yunet`; by default looked for in the model folders"
+        None, description="YuNet ONNX file for `detector: yunet`; default: searched in the model folders"
     )
-    workers: int = Field(2, ge=1, le=256, description="threads that decode photos")
+    workers: int = Field(2, ge=1, le=256, description="number of threads that decode photos")
 
 
 class Encoder(Section):
@@ -86,56 +88,66 @@ class Encoder(Section):
         le=4096,
         description="photos per forward pass; default: on a CPU 16 in fp32 and 32 in bf16, on a GPU 256",
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto: bf16 where the hardware gains from it"
-    )
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where it is faster")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
 
 
 class Labels(Section):
-    in_names: Literal["none", "utkface"] = Field("none", description="without labels.csv: read labels from file names")
+    in_names: Literal["none", "utkface"] = Field(
+        "none", description="read labels from file names when there is no labels.csv"
+    )
 
 
 class Dashboard(Section):
-    max_upload_mb: int = Field(20, ge=1, le=1000, description="photos with more megabytes are not taken by the page")
-    match_photos: bool = Field(
-        True, description="a photo from outside may be compared with the faces of the collection"
+    max_upload_mb: int = Field(20, ge=1, le=1000, description="largest photo that can be uploaded, in megabytes")
+    match_photos: bool = Field(True, description="allow comparing an uploaded photo with the faces of the collection")
+    map_points: int = Field(
+        3000, ge=100, le=20_000, description="most points on the embedding map; larger collections are sampled"
     )
-    map_points: int = Field(3000, ge=100, le=20_000, description="points of the embedding map; a sample beyond")
-    composite_faces: int = Field(500, ge=10, description="most faces in a composite made on the page; a sample beyond")
+    composite_faces: int = Field(
+        500, ge=10, description="most faces in a composite made on the page; larger groups are sampled"
+    )
 
 
 class EncoderTraining(Section):
-    """Training an encoder of one's own; only when asked: `facestats train-encoder`, or the asset `mini_encoder`."""
+    """Training of your own encoder, on demand only: `facestats train-encoder`, or the asset `mini_encoder`."""
 
     data: Path | None = Field(None, description="folder of Parquet files with photos and labels (FairFace's columns)")
     epochs: float | None = Field(
-        None, gt=0, description="times each photo is seen, in two views; default: as the shipped"
+        None,
+        gt=0,
+        description="number of epochs; each photo is seen in two views; default: that of the shipped encoder",
     )
-    photos: int | None = Field(None, ge=2, description="photos a step, over all processes; default: as the shipped")
+    photos: int | None = Field(
+        None, ge=2, description="photos per step, over all processes; default: that of the shipped encoder"
+    )
     processes: int | None = Field(
-        None, ge=1, le=64, description="processes of one thread each; default: as the shipped"
+        None, ge=1, le=64, description="number of processes with one thread each; default: that of the shipped encoder"
     )
     held_out: int | None = Field(
-        None, ge=2, description="photos kept back, to choose settings and calibrate probes; default: as the shipped"
+        None,
+        ge=2,
+        description="held-out photos, to choose settings and calibrate probes; default: that of the shipped encoder",
     )
-    probes: bool = Field(True, description="train the probes that come with the encoder as well")
+    probes: bool = Field(True, description="also train the probes that belong to the encoder")
 
 
 class Attractiveness(Section):
-    min_ratings: int = Field(30, ge=10, description="fewer rated photos than this are refused")
+    min_ratings: int = Field(30, ge=10, description="fewest rated photos to train on")
     coverage: float = Field(0.9, gt=0.5, lt=1, description="nominal coverage of the conformal interval")
-    epochs: int = Field(120, ge=1, description="most epochs of the regressor; early stopping usually ends before")
+    epochs: int = Field(
+        120, ge=1, description="most epochs of the regressor; early stopping usually ends training sooner"
+    )
 
 
 class Metadata(Section):
     min_face_score: float = Field(FLAGS.min_face_score, ge=0, le=1, description="flag `low_face_score` below")
     max_faces: int = Field(FLAGS.max_faces, ge=1, description="flag `several_faces` above")
     min_face_fraction: float = Field(
-        FLAGS.min_face_fraction, ge=0, le=1, description="flag `small_face` below: face / photo area"
+        FLAGS.min_face_fraction, ge=0, le=1, description="flag `small_face` below this ratio of face area to photo area"
     )
     min_sharpness: float = Field(
-        FLAGS.min_sharpness, ge=0, description="flag `blurred` below: variance of the Laplacian"
+        FLAGS.min_sharpness, ge=0, description="flag `blurred` below this variance of the Laplacian"
     )
     min_brightness: float = Field(FLAGS.min_brightness, ge=0, le=1, description="flag `dark` below")
     max_brightness: float = Field(FLAGS.max_brightness, ge=0, le=1, description="flag `bright` above")
@@ -144,7 +156,7 @@ class Metadata(Section):
     max_roll: float = Field(FLAGS.max_roll, ge=0, le=180, description="flag `extreme_pose` above, degrees from upright")
     clusters: int = Field(12, ge=2, le=1000, description="most clusters; small collections get fewer")
     duplicate_cosine: float = Field(
-        MIN_COSINE, ge=0, le=1, description="near-duplicates: least cosine (trained encoders only)"
+        MIN_COSINE, ge=0, le=1, description="near-duplicates: lowest cosine similarity (trained encoders only)"
     )
     duplicate_hamming: int = Field(
         MAX_HAMMING, ge=0, le=MOST_BITS, description="near-duplicates: most differing bits of the perceptual hash"
@@ -153,83 +165,93 @@ class Metadata(Section):
 
 
 class Audit(Section):
-    """The bias audit: how figures of groups are shown, and from which difference on its check warns."""
+    """The bias audit: smallest group with a figure, and thresholds of the check's warnings."""
 
-    min_n: int = Field(30, ge=5, description="groups of fewer photos are listed without a figure")
+    min_n: int = Field(30, ge=5, description="fewest photos in a group; smaller groups are listed without a figure")
     max_gap: float = Field(
         0.1,
         gt=0,
         le=1,
-        description="warn of a group whose share differs from the rest's by this much, and significantly",
+        description="warn of a group whose share differs significantly, and by at least this much, from the rest",
     )
     max_gap_sd: float = Field(
-        0.5, gt=0, description="the same for errors and scores, in standard deviations of the truth (else of the score)"
+        0.5,
+        gt=0,
+        description="the same for errors and scores, in standard deviations of the labels (else of the score)",
     )
 
 
 class Reports(Section):
     previews: bool = Field(
         False,
-        description="small copies of composites and report pictures on Dagster's page; they are faces in its event log",
+        description="show small composites and report pictures in Dagster's UI; this stores faces in its event log",
     )
 
 
 class Composites(Section):
     min_n: int = Field(10, ge=2, description="fewest faces in a composite (k-anonymity)")
     method: Literal["mean", "aligned", "warped"] = Field(
-        "aligned", description="how the default composites are averaged; warped is sharpest and takes three passes"
+        "aligned", description="alignment of the default composites; warped is sharpest and takes three passes"
     )
-    strict: bool = Field(False, description="refuse rather than relax filters that leave fewer than min_n faces")
-    max_images: int = Field(5000, ge=2, description="most faces in one composite: of more, those with the smallest ids")
+    strict: bool = Field(
+        False, description="refuse a group with fewer than min_n faces instead of relaxing its filters"
+    )
+    max_images: int = Field(
+        5000, ge=2, description="most faces in one composite; larger groups use the photos with the smallest ids"
+    )
 
 
 class Automation(Section):
-    enabled: bool = Field(True, description="sensors and the nightly schedule run while `facestats ui` does")
-    scan_seconds: int = Field(30, ge=5, description="how often the sensor looks at the raw folder")
+    enabled: bool = Field(True, description="run sensors and the nightly schedule while `facestats ui` is running")
+    scan_seconds: int = Field(30, ge=5, description="seconds between scans of the raw folder by the sensor")
     nightly: str = Field("0 3 * * *", description="cron time of the nightly update")
 
 
 class Storage(Section):
-    """How data under a URI (data_uri, raw_uri, models_uri) are read and written; nothing here concerns folders of this machine."""
+    """Access to data under a URI (data_uri, raw_uri, models_uri). Local folders are not affected."""
 
     pictures: Literal["parquet", "files"] = Field(
-        "parquet", description="preprocessed photos under data_uri: one file a shard, or one object a photo"
+        "parquet", description="preprocessed photos under data_uri: one Parquet file per shard, or one object per photo"
     )
-    attempts: int = Field(8, ge=1, le=50, description="times that a request is made before a run gives up")
-    timeout: float = Field(60, gt=0, description="seconds that one request may take")
-    lease_seconds: float = Field(180, ge=6, description="without a heartbeat for so long, a machine's leases expire")
+    attempts: int = Field(8, ge=1, le=50, description="attempts per request before a run fails")
+    timeout: float = Field(60, gt=0, description="timeout of one request in seconds")
+    lease_seconds: float = Field(
+        180, ge=6, description="lease timeout: seconds without a heartbeat before other machines may take over"
+    )
 
 
 class Settings(Section):
-    """Everything that can be set. Paths that are relative are relative to the working directory."""
+    """All settings. Relative paths are relative to the working directory."""
 
-    data_dir: Path = Field(Path("data"), description="holds raw/, labels/, processed/")
-    raw_dir: Path | None = Field(None, description="the photos, when they are not in data_dir/raw")
+    data_dir: Path = Field(Path("data"), description="data folder with raw/, labels/ and processed/")
+    raw_dir: Path | None = Field(None, description="folder of the photos; default: data_dir/raw")
     models_dir: Path | None = Field(
-        None, description="models trained here; models/ for the data folder of a checkout, else data_dir/models"
+        None,
+        description="folder of models trained here; default: models/ for the data folder of a checkout, else data_dir/models",
     )
     weights_dir: Path | None = Field(
         None,
-        description="weights from elsewhere (YuNet, landmarks); models/ of a checkout, else facestats/weights in the user's cache folder",
+        description="folder of third-party weights (YuNet, landmarks); default: models/ of a checkout, else facestats/weights in "
+        "the user's cache folder",
     )
     data_uri: Uri | None = Field(
-        None, description="s3://, gs:// or az:// address of the data; data_dir then holds this machine's copies"
+        None, description="s3://, gs:// or az:// URI of the data; data_dir then holds local copies"
     )
-    raw_uri: Uri | None = Field(None, description="address of the photos, when they are not in data_uri/raw")
-    models_uri: Uri | None = Field(None, description="address of trained models, when they are not in data_uri/models")
+    raw_uri: Uri | None = Field(None, description="URI of the photos; default: data_uri/raw")
+    models_uri: Uri | None = Field(None, description="URI of trained models; default: data_uri/models")
     shard_size: int = Field(2048, ge=1, le=1_000_000, description="photos per shard")
     shards_per_run: int = Field(
         64,
         ge=1,
-        description="most shards in one run: a run costs seconds by itself and loads the models once; fewer spread better over a cluster",
+        description="most shards per run: large runs save startup time, small runs spread better over a cluster",
     )
-    seed: int = Field(0, ge=0, description="seed of every random choice")
+    seed: int = Field(0, ge=0, description="seed of all random choices")
     refit_growth: float = Field(
-        0.1, gt=0, description="models are fitted anew when the collection changed by this share"
+        0.1, gt=0, description="refit models when the number of live images has changed by more than this fraction"
     )
     use: Conditions = Field(
         DEFAULT_USE,
-        description="photos that models learn from, and that composites, search and exports show: conditions on source, licence, consent",
+        description="conditions on source, licence and consent of photos that may be used in models, composites, search and exports",
     )
     ingest: Ingest = Ingest()
     preproc: Preproc = Preproc()
@@ -276,17 +298,17 @@ class Settings(Section):
 
     @property
     def model_folders(self) -> list[Path]:
-        """Where weights are looked for, in order: the data folder's own, those from elsewhere, the shipped ones."""
+        """Folders to search for weights, in order: the data folder's own, third-party weights, the shipped ones."""
         return list(dict.fromkeys([self.models, self.weights, shipped_models()]))
 
 
 def in_checkout() -> bool:
-    """Whether this is a checkout of the project, and not an installed package."""
+    """Whether this is a checkout of the project rather than an installed package."""
     return (PROJECT_ROOT / "pyproject.toml").is_file()
 
 
 def shipped_models() -> Path:
-    """Folder of the weights that come with FaceStats: inside an installed package, else `models/` of the checkout."""
+    """Folder of the shipped weights: inside an installed package, else `models/` of the checkout."""
     inside = PACKAGE / "models"
     return inside if inside.is_dir() else PROJECT_ROOT / "models"
 
@@ -296,12 +318,12 @@ def _user_cache() -> Path:
 
 
 def copies_of(uri: str) -> Path:
-    """Where this machine keeps its copies of what lies under a URI, unless a folder is named."""
+    """Default folder for local copies of data under a URI."""
     return _user_cache() / hashlib.sha256(uri.encode()).hexdigest()[:16]
 
 
 def leaves(model: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every setting as (path of keys, pydantic field)."""
+    """Every setting, as (path of keys, pydantic field)."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             yield from leaves(field.annotation, (*prefix, name))

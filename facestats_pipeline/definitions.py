@@ -1,4 +1,4 @@
-"""The root of the Dagster project: loads `defs/`, sets resources and executor, and gives every asset its global policy here."""
+"""The root of the Dagster project: loads `defs/`, sets resources and executor, and applies the global policy to every asset."""
 
 import warnings
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from facestats_pipeline.io.io_managers import io_managers
 
 
 def build_definitions(settings: Settings, latest: Callable[[], Settings] | None = None) -> dg.Definitions:
-    """All definitions for one data folder. Loads no model and touches no photo.
+    """All definitions for one data folder. Loads no model and reads no photo.
 
-    `latest` gives the settings of now, for what runs for days: a change of them is followed without a restart.
+    `latest` returns the current settings for sensors that run for days, so that changed settings take effect without a restart.
     """
     folder = DataFolder(settings, load_graph=lambda: nodes_of(completed))
     folders = {settings: folder}
@@ -34,7 +34,7 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
         return folders[now]
 
     with warnings.catch_warnings():
-        # Range runs and checks per partition are called beta and preview; what we rely on of them is pinned and tested.
+        # Dagster marks range runs as beta and checks per partition as preview. The version is pinned, and tests cover our use.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         running = automation(settings, current)
@@ -67,5 +67,5 @@ def build_definitions(settings: Settings, latest: Callable[[], Settings] | None 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What `dagster dev` and `dg` open: the data folder and settings that the environment names."""
+    """Entry point of `dagster dev` and `dg`: definitions for the data folder and settings of the environment."""
     return build_definitions(load_settings(), latest=load_settings)

@@ -1,1 +1,1 @@
-"""The dashboard: one small module a page; `data` has every query and knows nothing of Streamlit."""
+"""The dashboard: one small module per page. All queries are in `data`, which does not use Streamlit."""

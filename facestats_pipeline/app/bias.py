@@ -1,4 +1,4 @@
-"""Bias audit: whether the models serve every group alike, group by group, with intervals."""
+"""Bias audit: compares figures of the models between groups, with intervals."""
 
 import polars as pl
 import streamlit as st
@@ -9,12 +9,12 @@ from facestats_pipeline.app.state import ask
 from facestats_pipeline.app.words import plain, shown
 
 METRICS = {
-    "accuracy": "share of the answers that agree with people's labels",
-    "coverage": "share of the labelled photos that were answered",
-    "overconfidence": "how sure the model is, less how often it is right",
-    "mean_error": "mean of estimate less label",
-    "mae": "mean distance between estimate and label",
-    "mean_score": "mean score; a difference between groups may be the raters' own",
+    "accuracy": "share of answers that agree with human labels",
+    "coverage": "share of labelled photos that the model answers",
+    "overconfidence": "mean confidence minus accuracy",
+    "mean_error": "mean of estimate minus label",
+    "mae": "mean absolute difference of estimate and label",
+    "mean_score": "mean score; a difference between groups may come from the raters",
 }
 
 
@@ -25,7 +25,7 @@ def show() -> None:
     if audit is None:
         st.info(f"There is no audit: {plain(why)}")
         return
-    st.write("Predictions by models that had not seen the photo's label, compared with the labels that people gave.")
+    st.write("Out-of-fold predictions (by models not trained on the photo) compared with human labels.")
     with st.container(horizontal=True):
         attributes = audit["attribute"].unique(maintain_order=True).to_list()
         attribute = st.segmented_control(
@@ -51,7 +51,7 @@ def show() -> None:
         )
         st.caption(
             "Dots with 95% intervals; the dashed line is everyone. Orange: differs from the rest after correction for the number of "
-            "groups (Holm). Groups are by people's labels."
+            "groups (Holm). Groups are those of human labels."
         )
     else:
         st.info("Every group is too small for a figure of its own.")

@@ -1,4 +1,4 @@
-"""The charts of the dashboard, in colours that colour-blind readers can tell apart; text follows the theme of the page."""
+"""The dashboard's charts. The colours are distinguishable for colour-blind readers; the text follows the page's theme."""
 
 from collections.abc import Sequence
 from itertools import cycle, islice
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from facestats_pipeline.core.attributes.inference import Answer
 
 GREY = "#7B7B7B"
-"""As far from white as from the dark page (4.2 to 1): for figures at the end of bars, and for what is not known."""
+"""Equal contrast on the white and the dark page (4.2 to 1): for figures at the end of bars, and for `unknown`."""
 
 
 def coloured_by(catalogue: Catalogue) -> dict[str, str]:
-    """What the points of the map may be coloured by → field of the sample."""
+    """Choice of colour for the map's points → column of the sample."""
     return {
         **{each.noun: f"{each.final_column}:N" for each in catalogue if not each.years},
         **{f"{each.stem} in years": f"{each.stem}:Q" for each in catalogue if each.years},
@@ -31,7 +31,7 @@ def coloured_by(catalogue: Catalogue) -> dict[str, str]:
 
 
 def bars(counts: pl.DataFrame, *, title: str) -> alt.LayerChart:
-    """One horizontal bar for each value (value, n), with n and its share at its end; `unknown` in grey."""
+    """One horizontal bar per row (value, n), labelled with n and its share; `unknown` is grey."""
     total = max(1, int(counts["n"].sum()))
     rows = counts.select(
         value=pl.col("value").cast(pl.String).str.replace_all("_", " "),
@@ -51,7 +51,7 @@ def bars(counts: pl.DataFrame, *, title: str) -> alt.LayerChart:
 
 
 def histogram(bins: pl.DataFrame, *, title: str) -> alt.Chart:
-    """Counts of a measurement: low, high, n."""
+    """A histogram from rows of low, high, n."""
     made: alt.Chart = (
         alt.Chart(bins)
         .mark_bar(color=BLUE)
@@ -75,7 +75,7 @@ def embedding_map(
 ) -> alt.LayerChart:
     """Points at pca_x, pca_y coloured `by` (a key of `coloured_by`), with some faces (x, y, data URI) on them.
 
-    A rectangle that is drawn is the selection `chosen`.
+    A rectangle that the user draws is the selection `chosen`.
     """
     field, _, kind = coloured_by(catalogue)[by].partition(":")
     if kind == "Q":
@@ -107,7 +107,7 @@ def embedding_map(
 
 
 def probabilities(answer: "Answer") -> alt.LayerChart:
-    """The calibrated probability of every class; the line is where the model begins to answer, green what it answers with."""
+    """The calibrated probability of every class. The line is the threshold below which the model abstains; its answer is green."""
     rows = pl.DataFrame({"class": [shown(name) for name in answer.classes], "p": answer.probabilities}).with_columns(
         said=(pl.col("p") == pl.col("p").max()) & (pl.col("p") >= answer.threshold)
     )
@@ -124,7 +124,7 @@ def probabilities(answer: "Answer") -> alt.LayerChart:
 
 
 def intervals(audit: pl.DataFrame, *, title: str) -> alt.LayerChart:
-    """The figure of each group (group, value, ci_lo, ci_hi, n) with its interval; the line is everyone's."""
+    """The figure of each group (group, value, ci_lo, ci_hi, n) with its interval. The line is the figure of everyone."""
     groups = audit.filter(pl.col("group_kind") != "all", pl.col("value").is_not_null())
     everyone = audit.filter(pl.col("group_kind") == "all").select("value")
     rows = groups.with_columns(label=pl.format("{} (n = {})", pl.col("group").str.replace_all("_", " "), pl.col("n")))

@@ -1,4 +1,4 @@
-"""Composites: the average face of a group chosen here, with everything that was given up to find enough faces."""
+"""Composites: the average face of a chosen group, with every filter that was relaxed to find enough faces."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from facestats_pipeline.core.composites.composite_specs import METHODS, Composit
 from facestats_pipeline.core.ingest.identity import PhotosUnavailable
 
 WORDS = {
-    "mean": "mean: as they were taken",
-    "aligned": "aligned: turned and scaled by five points",
-    "warped": "warped: feature by feature, sharpest and slowest",
+    "mean": "mean: no alignment",
+    "aligned": "aligned: rotated and scaled by five points",
+    "warped": "warped: by all face landmarks, sharpest and slowest",
 }
 
 
@@ -32,7 +32,7 @@ def show() -> None:
                 "Method", METHODS, index=METHODS.index(settings.method), format_func=lambda m: WORDS.get(m, m)
             )
             strict = st.toggle("Refuse rather than relax a filter", value=settings.strict)
-            st.caption(f"At least {settings.min_n} faces go into a composite, so that nobody can be recognised in it.")
+            st.caption(f"A composite has at least {settings.min_n} faces, so that no person can be recognised in it.")
             asked = st.form_submit_button("Make the composite", type="primary")
     if asked:
         spec = CompositeSpec(
@@ -69,7 +69,7 @@ def _result(picture: bytes | None, row: dict[str, Any]) -> None:
         if row["reason"]:
             st.info(plain(row["reason"]))
         st.caption(
-            f"Method: {WORDS.get(row['method'], row['method'])}. It is nobody's face, and no portrait of a group."
+            f"Method: {WORDS.get(row['method'], row['method'])}. An average shows no real person and does not represent the group."
         )
         st.download_button(
             "Download PNG",

@@ -1,4 +1,4 @@
-"""Every query of the dashboard on one data folder. Lazy scans, so that a million rows cost the columns that are asked for; no Streamlit."""
+"""All queries of the dashboard, without Streamlit. They are lazy scans, so that a query reads only the columns it needs."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from facestats_pipeline.core.reports.bias_table import bias_table
 Stage = Literal["empty", "begun", "partial", "ready"]
 
 EXPORT_ROWS = 200_000
-"""A page keeps a download in memory; who needs more reads the Parquet files themselves."""
+"""Most rows of a download, which the page keeps in memory. The Parquet files hold all rows."""
 FACE = ("image_id", "shard", "filename")
 
 
@@ -40,7 +40,7 @@ class Overview:
 
 
 class Queries:
-    """What the pages ask of a collection. Cheap to make; models load when a page needs them."""
+    """The pages' queries on one collection. Cheap to create; models are loaded when a page needs them."""
 
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
@@ -51,18 +51,18 @@ class Queries:
     # --- how far it is ----------------------------------------------------------------------------------------------------------
 
     def stage(self) -> Stage:
-        """empty: nothing was made; begun: no master table yet; partial: master lacks shards; ready."""
+        """One of empty (nothing was made), begun (no master table yet), partial (master lacks shards) and ready."""
         if not self.store.path("raw_photos").is_file():
             return "empty"
         made = len(self.store.shards("master"))
         return "begun" if not made else "partial" if made < self.shards() else "ready"
 
     def shards(self) -> int:
-        """Shards that the inventory names."""
+        """Number of shards in the inventory."""
         return int(pl.scan_parquet(self.store.path("raw_photos")).select(pl.col("shard").n_unique()).collect().item())
 
     def progress(self) -> dict[str, int]:
-        """Table of each stage → shards that it has."""
+        """Table of each stage → number of its shards."""
         return {table: len(self.store.shards(table)) for table in WATCHED}
 
     # --- rows -------------------------------------------------------------------------------------------------------------------
@@ -73,11 +73,11 @@ class Queries:
 
     @property
     def counted(self) -> tuple[str, ...]:
-        """Columns whose values are counted on the overview and on explore."""
+        """Columns whose values the pages Overview and Explore count."""
         return (*(attribute.final_column for attribute in self.settings.catalogue), "attractiveness")
 
     def overview(self) -> Overview:
-        """Counts over the whole collection, in one pass over few columns."""
+        """Counts over the whole collection, in one pass over a few columns."""
         files = self.store.scan("manifest").group_by("status").len().sort("len", descending=True)
         about = self.master().select(
             images=pl.len(),
@@ -108,7 +108,7 @@ class Queries:
         return int(totals["len"].item()), {c: self._in_order(c, _values(totals[c])) for c in self.counted}
 
     def _in_order(self, column: str, counted: pl.DataFrame) -> pl.DataFrame:
-        """Values in the order of the vocabulary (ages from young to old, `unknown` last), else from small to large."""
+        """Rows in the order of the vocabulary (ages from young to old, `unknown` last), else in ascending order."""
         named = [each.classes for each in self.settings.catalogue if each.final_column == column]
         place = {value: i for i, value in enumerate((*named[0], UNKNOWN) if named else ())}
         if not place:
@@ -121,7 +121,7 @@ class Queries:
         return list(found["cluster"])
 
     def histogram(self, filters: Filters, column: str, bins: int = 30) -> pl.DataFrame:
-        """low, high, n of equal bins over a column of numbers; no rows where it has no value."""
+        """A histogram with equal bins: low, high, n. No rows if the column has no values."""
         values = self.master(filters).select(pl.col(column).cast(pl.Float64)).collect()[column]
         known = values.drop_nulls().drop_nans().to_numpy()
         schema = {"low": pl.Float64(), "high": pl.Float64(), "n": pl.Int64()}
@@ -131,7 +131,7 @@ class Queries:
         return pl.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n}, schema=schema)
 
     def sortable(self, columns: Sequence[str]) -> list[str]:
-        """Those of `columns` that rows can be sorted by."""
+        """Those of `columns` by which rows can be sorted."""
         schema = self.store.scan("master").collect_schema()
         return [name for name in columns if not schema[name].is_nested()]
 
@@ -150,9 +150,9 @@ class Queries:
         return rows.select(columns).collect()
 
     def map_sample(self, filters: Filters, n: int) -> tuple[pl.DataFrame, int]:
-        """At most `n` rows that have a place on the map, and how many there are.
+        """At most `n` rows that have map coordinates, and the number of all such rows.
 
-        Ids are digests, so those with the smallest ones are a uniform sample that does not change from one look to the next.
+        Image ids are digests, so the rows with the smallest ids are a uniform sample. It is the same on every page load.
         """
         placed = self.master(filters).filter(pl.col("pca_x").is_not_null())
         columns = [
@@ -170,13 +170,13 @@ class Queries:
     def within(
         self, filters: Filters, x: tuple[float, float], y: tuple[float, float], n: int
     ) -> tuple[pl.DataFrame, int]:
-        """At most `n` faces of a rectangle of the map, and how many there are in it; all of the collection, not of the sample."""
+        """At most `n` faces in a rectangle of the map, and the number of all in it. Searches the collection, not the sample."""
         inside = self.master(filters).filter(pl.col("pca_x").is_between(*x), pl.col("pca_y").is_between(*y))
         total, faces = pl.collect_all([inside.select(pl.len()), inside.select(FACE).bottom_k(n, by="image_id")])
         return faces.sort("image_id"), int(total.item())
 
     def export(self, filters: Filters, columns: Sequence[str], kind: Literal["csv", "parquet"]) -> bytes:
-        """The rows that match, at most EXPORT_ROWS, as a file; in CSV no cell starts a formula."""
+        """The matching rows, at most EXPORT_ROWS, as the bytes of a file. CSV cells that would start a formula are escaped."""
         rows = self.folder.usable_rows(self.master(filters)).select(columns).head(EXPORT_ROWS).collect()
         if kind == "csv":
             return csv_bytes(rows)
@@ -185,12 +185,12 @@ class Queries:
         return buffer.getvalue()
 
     def place(self, image_id: str) -> dict[str, Any] | None:
-        """image_id, shard, filename of one live image; None when there is none."""
+        """image_id, shard, filename of a live image; None when there is no such image."""
         rows = self.master().filter(pl.col("image_id") == image_id).select(FACE).collect()
         return rows.row(0, named=True) if rows.height else None
 
     def named(self, text: str) -> str | None:
-        """The id or stored name of an image that the inventory lists, or None; nothing else on the disk is looked at."""
+        """The id or stored name of an image in the inventory; else None. Never looks at other files, so that the page reveals none."""
         listed = pl.scan_parquet(self.store.path("raw_photos")).select("image_id", "filename")
         found = listed.filter((pl.col("image_id") == text.lower()) | (pl.col("filename") == text)).head(1).collect()
         return None if found.is_empty() else text.lower() if found["image_id"][0] == text.lower() else text
@@ -198,19 +198,19 @@ class Queries:
     # --- composites -------------------------------------------------------------------------------------------------------------
 
     def composite(self, spec: CompositeSpec) -> tuple[bytes | None, dict[str, Any]]:
-        """A composite as PNG, None when it is refused, and its row of the composites table. Raises FaceStatsError."""
+        """A composite as PNG (None when it is refused) and its row of the composites table. Raises FaceStatsError."""
         (made,) = self.collection.composites([spec], most=self.settings.dashboard.composite_faces)
         return as_png(made.image) if made.image is not None else None, made.row
 
     # --- reports ----------------------------------------------------------------------------------------------------------------
 
     def label_queue(self) -> pl.DataFrame | None:
-        """The images most worth a label, best first; None when the queue has not been made."""
+        """The label queue: the images most worth a label, best first. None when it has not been made."""
         path = self.store.current(self.store.processed / "metadata" / "labels_template.csv")
         return pl.read_csv(path, schema_overrides={"image_id": pl.String}) if path.is_file() else None
 
     def bias_audit(self) -> tuple[pl.DataFrame | None, str]:
-        """The audit, or None and why there is none."""
+        """(the audit, ""), or (None, why there is none)."""
         record = self.store.record("bias_audit")
         if record is None:
             return None, "the audit has not been made yet: `facestats run` makes it"
@@ -220,11 +220,11 @@ class Queries:
 
 
 def _tally(column: pl.Expr) -> pl.Expr:
-    """How often each value occurs, as one list: so that all columns are counted while the files are read once."""
+    """Value counts as one list expression, so that all columns are counted in a single read of the files."""
     return column.drop_nulls().value_counts(name="n").implode()
 
 
 def _values(tally: pl.Series) -> pl.DataFrame:
-    """value, n of a `_tally`."""
+    """The result of `_tally` as rows of value, n."""
     frame: pl.DataFrame = tally.item().struct.unnest()
     return frame.rename({frame.columns[0]: "value"})

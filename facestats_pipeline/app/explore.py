@@ -15,7 +15,7 @@ from facestats_pipeline.app.state import ask, faces, queries
 from facestats_pipeline.app.words import plain, shown
 
 FACES_ON_MAP = 7
-"""Cells along each side of the map; each shows one face."""
+"""Cells along each side of the map; each cell shows one face."""
 CHOSEN, ROWS = 24, 200
 SHOWN = (
     "attractiveness_raw",
@@ -40,7 +40,7 @@ def show() -> None:
     total, counts = ask(Queries.counts, filters)
     st.write(f"**{total:,} photos** match: {plain(filters.describe(queries().settings.catalogue))}")
     if not total:
-        st.info("No photo matches. Take a filter away; on a narrow screen they are behind the arrow at the top.")
+        st.info("No photo matches. Remove a filter; on a narrow screen, filters are behind the arrow at the top.")
         return
     places, figures, rows = st.tabs(["Map", "Distributions", "Rows and download"])
     with places:
@@ -55,7 +55,7 @@ def _map(filters: Filters) -> None:
     catalogue, limit = queries().settings.catalogue, queries().settings.dashboard.map_points
     sample, total = ask(Queries.map_sample, filters, limit)
     if sample.is_empty():
-        st.info("No photo that matches has a place on the map; photos without an embedding or a cluster have none.")
+        st.info("No matching photo is on the map, which shows photos with an embedding and a cluster.")
         return
     by = st.segmented_control(
         "Colour", list(coloured_by(catalogue)), default="gender", required=True, key="explore-colour"
@@ -65,7 +65,7 @@ def _map(filters: Filters) -> None:
         (row["pca_x"], row["pca_y"], data_uri(jpeg)) for row, jpeg in zip(apart, faces(apart, 48), strict=True) if jpeg
     ]
     if sample.height < total:
-        st.caption(f"A sample of {sample.height:,} of {total:,} photos. Draw a rectangle to see all the faces in it.")
+        st.caption(f"A sample of {sample.height:,} of {total:,} photos. Draw a rectangle to see all faces in it.")
     else:
         st.caption(f"All {total:,} photos. Draw a rectangle to see the faces in it.")
     chart = embedding_map(sample, pictures, by=str(by), catalogue=catalogue)
@@ -117,10 +117,10 @@ def _rows(filters: Filters, total: int) -> None:
         )
     with st.container(horizontal=True):
         _download(
-            filters, columns, "csv", "text/csv", "In CSV, cells that a spreadsheet would run as a formula begin with '."
+            filters, columns, "csv", "text/csv", "CSV cells that a spreadsheet would run as a formula get a leading '."
         )
         _download(
-            filters, columns, "parquet", "application/vnd.apache.parquet", "With types and lists, as in the tables."
+            filters, columns, "parquet", "application/vnd.apache.parquet", "Keeps types and lists, as in the tables."
         )
 
 

@@ -37,7 +37,7 @@ def _years(attribute: Attribute, page: str) -> tuple[float, float] | None:
 
 
 def choose_filters(page: str) -> Filters:
-    """Everything that can be filtered by."""
+    """Widgets for all filters."""
     group = choose_group(page)
     flags = [None, FLAGGED, NOT_FLAGGED, *reasons_of(queries().settings.catalogue)]
     flag = st.selectbox("Flags", flags, format_func=_any, key=f"{page}-flag")

@@ -1,4 +1,4 @@
-"""Which rows of the master table a page is about."""
+"""Filters that select the rows of the master table that a page shows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ FLAGGED, NOT_FLAGGED = "any flag", "no flag"
 
 @dataclass(frozen=True)
 class Filters:
-    """The filters of composites, and what only looking around needs; None, or an empty name, is no filter.
+    """The filters of composites, and those that only the dashboard has. None, or an empty name, means no filter.
 
     `group` is what `filter_images` takes: attribute → class, age and decile → range. `flag` is FLAGGED, NOT_FLAGGED, or one of
     `flag_table.reasons_of`; `name` is a part of the file name.
@@ -27,7 +27,7 @@ class Filters:
     name: str = ""
 
     def apply(self, master: pl.LazyFrame, catalogue: Catalogue = BUILT_IN) -> pl.LazyFrame:
-        """The rows that satisfy all of them, lazily."""
+        """The rows that satisfy all filters, lazily."""
         rows = filter_images(master, catalogue, **self.group)
         if self.cluster is not None:
             rows = rows.filter(pl.col("cluster") == self.cluster)
@@ -40,7 +40,7 @@ class Filters:
         return rows
 
     def describe(self, catalogue: Catalogue = BUILT_IN) -> str:
-        """The filters in one line; `all` where there is none."""
+        """The filters in one line; `all` if there is none."""
         core = describe_filters(self.group, catalogue)
         parts = [] if core == "all" else [core]
         parts += [f"cluster={self.cluster}"] if self.cluster is not None else []

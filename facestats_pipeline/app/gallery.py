@@ -1,4 +1,4 @@
-"""Rows of faces, which wrap on a narrow screen."""
+"""Rows of faces that wrap on narrow screens."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +9,11 @@ from facestats_pipeline.app.state import faces
 from facestats_pipeline.app.words import plain
 
 SIDE = 108
-"""Three fit side by side on a phone, seven beside the menu of a small screen."""
+"""Width of a face in pixels: three fit side by side on a phone, seven next to the menu on a small screen."""
 
 
 def gallery(rows: Sequence[dict[str, Any]], captions: Sequence[str], *, side: int = SIDE) -> None:
-    """The faces of some rows (image_id, shard, filename) with a caption under each; says how many could not be shown."""
+    """Show the faces of rows (image_id, shard, filename) with captions, and report how many have no picture."""
     found = [
         (jpeg, row, text) for jpeg, row, text in zip(faces(list(rows), 2 * side), rows, captions, strict=True) if jpeg
     ]
@@ -22,13 +22,11 @@ def gallery(rows: Sequence[dict[str, Any]], captions: Sequence[str], *, side: in
             for jpeg, row, text in found:
                 st.image(jpeg, caption=plain(text), width=side, alt=f"face from {row['filename']}")
     if missing := len(rows) - len(found):
-        st.caption(
-            f"{missing} preprocessed photos are not there any more; `facestats run` brings the folder up to date."
-        )
+        st.caption(f"{missing} preprocessed photos are missing; `facestats run` makes them again.")
 
 
 def hits(found: Sequence[dict[str, Any]]) -> None:
-    """Faces that a search found, nearest first, with their cosines."""
+    """Show the results of a search, nearest first, with their cosine similarities."""
     gallery(found, [f"{hit['rank']} · {hit['cosine']:.3f}" for hit in found])
     with st.expander("Their files"):
         st.dataframe(

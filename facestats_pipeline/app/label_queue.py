@@ -1,4 +1,4 @@
-"""Label: the photos most worth a label, by keyboard; every press adds a line to manual_labels.csv, and nothing is overwritten."""
+"""Label: the label queue, operated by keyboard. Every key press appends a line to manual_labels.csv; no line is overwritten."""
 
 from typing import Any
 
@@ -21,17 +21,17 @@ def show() -> None:
     queue = ask(Queries.label_queue)
     if queue is None or queue.is_empty():
         st.info(
-            "There is no photo to label: `facestats run` puts those most worth a label into a queue, once tables are made."
+            "There is no photo to label yet: `facestats run` makes the tables, then a queue of the photos most worth a label."
         )
         return
     names = queries().settings.catalogue.names
     left, right = st.columns(2, vertical_alignment="bottom")
-    given = left.text_input("Your name or initials", key="label-annotator", help="Written beside every label")
+    given = left.text_input("Your name or initials", key="label-annotator", help="Saved with every label")
     attribute = right.segmented_control(
         "What to label", names, default=names[0], required=True, format_func=shown, key="label-attribute"
     )
     if not given.strip():
-        st.info("Say who you are first: labels of several people are compared, and each counts once.")
+        st.info("Enter your name first: labels of several people are compared, and each person counts once.")
         return
     try:
         annotator = check_annotator(given)
@@ -57,14 +57,14 @@ def _queue(queue: pl.DataFrame, attribute: str, annotator: str, labelled: set[st
     if open_:
         _photo(open_[0], attribute, annotator)
     else:
-        st.success("The queue is empty. `facestats run` takes the labels in and chooses what to ask next.")
+        st.success("The queue is empty. `facestats run` reads the labels and makes the next queue.")
     with st.container(horizontal=True):
         undoable = bool(st.session_state.get(DONE))
         st.button("Undo", shortcut="U", on_click=_undo, disabled=not undoable, icon=":material/undo:", key="label-undo")
         if skipped and not open_:
-            st.button("Show the skipped again", on_click=skipped.clear)
+            st.button("Show skipped photos again", on_click=skipped.clear)
     st.caption(
-        "Labels are lines of labels/manual_labels.csv; an undo is a line too. They count after the next `facestats run`."
+        "Labels and undos are appended to labels/manual_labels.csv. They take effect with the next `facestats run`."
     )
 
 
@@ -75,11 +75,11 @@ def _photo(row: dict[str, Any], attribute: str, annotator: str) -> None:
     left, right = st.columns([3, 4])
     with left:
         if picture is None:
-            st.warning("The photo is not in the collection any more; skip it.")
+            st.warning("This photo is no longer in the collection; skip it.")
         else:
             st.image(picture, width=SIDE, alt="the face to label")
     with right:
-        st.caption("Keys are on the buttons. Click beside the fields first when a key does nothing.")
+        st.caption("The buttons show their keys. If a key does nothing, click outside the fields first.")
         with st.container(horizontal=True):
             for i, value in enumerate(queries().settings.catalogue[attribute].classes, start=1):
                 st.button(
@@ -88,7 +88,7 @@ def _photo(row: dict[str, Any], attribute: str, annotator: str) -> None:
                     on_click=_give,
                     args=(image_id, attribute, value, annotator),
                     disabled=picture is None,
-                    key=f"label-{image_id}-{value}",  # a press is about the photo that was shown, however fast the next one
+                    key=f"label-{image_id}-{value}",  # binds the press to the photo that was shown, even if the next press follows at once
                 )
         st.button(
             "Skip",
@@ -98,15 +98,17 @@ def _photo(row: dict[str, Any], attribute: str, annotator: str) -> None:
             key=f"label-skip-{image_id}",
             icon=":material/skip_next:",
         )
-        if st.toggle("Show what the model thinks", help="Off, so that it does not lead you.", key="label-hint"):
+        if st.toggle(
+            "Show the model's prediction", help="Off by default, so that it does not influence you.", key="label-hint"
+        ):
             about = queries().settings.catalogue[attribute]
             top, p = row.get(about.top_column), row.get(about.p_column)
-            st.write("The model says nothing." if top is None else f"{plain(shown(top))}, {p:.0%}")
+            st.write("The model has no prediction." if top is None else f"{plain(shown(top))}, {p:.0%}")
             st.caption(f"Why this photo: {plain(row['why'] or '')}")
 
 
 def _give(image_id: str, attribute: str, value: str, annotator: str) -> None:
-    """Write the label, and remember what stood there for an undo."""
+    """Save the label, and keep the previous one for an undo."""
     try:
         mine = queries().collection.labels(annotator).filter(image_id=image_id, attribute=attribute)
         before = mine["value"].item() if mine.height else None
@@ -118,7 +120,7 @@ def _give(image_id: str, attribute: str, value: str, annotator: str) -> None:
 
 
 def _undo() -> None:
-    """Write again what stood there before the last label of this visit."""
+    """Restore the value before the last label of this session."""
     label, annotator = st.session_state[DONE].pop()
     try:
         _append(label, annotator)

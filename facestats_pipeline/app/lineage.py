@@ -1,4 +1,4 @@
-"""Lineage: one image from its raw file to every row that holds it; and erasing it from all of them."""
+"""Lineage: every file and row that holds an image, and erasing the image from all of them."""
 
 import json
 import subprocess
@@ -27,21 +27,23 @@ def show() -> None:
         _receipt(receipt)
     text = st.text_input("Image id, or file name as in the tables", key="lineage-image").strip()
     if not text:
-        st.caption("Ids and names are in the table of the page Explore and under the faces that a search finds.")
+        st.caption("Ids and names are in the table on the page Explore and in the results of a search.")
         return
     image = ask(Queries.named, text)
     if image is None:
         st.error(f"The collection has no image {plain(text)}.")
         return
     try:
-        with st.spinner("Looking into every table and file …"):
+        with st.spinner("Searching every table and file …"):
             _found(image)
     except FaceStatsError as problem:
         st.error(plain(str(problem)))
 
 
 def _found(image: str) -> None:
-    with closing(Collection(queries().settings)) as here:  # Dagster's storage is not shared between visitors
+    with closing(
+        Collection(queries().settings)
+    ) as here:  # closed at once: the connection to Dagster's storage is not shared between sessions
         found = here.lineage(image)
     left, right = st.columns([1, 4])
     with left:
@@ -64,7 +66,7 @@ def _found(image: str) -> None:
             for name, value in (one.values or {}).items()
         ]
         if rows:
-            with st.expander(f"What they say: {len(rows)} values"):
+            with st.expander(f"Values in the tables: {len(rows)}"):
                 st.dataframe(rows, hide_index=True)
     _erase(found.image_ids, image)
 
@@ -72,16 +74,16 @@ def _found(image: str) -> None:
 def _erase(ids: list[str], image: str) -> None:
     st.subheader("Erase")
     if not is_loopback(str(st.get_option("server.address") or "")):
-        st.info("This page is open to a network, so erasing is done on the machine itself: `facestats erase`.")
+        st.info("The dashboard is reachable from the network, so erase on the machine itself: `facestats erase`.")
         return
     st.write(
-        "The image leaves every row and file, the index, composites and reports; its bytes are never taken in again."
+        "Erasing removes the image from every table and file, the index, composites and reports; its bytes are refused from then on."
     )
-    raw = st.toggle("Remove the photo from the raw folder too", key=f"lineage-raw-{image}")
+    raw = st.toggle("Also remove the photo from the raw folder", key=f"lineage-raw-{image}")
     word = (ids[0] if ids else image)[:8]
     typed = st.text_input(f"To erase it for good, type {plain(word)}", key=f"lineage-confirm-{image}")
     if st.button("Erase", type="primary", icon=":material/delete_forever:", disabled=typed.strip() != word):
-        with st.spinner("Erasing, and making again what held it …"):
+        with st.spinner("Erasing, then making affected artifacts again …"):
             receipt = _run_erase(image, raw)
         forget()
         st.session_state[ERASED] = receipt
@@ -89,7 +91,7 @@ def _erase(ids: list[str], image: str) -> None:
 
 
 def _run_erase(image: str, raw: bool) -> dict[str, Any]:
-    """`Collection.erase` in a process of its own, so that closing the page does not stop it half way."""
+    """Run `Collection.erase` in a separate process, so that closing the page does not interrupt it."""
     here = str(queries().settings.data_dir.resolve())
     process = [sys.executable, "-m", "facestats_pipeline.collection.erase_process"]
     command = [*process, *(["--raw"] if raw else []), "--", here, image]

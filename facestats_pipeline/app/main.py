@@ -1,4 +1,4 @@
-"""The script that Streamlit runs: which pages there are, and what to say while there is nothing to show."""
+"""The script that Streamlit runs: the pages, and a start page while there is nothing to show."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ from facestats_pipeline.config import SettingsError
 
 
 def main() -> None:
-    """One run of the script."""
+    """Run the script once."""
     st.set_page_config(page_title="FaceStats", page_icon=icon(), layout="wide")
     page = st.navigation(
         [

@@ -1,4 +1,4 @@
-"""Overview: what is in the collection, what was set aside, and whether the results are current."""
+"""Overview: what the collection holds, what was set aside, and whether the results are current."""
 
 from contextlib import closing
 from dataclasses import asdict
@@ -27,7 +27,7 @@ def show() -> None:
     about = ask(Queries.overview)
     _figures(about)
     if not about.images:
-        st.info("No file of the raw folder is a photo that can be used; the list of what was set aside says why.")
+        st.info("No file in the raw folder is a usable photo; the list of files set aside has the reasons.")
     _distributions(about)
     left, right = st.columns(2)
     with left:
@@ -41,24 +41,26 @@ def _figures(about: Overview) -> None:
     with st.container(horizontal=True):
         for label, value, note in (
             ("Photos", about.images, f"in {about.shards} shards"),
-            ("With a face", about.faces, "found by the detector; all of them where there is no detector"),
-            ("Set aside", sum(about.files.values()) - about.files.get("ok", 0), "files that are no usable photo"),
-            ("Flagged", about.flagged, "with a reason to distrust the row"),
-            ("Labelled", about.labelled, "photos with a label from the label page"),
-            ("Scored", about.scored, "photos with a score from people's ratings"),
+            ("With a face", about.faces, "found by the detector; all photos if there is no detector"),
+            ("Set aside", sum(about.files.values()) - about.files.get("ok", 0), "files that are not usable photos"),
+            ("Flagged", about.flagged, "rows with at least one flag"),
+            ("Labelled", about.labelled, "photos with a manual label"),
+            ("Scored", about.scored, "photos with a score, learned from human ratings"),
         ):
             st.metric(label, f"{value:,}", help=note, border=True, width=118)
 
 
 def _distributions(about: Overview) -> None:
-    st.subheader("Who is in it")
+    st.subheader("People in the collection")
     st.caption(
-        "As believed: labels by hand, else predictions; unknown where no model is sure. Perceived, not self-described."
+        "Manual labels, else predictions; unknown where models abstain. Perceived attributes, not self-described."
     )
     columns, headings = st.columns(2), titles(queries().settings.catalogue)
     for i, (column, counts) in enumerate(about.counts.items()):
         with columns[i % 2]:
-            if column == "attractiveness" and counts.height:  # deciles of everyone are alike by definition
+            if (
+                column == "attractiveness" and counts.height
+            ):  # deciles of the whole collection have equal counts by definition
                 scores = ask(Queries.histogram, EVERYTHING, "attractiveness_raw")
                 st.altair_chart(histogram(scores, title="Predicted mean rating"), alt="scores: photos by value")
             elif counts.height:
@@ -83,7 +85,7 @@ def _reasons(about: Overview) -> None:
 
 
 def _health() -> None:
-    """Last, because it reads the recipe of every file: the rest of the page is there before."""
+    """Shown last, because it reads the recipe of every file: the rest of the page appears first."""
     st.subheader("Health")
     here = queries()
     with st.spinner("Comparing every file with its recipe …"):
@@ -104,5 +106,7 @@ def _health() -> None:
 
 @st.cache_data(max_entries=4, ttl=300, show_spinner=False)
 def _states(folder: str, version: tuple[int, ...], _here: Queries) -> list[dict[str, Any]]:
-    with closing(Collection(_here.settings)) as here:  # Dagster's storage is not shared between visitors
+    with closing(
+        Collection(_here.settings)
+    ) as here:  # closed at once: the connection to Dagster's storage is not shared between sessions
         return [asdict(state) for state in here.status()]

@@ -1,4 +1,4 @@
-"""Small pictures for pages: thumbnails, faces on the map, and the face that was found in a photo."""
+"""Small pictures for pages: thumbnails, faces on the map, and a photo with the detected face."""
 
 import base64
 import io
@@ -14,11 +14,11 @@ from facestats_pipeline.core.drawing.palette import BLUE
 from facestats_pipeline.core.images.decoding import Transform, decode, invert
 
 BOX = (0, 158, 115)
-"""Okabe and Ito's green: seen on skin of every tone, and by colour-blind readers."""
+"""Green of the Okabe-Ito palette: visible on every skin tone, also to colour-blind readers."""
 
 
 def thumbnail(path: Path, side: int) -> bytes | None:
-    """A square JPEG of a preprocessed photo; None when it is not there or cannot be read."""
+    """A square JPEG thumbnail of a preprocessed photo; None when the photo is missing or unreadable."""
     try:
         with Image.open(path) as photo:
             photo.draft("RGB", (side, side))
@@ -31,7 +31,7 @@ def thumbnail(path: Path, side: int) -> bytes | None:
 
 
 def icon() -> Image.Image:
-    """The page's own icon, drawn here: a named one would be fetched from the internet."""
+    """The page's icon. It is drawn here, because a named icon would be downloaded from the internet."""
     picture = Image.new("RGBA", (64, 64))
     draw = ImageDraw.Draw(picture)
     draw.ellipse((6, 2, 58, 62), fill=BLUE)
@@ -49,12 +49,12 @@ def as_png(image: Image.Image) -> bytes:
 
 
 def data_uri(jpeg: bytes) -> str:
-    """A JPEG inside a page, so that nothing is fetched."""
+    """A JPEG as a data URI, so that the page makes no request for it."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
 def spread_out(sample: pl.DataFrame, across: int) -> pl.DataFrame:
-    """Rows of a map sample that lie apart: the one nearest to the middle of each cell of an `across` × `across` grid."""
+    """Rows of a map sample that are spread out: in an `across` × `across` grid, the row nearest to the middle of each cell."""
     if sample.is_empty():
         return sample
     cells = []
@@ -72,7 +72,7 @@ def spread_out(sample: pl.DataFrame, across: int) -> pl.DataFrame:
 
 
 def with_face_drawn(photo: bytes, row: dict[str, Any], *, side: int = 640) -> Image.Image:
-    """The upright photo, at most `side` pixels wide or high, with the face and its five landmarks of a row of the preproc table.
+    """The upright photo, at most `side` pixels wide or high, with the face box and five landmarks from a row of the table `preproc`.
 
     Raises ImageProblem when the photo cannot be decoded.
     """

@@ -1,4 +1,4 @@
-"""Score a photo: the face that was found, attributes with calibrated probabilities and abstention, the score with its interval."""
+"""Score a photo: the detected face, attributes with calibrated probabilities (or an abstention), the score with its interval."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ SCORED = "score-result"
 NEIGHBOURS = 8
 SOURCES = {
     "probe": "a model trained on this collection's labels",
-    "shipped": "the model that comes with the encoder",
-    "zeroshot": "the encoder's words",
+    "shipped": "the probe shipped with the encoder",
+    "zeroshot": "zero-shot classification with prompts",
 }
 
 
@@ -30,7 +30,7 @@ def show() -> None:
     st.title("Score a photo")
     if (photo := choose_photo("score")) is not None:
         _score(photo)
-        st.rerun()  # the photo is out of the page's memory from here on
+        st.rerun()  # from here on, the photo is no longer in the page's memory
     if SCORED in st.session_state:
         _result(st.session_state[SCORED])
         if st.button("Forget this result", icon=":material/delete:"):
@@ -41,7 +41,7 @@ def show() -> None:
 def _score(photo: bytes) -> None:
     found: dict[str, Any] = {"error": "", "picture": None, "near": [], "no_near": "", "notes": []}
     try:
-        with models() as here, st.spinner("Looking at the photo …"):
+        with models() as here, st.spinner("Scoring the photo …"):
             scored = here.score(photo)
             found |= {"result": scored.result, "answers": scored.answers, "notes": here.notes}
             if scored.status == "ok" and here.settings.dashboard.match_photos:
@@ -54,7 +54,7 @@ def _score(photo: bytes) -> None:
 
 
 def _neighbours(here: Collection, scored: ScoredPhoto) -> dict[str, Any]:
-    """The score is shown also where there is nothing to compare with; then it is said why."""
+    """The nearest faces, or why there are none: the score is shown either way."""
     try:
         return {"near": here.near(scored.vector, NEIGHBOURS).to_dicts()}
     except FaceStatsError as problem:
@@ -82,7 +82,7 @@ def _result(found: dict[str, Any]) -> None:
         for note in found["notes"]:
             st.warning(plain(note))
         if result["status"] == "no_face":
-            st.info(f"Nothing is said of this photo: {plain(result['reason'])}.", icon=":material/person_off:")
+            st.info(f"The models abstain on this photo: {plain(result['reason'])}.", icon=":material/person_off:")
             return
         _score_figures(result)
         _attributes(result, found["answers"])
@@ -96,7 +96,7 @@ def _result(found: dict[str, Any]) -> None:
 def _score_figures(result: dict[str, Any]) -> None:
     st.subheader("Score")
     if result["attractiveness_raw"] is None:
-        st.caption("There is no score: nobody's ratings were given to this collection.")
+        st.caption("There is no score: this collection has no ratings.")
         return
     with st.container(horizontal=True):
         low, high = number(result["attractiveness_lo"], 2), number(result["attractiveness_hi"], 2)
@@ -105,9 +105,11 @@ def _score_figures(result: dict[str, Any]) -> None:
         st.metric("Interval", f"{low} – {high}", help=f"conformal, {coverage:.0%}", border=True, width=200)
         if result["attractiveness_pct"] is not None:
             rank = f"{100 * result['attractiveness_pct']:.0f}%"
-            st.metric("Percentile", rank, help="true rank among the scores of the collection", border=True, width=120)
+            st.metric("Percentile", rank, help="rank among the scores of the collection", border=True, width=120)
             st.metric("Decile", result["attractiveness"], border=True, width=100)
-    st.caption("What the raters of this collection would say on average. It says nothing about a person's worth.")
+    st.caption(
+        "The rating that the raters of this collection would give on average. It says nothing about a person's worth."
+    )
 
 
 def _attributes(result: dict[str, Any], answers: dict[str, Any]) -> None:
@@ -122,7 +124,7 @@ def _attributes(result: dict[str, Any], answers: dict[str, Any]) -> None:
         if decided == UNKNOWN:
             top = shown(result[f"{name}_top"])
             st.markdown(
-                f"**{title}: abstains** (most probable: {plain(top)}; it answers from {answer.threshold:.0%} on)"
+                f"**{title}: abstains** (most probable: {plain(top)}; it needs a probability of {answer.threshold:.0%} to answer)"
             )
         else:
             st.markdown(f"**{title}: {plain(shown(decided))}**")

@@ -1,4 +1,4 @@
-"""Search: the faces of the collection that are nearest to a text or to the face in a picture."""
+"""Search: finds the faces of the collection that are nearest to a text or to the face in a picture."""
 
 import streamlit as st
 
@@ -14,7 +14,7 @@ FOUND = "search-found"
 def show() -> None:
     """The page."""
     st.title("Search")
-    k = st.sidebar.slider("How many faces", 4, 60, 12, key="search-k")
+    k = st.sidebar.slider("Number of faces", 4, 60, 12, key="search-k")
     text, picture = st.tabs(["By text", "By picture"])
     with text, st.form("search-text", border=False):
         query = st.text_input("Describe a face", placeholder="an elderly man with glasses", max_chars=200)
@@ -22,10 +22,10 @@ def show() -> None:
             _find(query, k)
     with picture:
         if not queries().settings.dashboard.match_photos:
-            st.info("Comparing photos from outside with this collection is switched off (`dashboard.match_photos`).")
+            st.info("Searching this collection with a photo is switched off (`dashboard.match_photos`).")
         elif (photo := choose_photo("search")) is not None:
             _find(photo, k)
-            st.rerun()  # the photo is out of the page's memory from here on
+            st.rerun()  # from here on, the photo is no longer in the page's memory
     if FOUND in st.session_state:
         _result()
 
@@ -50,6 +50,8 @@ def _result() -> None:
         st.info("The collection has no face to compare with.")
         return
     hits(found["hits"])
-    st.caption("The figure is the cosine of two embeddings: likeness to the encoder, which is not the same person.")
+    st.caption(
+        "The figure is the cosine similarity of two embeddings. Similar to the encoder does not mean the same person."
+    )
     for note in found["notes"]:
         st.warning(plain(note))

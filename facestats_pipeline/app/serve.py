@@ -1,4 +1,4 @@
-"""`python -m facestats_pipeline.app.serve HOST PORT [--browser]`: the dashboard of the data folder that FACESTATS_DATA_DIR names."""
+"""`python -m facestats_pipeline.app.serve HOST PORT [--browser]`: serves the dashboard of the data folder in FACESTATS_DATA_DIR."""
 
 import argparse
 import threading
@@ -8,21 +8,21 @@ from pathlib import Path
 
 from streamlit.web import bootstrap
 
-import facestats_pipeline.app.main  # noqa: F401  (a second of imports, for which the first visitor would wait)
+import facestats_pipeline.app.main  # noqa: F401  (takes a second to import, which the first visitor would have to wait)
 from facestats_pipeline.config import Settings, load_settings
 from facestats_pipeline.io.addresses import answers
 
 SCRIPT = Path(__file__).with_name("main.py")
 BLUE, BLUE_ON_DARK = "#0072B2", "#167BBF"
-"""The second is as far from the dark page (4.0 to 1) as from the white text that Streamlit writes on it (4.5 to 1)."""
+"""The second colour contrasts with the dark page (4.0 to 1) and with Streamlit's white text on it (4.5 to 1)."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("host")
     parser.add_argument("port", type=int)
-    parser.add_argument("--browser", metavar="URL", help="open this page as soon as it is there")
+    parser.add_argument("--browser", metavar="URL", help="open the page in a browser once it is ready")
     given = parser.parse_args(arguments)
     if given.browser:
         threading.Thread(target=_open_when_there, args=(given.host, given.port, given.browser), daemon=True).start()
@@ -32,18 +32,18 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def streamlit_options(settings: Settings, host: str, port: int) -> dict[str, object]:
-    """What is fixed for everyone: nothing is sent anywhere, nothing is asked, and the page belongs to FaceStats."""
+    """Streamlit options that are fixed: no telemetry, no prompts, FaceStats' theme."""
     return {
         "server.address": host,
         "server.port": port,
-        "server.headless": True,  # no question for an e-mail address, and no look-up of the machine's outer address
+        "server.headless": True,  # no prompt for an e-mail address, and no request for the machine's public address
         "server.maxUploadSize": settings.dashboard.max_upload_mb,
         "server.fileWatcherType": "none",
         "server.runOnSave": False,
         "browser.gatherUsageStats": False,
         "logger.hideWelcomeMessage": True,
         "client.toolbarMode": "minimal",
-        "client.showErrorDetails": "none",  # a traceback may hold file names; it goes to the terminal
+        "client.showErrorDetails": "none",  # a traceback may contain file names, so it goes to the terminal only
         "theme.light.primaryColor": BLUE,
         "theme.dark.primaryColor": BLUE_ON_DARK,
     }

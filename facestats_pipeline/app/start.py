@@ -1,4 +1,4 @@
-"""What is shown where a run has not made anything yet, or not everything: how far it is, and the next step."""
+"""Start pages for a folder without results, or with an unfinished run: the progress and the next step."""
 
 import polars as pl
 import streamlit as st
@@ -6,7 +6,7 @@ import streamlit as st
 from facestats_pipeline.app.data import Queries
 
 WORDS = {
-    "manifest": "Files looked at",
+    "manifest": "Files scanned",
     "preproc": "Photos prepared",
     "embeddings_clip": "Photos embedded",
     "attributes": "Attributes inferred",
@@ -19,25 +19,25 @@ def show_empty(here: Queries) -> None:
     st.title("Nothing here yet")
     st.write("This data folder has no results. Put photos into it with")
     st.code(f"facestats run --raw YOUR_PHOTOS --data-dir {here.settings.data_dir}", language="bash")
-    st.write("or see what FaceStats does with drawn faces, without photos and without internet:")
+    st.write("or try FaceStats on synthetic faces, without photos or internet:")
     st.code("facestats demo\nfacestats dashboard --data-dir facestats-demo", language="bash")
-    st.caption("This page looks again when it is loaded anew.")
+    st.caption("Reload this page to update it.")
 
 
 def show_begun(here: Queries) -> None:
-    """Files are known, tables are not there: a run is under way, or was ended."""
+    """For a folder with an inventory but no tables yet: a run is in progress, or was interrupted."""
     st.title("The first run is not finished")
     files = dict(pl.scan_parquet(here.store.path("raw_photos")).group_by("state").len().collect().iter_rows())
-    st.write(f"{sum(files.values()):,} files were found, {files.get('ok', 0):,} of them can be used so far.")
+    st.write(f"{sum(files.values()):,} files were found, {files.get('ok', 0):,} of them are usable so far.")
     _progress(here)
     _go_on(here)
 
 
 def show_partial(here: Queries) -> None:
-    """Some shards are in the tables: the pages show those."""
+    """For a folder whose tables lack shards: the pages show the others."""
     made, of = len(here.store.shards("master")), here.shards()
-    st.warning(f"The tables hold {made} of {of} shards; the pages show what is there.", icon=":material/hourglass_top:")
-    with st.expander("How far the run is"):
+    st.warning(f"The tables hold {made} of {of} shards; the pages show only these.", icon=":material/hourglass_top:")
+    with st.expander("Progress of the run"):
         _progress(here)
         _go_on(here)
 
@@ -49,5 +49,5 @@ def _progress(here: Queries) -> None:
 
 
 def _go_on(here: Queries) -> None:
-    st.write("If no run is under way, this goes on where it stopped:")
+    st.write("If no run is in progress, this command resumes it:")
     st.code(f"facestats run --data-dir {here.settings.data_dir}", language="bash")

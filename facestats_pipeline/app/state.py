@@ -1,4 +1,4 @@
-"""What the pages of one server share: the collection, its cached queries, and the models, one user of them at a time."""
+"""State that all pages of a server share: the collection, its cached queries, and the models behind a lock."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 def queries() -> Queries:
-    """The data folder that `facestats dashboard` was opened on, with its settings as they are now. Raises SettingsError."""
+    """Queries on the data folder of `facestats dashboard`, with its current settings. Raises SettingsError."""
     settings = load_settings()
     return _queries(settings.model_dump_json(), settings)
 
@@ -28,7 +28,7 @@ def _queries(key: str, _settings: Settings) -> Queries:
 
 
 def ask(query: Callable[Concatenate[Queries, P], Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-    """The answer of a query of Queries; asked again only when a run has written something since."""
+    """The result of a method of Queries, cached until a run writes something."""
     here = queries()
     folder = str(here.settings.data_dir.resolve())
     answer: Result = _answer(folder, here.collection.version(), query.__name__, args, kwargs, query, here)
@@ -43,7 +43,7 @@ def _answer(
 
 
 def forget() -> None:
-    """Drop whatever this server and this visit keep of photos."""
+    """Drop all caches of photos in this server and session."""
     st.cache_data.clear()
     for key in list(st.session_state):
         del st.session_state[key]
@@ -51,7 +51,7 @@ def forget() -> None:
 
 @st.cache_data(max_entries=4096, show_spinner=False)
 def face(folder: str, shard: str, image_id: str, side: int) -> bytes | None:
-    """A square JPEG of a preprocessed photo; `folder` says which collection, and as of when."""
+    """A cached square JPEG of a preprocessed photo. `folder` identifies the collection and its version, as part of the cache key."""
     return thumbnail(queries().store.jpeg_path(shard, image_id), side)
 
 
@@ -64,7 +64,7 @@ def faces(rows: list[dict[str, Any]], side: int) -> list[bytes | None]:
 
 @contextmanager
 def models() -> Iterator[Collection]:
-    """The collection, for what needs its models. Detectors keep state between calls, so one visitor has them at a time."""
+    """The collection with its models, for one session at a time, because detectors keep state between calls."""
     here = queries()
     opened, lock = _models(here.settings.model_dump_json(), here.settings)
     with lock:

@@ -1,4 +1,4 @@
-"""Texts that come from files, made safe to show."""
+"""Formats values for pages, and escapes text that comes from files."""
 
 import re
 
@@ -6,15 +6,15 @@ _MARKED = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def plain(text: str) -> str:
-    """`text` so that Markdown shows it letter by letter: a photo called `![](http://…).jpg` fetches nothing and links nowhere."""
+    """`text` escaped for Markdown, so that a photo named `![](http://…).jpg` makes no request and no link."""
     return _MARKED.sub(r"\\\1", re.sub(r"\s+", " ", text))
 
 
 def shown(value: str) -> str:
-    """A label as people read it."""
+    """A label for display."""
     return value.replace("_", " ")
 
 
 def number(value: float | None, digits: int = 0, unit: str = "") -> str:
-    """A figure, or a dash where there is none."""
+    """A number for display; a dash for None."""
     return "–" if value is None else f"{value:,.{digits}f}{unit}"

@@ -1,6 +1,6 @@
-"""What the shell offers for an option's value when Tab is pressed: words, columns, encoders, images of the data folder.
+"""Shell completion of option values: fixed words, columns, encoders, images of the data folder.
 
-Everything here runs at a key press, so it reads one small thing at most, and an error offers nothing instead of being shown.
+It runs on each Tab press, so it reads at most one small file. On an error it offers nothing and shows nothing.
 """
 
 import os
@@ -15,7 +15,7 @@ from facestats_pipeline.core.attributes.catalogue import ETHNICITY, GENDER
 T = TypeVar("T")
 Complete = Callable[[typer.Context, str], list[str]]
 MOST = 60
-"""Offers at a time; a shell that lists more asks whether to."""
+"""Most completions to offer. For longer lists, shells ask whether to show them."""
 GROUPS = ("all", *(f"gender={word}" for word in GENDER.classes), "age=20:29", "decile=8:10")
 GROUPINGS = ("gender", "ethnicity", "age", "decile")
 WHERE = ("consent!=no", "consent=yes", "licence=CC BY*", "licence=", "source=")
@@ -23,7 +23,7 @@ ENCODERS = ("facestats-mini", "ViT-B-32/laion2b_s34b_b79k", "ViT-B-16/laion2b_s3
 
 
 def words(offered: Iterable[str]) -> Complete:
-    """Completes a fixed list. Spaces become `_`, which every option takes for a space: not every shell quotes what it inserts."""
+    """A completer for fixed words. Spaces become `_`, which every option accepts, because not every shell quotes completions."""
     shown = [word.replace(" ", "_") for word in offered]
 
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -38,7 +38,7 @@ genders, ethnicities, groups, groupings, conditions, encoders = map(
 
 
 def images(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Paths below the raw folder, and image ids once four digits are there: as the inventory of the data folder has them."""
+    """File names from the inventory of the data folder, and image ids once four digits are typed."""
     import polars as pl
 
     def listed() -> list[str]:
@@ -56,12 +56,12 @@ def images(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def number_columns(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Columns of master that hold numbers."""
+    """Numeric columns of master."""
     return [name for name, dtype in _master(ctx).items() if dtype.is_numeric() and name.startswith(incomplete)]
 
 
 def columns(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Columns of master, with commas between: the last one is completed."""
+    """Columns of master in a comma-separated list: completes the last one."""
     before, comma, last = incomplete.rpartition(",")
     taken = set(before.split(","))
     return [f"{before}{comma}{name}" for name in _master(ctx) if name.startswith(last) and name not in taken]
@@ -75,7 +75,7 @@ def _master(ctx: typer.Context) -> dict[str, Any]:
 
 
 def _data_dir(ctx: typer.Context) -> Path:
-    """The data folder of the line so far: --data-dir, else the variable, else `data`."""
+    """The data folder of the command line so far: --data-dir, else $FACESTATS_DATA_DIR, else `data`."""
     given = ctx.params.get("data_dir")
     return Path(given or os.environ.get("FACESTATS_DATA_DIR") or "data").expanduser()
 
@@ -83,5 +83,5 @@ def _data_dir(ctx: typer.Context) -> Path:
 def _quietly(look: Callable[[], T], otherwise: T) -> T:
     try:
         return look()
-    except Exception:  # whatever it is, a key press is no place for it
+    except Exception:  # a completion must never print an error
         return otherwise

@@ -42,7 +42,7 @@ Examples:
 
 
 class Method(StrEnum):
-    """How faces are brought together."""
+    """How faces are aligned before averaging."""
 
     mean = "mean"
     aligned = "aligned"
@@ -53,11 +53,14 @@ class Method(StrEnum):
 def composite(
     out_file: Annotated[
         Path,
-        typer.Option("--out", "-o", help="Picture to write: .jpg or .png; with --versus also .webp, .gif or .mp4."),
+        typer.Option("--out", "-o", help="Output file: .jpg or .png; with --versus also .webp, .gif or .mp4."),
     ],
     gender: Annotated[str | None, typer.Option(help="Female or Male.", autocompletion=completion.genders)] = None,
     ethnicity: Annotated[
-        str | None, typer.Option(help="One of FairFace's seven, East_Asian say.", autocompletion=completion.ethnicities)
+        str | None,
+        typer.Option(
+            help="One of FairFace's seven classes, for example East_Asian.", autocompletion=completion.ethnicities
+        ),
     ] = None,
     age: Annotated[str | None, typer.Option(help="Years, LO:HI.")] = None,
     decile: Annotated[str | None, typer.Option(help="Score decile, LO:HI within 1:10.")] = None,
@@ -76,32 +79,34 @@ def composite(
     versus: Annotated[
         str | None,
         typer.Option(
-            help="A second group, 'gender=Male age=20:29' or all: side by side, or as a film a morph.",
+            help="A second group to compare with, for example 'gender=Male age=20:29', or all. A film shows a morph.",
             autocompletion=completion.groups,
         ),
     ] = None,
     difference: Annotated[
-        bool, typer.Option("--difference", help="With --versus: add a map of what is lighter and darker.")
+        bool, typer.Option("--difference", help="With --versus: add a map of lighter and darker areas.")
     ] = False,
     weight: Annotated[
         str | None,
         typer.Option(
-            help="Column of the master table by which faces count, attractiveness say.",
+            help="Column of the master table to weight faces by, for example attractiveness.",
             autocompletion=completion.number_columns,
         ),
     ] = None,
     method: Annotated[
         Method,
         typer.Option(
-            help="mean: as they were taken; aligned: turned and scaled by 5 points; warped: feature by feature, sharpest."
+            help="mean: no alignment; aligned: rotated and scaled by 5 points; warped: by all face landmarks, sharpest."
         ),
     ] = Method.aligned,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse rather than relax a filter.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a group with too few faces instead of relaxing its filters.")
+    ] = False,
     where: Where = None,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
-    """Average the faces that match. Filters that leave too few faces are relaxed one by one, and each relaxation is reported."""
+    """Average the faces of a group. If too few faces match, the filters are relaxed one by one, and each relaxation is reported."""
     here = open_collection(data_dir)
     settings = here.settings
     use_with(settings, where or ())
@@ -167,7 +172,7 @@ def composite(
 
 
 def _word(attribute: str, text: str | None) -> str | None:
-    """The class that somebody means, `female` or `east_asian` say; else the text, for the refusal to name."""
+    """The class that a text such as `female` or `east_asian` names; else the text itself, for the error message."""
     from facestats_pipeline.core.labels.labels_file import canonical_value
 
     return None if text is None else canonical_value(attribute, text) or text
@@ -176,22 +181,24 @@ def _word(attribute: str, text: str | None) -> str | None:
 def _check_output(out_file: Path, by: str | None, versus: str | None, difference: bool) -> None:
     suffix = out_file.suffix.lower()
     if by is not None and versus is not None:
-        raise FaceStatsError("--by makes one page of many groups, --versus compares two: choose one of them")
+        raise FaceStatsError(
+            "--by and --versus cannot be combined: --by makes a page of many groups, --versus compares two"
+        )
     if difference and versus is None:
-        raise FaceStatsError("--difference compares two groups: name the second, for example --versus gender=Male")
+        raise FaceStatsError("--difference compares two groups: give the second one, for example --versus gender=Male")
     if suffix in FILMS and versus is None:
         raise FaceStatsError(
-            f"--out {out_file}: a film is a morph of two groups: name the second with --versus, or write .jpg"
+            f"--out {out_file}: a film shows a morph of two groups: give the second one with --versus, or write .jpg"
         )
     if suffix in FILMS and difference:
-        raise FaceStatsError(f"--out {out_file}: a difference is a picture: end it in .jpg or .png")
+        raise FaceStatsError(f"--out {out_file}: --difference makes a picture: end it in .jpg or .png")
     if suffix not in STILLS + FILMS:
         films = " (or .webp, .gif, .mp4 for a morph)" if versus is not None else ""
         raise FaceStatsError(f"--out {out_file}: end it in .jpg or .png{films}")
 
 
 def _second(first: "CompositeSpec", versus: str) -> "CompositeSpec":
-    """The same composite of another group."""
+    """The same composite for another group."""
     from dataclasses import replace
 
     from facestats_pipeline.core.composites.composite_specs import describe_filters

@@ -1,4 +1,4 @@
-"""How the command line speaks: tables and bars on a terminal, plain lines elsewhere, JSON where it is asked for."""
+"""Console output: tables and progress bars on a terminal, plain lines elsewhere, JSON on request."""
 
 import json
 import sys
@@ -27,29 +27,33 @@ err = Console(stderr=True, highlight=False)
 
 
 def show_error(error: Exception) -> None:
-    """The message in red on standard error."""
+    """Print an error message to standard error, in red on a terminal."""
     err.print(Text.assemble(("error: ", "bold red"), str(error)))
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document to standard output."""
     sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
 def say_waiting(holder: str) -> None:
-    """Who works in the data folder, while a command waits for it."""
-    err.print(f"Waiting for {holder}, which works in the same folder (Ctrl-C gives up).", markup=False, soft_wrap=True)
+    """Print the holder of the lock that the command waits for."""
+    err.print(
+        f"Waiting for {holder}, which holds the lock of this data folder (Ctrl-C cancels).",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 Say = Callable[[str], None]
-"""Tells what is worked on now, in a few words."""
+"""Shows the name of the current step."""
 
 
 @contextmanager
 def progress(*, quiet: bool = False) -> Iterator[Say]:
-    """Show what `core` reports of its loops: bars with rate and time left on a terminal, a line now and then elsewhere.
+    """Show the progress that loops in `core` report: bars with rate and time left on a terminal, occasional lines elsewhere.
 
-    Work that reports nothing is named by the function that is given: with a clock on a terminal, as a line elsewhere.
+    The block gets a function that shows the name of the current step, for steps that report no progress.
     """
     if quiet:
         yield lambda text: None
@@ -100,10 +104,10 @@ class _Bars:
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """Above the bars: what is worked on, for how long."""
+        """Line above the bars: the current step and its duration."""
         if self._now is not None:
             self._progress.remove_task(self._now)
-        for task in self._tasks.values():  # of what was worked on before
+        for task in self._tasks.values():  # bars of the step before
             self._progress.remove_task(task)
         self._tasks.clear()
         self._now = self._progress.add_task(escape(text), total=None, note="")
@@ -121,7 +125,7 @@ class _Bars:
 
 
 class _Lines:
-    """A line when a long stage begins to be long, every 10 seconds, and when it ends."""
+    """Prints a line when a stage turns out to be long, then every 10 seconds, and when it ends."""
 
     EVERY = 10.0
     LONG = 2.0
@@ -131,7 +135,7 @@ class _Lines:
         self._said: dict[str, float] = {}
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Print a line."""
         err.print(text, markup=False, soft_wrap=True)
 
     def report(self, stage: str, done: int, total: int | None) -> None:

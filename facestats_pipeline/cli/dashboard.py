@@ -1,4 +1,4 @@
-"""`facestats dashboard`: the pages that show a data folder, on this machine."""
+"""`facestats dashboard`: starts the web dashboard of a data folder on this machine."""
 
 import os
 import sys
@@ -25,21 +25,24 @@ def dashboard(
     data_dir: DataDir = None,
     port: Annotated[int, typer.Option(help="Port of the page.", min=1, max=65535)] = 8501,
     host: Annotated[
-        str, typer.Option(help="Address to bind; anything but loopback shows faces to the network, without a password.")
+        str,
+        typer.Option(help="Address to bind. Any address but loopback shows faces to the network, without a password."),
     ] = LOOPBACK,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
-    """Look at a data folder: overview, explore, composites, search, score a photo, label, bias audit, lineage."""
+    """Open a data folder in the browser: overview, explore, composites, search, score a photo, label, bias audit, lineage."""
     settings = settings_for(data_dir)
     if find_spec("streamlit") is None:
         raise FaceStatsError(f"the dashboard needs Streamlit: {install_command('app')}")
     if answers(host, port):
         raise FaceStatsError(f"port {port} is taken; choose another with --port")
     if not is_loopback(host):
-        err.print(f"[yellow]Note[/] everyone who can reach {host} sees the faces and may label; there is no password.")
+        err.print(
+            f"[yellow]Note[/] anyone who can reach {host} can see the faces and add labels; there is no password."
+        )
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    err.print(f"Dashboard on {url} for {settings.data_dir} (Ctrl-C ends it)", markup=False)
-    # Replaced, not started as a child: whoever ends this process ends the server with it.
+    err.print(f"Dashboard on {url} for {settings.data_dir} (Ctrl-C stops it)", markup=False)
+    # Replace this process instead of starting a child, so that ending it also ends the server.
     command = [sys.executable, "-m", "facestats_pipeline.app.serve", host, str(port)]
     environment = os.environ | {"FACESTATS_DATA_DIR": str(settings.data_dir.resolve())}
     os.execve(sys.executable, [*command, *(["--browser", url] if browser else [])], environment)

@@ -1,4 +1,4 @@
-"""`facestats demo`: synthetic faces with known truth, and everything made from them."""
+"""`facestats demo`: makes synthetic faces with known labels and runs the pipeline on them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,14 +17,14 @@ app = typer.Typer(add_completion=False)
 
 @app.command(epilog="Examples:\n\n  facestats demo\n\n  facestats demo --images 500 --data-dir /tmp/demo")
 def demo(
-    images: Annotated[int, typer.Option("--images", "-n", min=1, help="Faces to make.")] = 300,
+    images: Annotated[int, typer.Option("--images", "-n", min=1, help="Number of faces.")] = 300,
     data_dir: Annotated[
         Path, typer.Option("--data-dir", "-d", help="Default: facestats-demo in the working directory.")
     ] = Path("facestats-demo"),
     seed: Annotated[int, typer.Option(help="The same seed makes the same faces.")] = 0,
     json_: Json = False,
 ) -> None:
-    """Make synthetic faces with known labels and ratings, then every artifact from them. Needs no internet and no photos."""
+    """Make synthetic faces with known labels and ratings, then run the pipeline on them. Needs no internet and no photos."""
     from facestats_pipeline.core.demo.faces import generate_demo
 
     require_folder(settings_for(data_dir), "facestats demo")
@@ -35,7 +35,7 @@ def demo(
         raise FaceStatsError(str(error)) from None
     if not json_:
         err.print(
-            f"{images} synthetic faces are in {data_dir / 'raw'}. Now everything that can be made from them:",
+            f"Wrote {images} synthetic faces to {data_dir / 'raw'}. Running the pipeline on them:",
             markup=False,
         )
     summary = execute(open_collection(data_dir), quiet=json_)

@@ -1,4 +1,4 @@
-"""`facestats doctor`: what this machine has and lacks, and what follows from it."""
+"""`facestats doctor`: checks this machine for what FaceStats needs, and shows the next step for what is missing."""
 
 import os
 import platform
@@ -29,7 +29,7 @@ PACKAGES = (
     "lightgbm",
     "usearch",
 )
-EXTRAS = {  # package → extra that brings it, what it is for
+EXTRAS = {  # package → (extra that installs it, what needs it)
     "mediapipe": ("landmarks", "face_geometry and warped composites"),
     "streamlit": ("app", "`facestats dashboard`"),
 }
@@ -38,7 +38,7 @@ COLOURS = {"ok": "green", "missing": "yellow", "wrong": "red"}
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, how it is, and the next step when it is not as it should be."""
+    """One line: what was checked, the result, and the next step if there is a problem."""
 
     what: str
     state: Literal["ok", "missing", "wrong"]
@@ -49,11 +49,11 @@ class Finding:
 def doctor(
     data_dir: DataDir = None,
     settings: Annotated[
-        bool, typer.Option("--settings", help="List every setting with its variable, value and meaning.")
+        bool, typer.Option("--settings", help="List every setting with its value and meaning.")
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Look at the machine, the packages, the models and the data folder. Exit code 1 when something is wrong."""
+    """Check the machine, the packages, the models and the data folder. Exit code 1 if there is a problem."""
     if settings:
         _show_settings(data_dir, json_)
         return
@@ -69,11 +69,11 @@ def doctor(
         out.print(table)
     wrong = [finding.what for finding in findings if finding.state == "wrong"]
     if wrong:
-        raise FaceStatsError(f"not as it should be: {', '.join(wrong)}")
+        raise FaceStatsError(f"problems found: {', '.join(wrong)}")
 
 
 def examine(data_dir: Path | None) -> list[Finding]:
-    """Everything that decides what FaceStats can do here."""
+    """All checks, in the order in which they are shown."""
     findings = [Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
     for package in PACKAGES:
         try:
@@ -116,7 +116,7 @@ def _models(settings: Settings) -> list[Finding]:
     for model in known_models(settings)[:3]:
         state = states[model.state]
         if model.state == "absent" and model.name == settings.encoder.name:
-            state = "wrong"  # nothing can be embedded
+            state = "wrong"  # without the encoder, no photo can be embedded
         findings.append(Finding(model.name, state, model.where if state == "ok" else f"{model.state}: {model.where}"))
     return findings
 

@@ -1,4 +1,4 @@
-"""`facestats erase`: an image leaves everything that was made of it, and its bytes are refused from then on."""
+"""`facestats erase`: erases images and everything derived from them; their bytes are refused from then on."""
 
 from dataclasses import asdict
 from functools import partial
@@ -31,7 +31,7 @@ Examples:
 
   facestats erase --file withdrawn.txt --raw --yes --retrain -d ~/faces
 
-What is promised and what is not: docs/erasure.md. The same without --raw leaves the photo in the raw folder, where it is passed over.
+docs/erasure.md says what an erasure guarantees. Without --raw, the photo stays in the raw folder and is ignored.
 """
 
 
@@ -45,26 +45,33 @@ def erase(
             autocompletion=completion.images,
         ),
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="A text file with one id or path a line.")] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Remove the photos themselves from the raw folder too.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where the images are; change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    file: Annotated[Path | None, typer.Option(help="Text file with one id or path per line.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Also remove the photos from the raw folder.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the places that hold the images; change nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase without asking for confirmation.")] = False,
     remake: Annotated[
-        bool, typer.Option(help="Make composites, index and reports again at once, or leave it to `facestats run`.")
+        bool, typer.Option(help="Make composites, index and reports again now, or leave that to `facestats run`.")
     ] = True,
     retrain: Annotated[
         bool,
-        typer.Option("--retrain", help="Train again every model that learned from an erased photo. Needs no image."),
+        typer.Option(
+            "--retrain",
+            help="Also train again every model that was trained on an erased photo. Works without naming an image.",
+        ),
     ] = False,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
-    """Erase images: rows, files, labels, index entries and their part in composites. Their bytes are never taken in again.
+    """Erase images and everything derived from them (rows, files, labels, index, composites). Their bytes are refused from then on.
 
-    An erasure that was interrupted is completed first; without any image that is all that is done.
+    First completes an erasure that was interrupted. Without an image, only that is done.
     """
     if json_ and not (yes or dry_run):
-        raise FaceStatsError("--json asks nothing: add --yes to erase, or --dry-run to see where the images are")
+        raise FaceStatsError(
+            "--json cannot ask for confirmation: add --yes to erase, or --dry-run to list what holds the images"
+        )
     here = open_collection(data_dir)
     require_run(here.settings)
     wanted = [*(images or []), *_listed(file)]
@@ -102,7 +109,7 @@ def _listed(file: Path | None) -> list[str]:
 def _confirm(target: "Target", raw: bool) -> None:
     photos = " and the photos themselves" if raw else "; the photos stay in the raw folder (--raw removes them)"
     err.print(
-        f"This erases {len(target.filenames)} files ({len(target.ids)} images) from everything made of them{photos}."
+        f"This erases {len(target.filenames)} files ({len(target.ids)} images) from everything derived from them{photos}."
     )
     typer.confirm("Erase for good?", abort=True, err=True)
 
@@ -129,7 +136,7 @@ def _show_places(here: Collection, wanted: list[str], json_: bool) -> None:
             how = place.note or (what.format(place.rows) if place.rows > 1 else "")
             out.print(f"  {escape(str(path))}{f'  [dim]{escape(how)}[/]' if how else ''}", soft_wrap=True)
     out.print(
-        "`facestats erase` takes out all of it but the photo, which goes with --raw, and the models' weights, which are marked."
+        "`facestats erase` removes all of this except the raw photos (add --raw) and the weights of models, which it marks."
     )
     for copy in found.copies_outside:
         out.print(f"[yellow]Note[/] {escape(copy)}", soft_wrap=True)
@@ -159,11 +166,13 @@ def _show(done: "Erasures", json_: bool) -> None:
         for model, why in receipt["models_marked"].items():
             out.print(f"[yellow]Marked[/] {model}: {escape(why)}.", soft_wrap=True)
         if receipt["models_marked"]:
-            out.print("`facestats run` trains again those whose labels changed, `facestats erase --retrain` all.")
+            out.print(
+                "`facestats run` trains models with changed labels again; `facestats erase --retrain` trains all marked models."
+            )
         for note in receipt["not_searched"]:
             out.print(f"[yellow]Note[/] {escape(note)}", soft_wrap=True)
         out.print(f"Receipt: {receipt['receipt']}", markup=False, soft_wrap=True)
     if done.trained_again:
         out.print(f"Trained again: {', '.join(done.trained_again)}.", soft_wrap=True)
     if not done.erasures and not done.trained_again:
-        out.print("Nothing to do: these images were erased before, and no model is left that learned from them.")
+        out.print("Nothing to do: these images were erased before, and no model is still trained on them.")

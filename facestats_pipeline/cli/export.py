@@ -1,4 +1,4 @@
-"""`facestats export`: pictures and their rows in a layout that another library reads."""
+"""`facestats export`: copies pictures and their rows into a layout that other libraries read."""
 
 from dataclasses import asdict
 from enum import StrEnum
@@ -28,7 +28,7 @@ Examples:
 
 
 class LayoutName(StrEnum):
-    """Names of `core.export.layouts.LAYOUTS`, which is too heavy to be imported for `--help`."""
+    """Names of `core.export.layouts.LAYOUTS`, repeated here because importing that module would slow down `--help`."""
 
     huggingface = "huggingface"
     fiftyone = "fiftyone"
@@ -38,27 +38,29 @@ class LayoutName(StrEnum):
 
 @app.command(epilog=EPILOG)
 def export(
-    layout: Annotated[LayoutName, typer.Argument(help="Which library is to read it.", metavar="LAYOUT")],
-    folder: Annotated[Path, typer.Argument(help="Folder to make; outside the data folder, and empty or absent.")],
+    layout: Annotated[
+        LayoutName, typer.Argument(help="Layout, named after the library that reads it.", metavar="LAYOUT")
+    ],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder to write. It must be outside the data folder, and empty or missing.")
+    ],
     columns: Annotated[
         str | None,
         typer.Option(
-            help="Columns of master, with commas between. Default: all that mean something elsewhere.",
+            help="Columns of master, comma-separated. Default: all that are meaningful outside the data folder.",
             autocompletion=completion.columns,
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many photos, the first that came.")] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Put it in the place of an earlier export in that folder.")
-    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Export at most this many photos, oldest first.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an earlier export in that folder.")] = False,
     where: Where = None,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
     """Copy preprocessed pictures with their rows: huggingface (Parquet), fiftyone (labels.json), webdataset (tar), csv (and imagefolder).
 
-    Photos that the setting `use` withholds stay out, as do erased ones. A README with licences, figures and columns comes with it. The
-    copies are beyond the reach of `facestats erase`, which will name this folder.
+    Photos withheld by the setting `use` are left out. A README lists licences, figures and columns. `facestats erase` cannot reach the
+    copies, but it names this folder.
     """
     here = open_collection(data_dir)
     require_run(here.settings)
@@ -80,10 +82,10 @@ def export(
         return
     out.print(f"{done.photos} photos in {done.out} ({done.files} files, {done.bytes / 1e6:.1f} MB).", markup=False)
     _tell_left_out(done.left_out)
-    out.print("README.md there has licences, figures and columns. To read it:", markup=False)
+    out.print("Its README.md lists licences, figures and columns. To load the export:", markup=False)
     code = LAYOUTS[layout.value].how_to_read(done.out, done.photos).partition("```python\n")[2].partition("\n```")[0]
     out.print("\n".join(f"  {line}" for line in code.splitlines()), markup=False, soft_wrap=True)
-    err.print("These are copies: `facestats erase` does not reach them, and names this folder instead.")
+    err.print("These are copies: `facestats erase` cannot reach them, but it names this folder.")
 
 
 def _tell_left_out(left_out: dict[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""`facestats import`: a published data set becomes a data folder, and its figures are measured as papers measure them."""
+"""`facestats import`: turns a published data set into a data folder and reports its figures the way papers do."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -36,15 +36,17 @@ Examples:
   facestats import scut-fbp5500 ~/SCUT-FBP5500_v2 --data-dir ~/scut
 """
 REJECTED = "rejected.csv"
-"""Lies beside the tables and lists what was not used of a data set, row by row, with reasons."""
+"""File in `labels/` that lists the unused rows of a data set with reasons."""
 SHOWN = 5
-Folder = Annotated[Path, typer.Argument(help="The folder that the data set was unpacked into.")]
-OnlyImport = Annotated[bool, typer.Option("--only-import", help="Write the tables and run nothing.")]
+Folder = Annotated[Path, typer.Argument(help="Folder of the unpacked data set.")]
+OnlyImport = Annotated[
+    bool, typer.Option("--only-import", help="Write the label tables only; do not run the pipeline.")
+]
 
 
 @app.callback(epilog=EPILOG)
 def _imports() -> None:
-    """Bring in a published data set: its photos stay where they are, its labels go into the data folder."""
+    """Import a published data set: the photos stay where they are, the labels are written into the data folder."""
 
 
 def _example(line: str) -> str:
@@ -55,7 +57,7 @@ def _example(line: str) -> str:
 def fairface(folder: Folder, data_dir: DataDir = None, only_import: OnlyImport = False, json_: Json = False) -> None:
     """FairFace: gender, seven ethnicity classes and nine age bins of fairface_label_train.csv and …_val.csv. CC BY 4.0.
 
-    Ages that a spreadsheet turned into dates (9-Mar, Oct-19) are repaired and counted.
+    Age bins that a spreadsheet turned into dates (9-Mar, Oct-19) are repaired and counted.
     """
     from facestats_pipeline.core.labels.published_sets import read_fairface
 
@@ -64,9 +66,9 @@ def fairface(folder: Folder, data_dir: DataDir = None, only_import: OnlyImport =
 
 @app.command(epilog=_example("utkface ~/UTKFace -d ~/utk"))
 def utkface(folder: Folder, data_dir: DataDir = None, only_import: OnlyImport = False, json_: Json = False) -> None:
-    """UTKFace: age, gender and ethnicity out of the file names, age_gender_race_date.jpg. For non-commercial research.
+    """UTKFace: age, gender and ethnicity from the file names, age_gender_race_date.jpg. For non-commercial research.
 
-    A name that lacks a part gives an age alone; each is listed with the reason.
+    From an incomplete name only the age is used; each such name is listed with the reason.
     """
     from facestats_pipeline.core.labels.published_sets import read_utkface
 
@@ -77,8 +79,8 @@ def utkface(folder: Folder, data_dir: DataDir = None, only_import: OnlyImport = 
 def lfw(folder: Folder, data_dir: DataDir = None, only_import: OnlyImport = False, json_: Json = False) -> None:
     """Labeled Faces in the Wild: Person_Name/Person_Name_0001.jpg.
 
-    The names identify people. They are used for one thing: photos of a person share a fold, so that no model is tested on somebody it
-    has learned from. They stay in labels.csv, and in the file names.
+    The names identify people. They are only used to keep all photos of a person in one fold, so that no model is tested on a person it
+    was trained on. The names stay in labels.csv and in the file names.
     """
     from facestats_pipeline.core.labels.published_sets import read_lfw
 
@@ -131,11 +133,11 @@ def _bring_in(
 
 
 def _take_in(settings: Settings, images: Path, tables: Mapping[str, str]) -> None:
-    """Write label tables into a data folder and remember where its photos are; nothing that says something else is overwritten."""
+    """Write label tables into a data folder and remember the folder of its photos. Never overwrites files with other content."""
     labels = settings.data_dir / "labels"
     if other := [name for name, text in tables.items() if name != REJECTED and _differs(labels / name, text)]:
         raise FaceStatsError(
-            f"{labels / other[0]} is there already and says something else; give a data folder of its own with --data-dir"
+            f"{labels / other[0]} exists with other content; choose a separate data folder with --data-dir"
         )
     require_folder(settings, "facestats import")
     if settings.raw_dir is not None and settings.raw.resolve() != images.resolve():
@@ -155,7 +157,7 @@ def _say_notes(notes: list[str]) -> None:
 
 
 def _origin(source: str, licence: str) -> str:
-    """sources.csv that says one thing of all photos."""
+    """Text of a sources.csv with one source, licence and consent for all photos."""
     return pl.DataFrame({"path": ["."], "source": [source], "licence": [licence], "consent": [""]}).write_csv()
 
 
@@ -163,12 +165,14 @@ def _origin(source: str, licence: str) -> str:
 def scut_fbp5500(
     folder: Annotated[Path, typer.Argument(help="The unpacked data set: Images/ and train_test_files/ are below it.")],
     data_dir: DataDir = None,
-    only_import: Annotated[bool, typer.Option("--only-import", help="Write the tables and measure nothing.")] = False,
+    only_import: Annotated[
+        bool, typer.Option("--only-import", help="Write the label tables only; do not run the pipeline.")
+    ] = False,
     json_: Json = False,
 ) -> None:
-    """SCUT-FBP5500: ratings, gender and ethnicity, the official 60/40 split and five folds; then Pearson, MAE and RMSE on both.
+    """SCUT-FBP5500: ratings, gender and ethnicity, with the official 60/40 split and five folds; reports Pearson, MAE and RMSE on both.
 
-    The tables go into DATA_DIR/labels and everything is made, as by `facestats run`. The data set is for non-commercial research.
+    Writes the tables into DATA_DIR/labels, then runs the pipeline like `facestats run`. For non-commercial research.
     """
     from facestats_pipeline.core.labels.scut_fbp5500 import read_scut
     from facestats_pipeline.core.user_files.text_table import LabelsError
@@ -207,7 +211,7 @@ def _measure(data_dir: Path, imported: dict[str, Any], notes: list[str], *, json
     if summary["error"]:
         raise FaceStatsError(summary["error"])
     if figures is None:
-        raise FaceStatsError(f"no split was measured: {summary['skipped'].get('published_splits', 'see above')}")
+        raise FaceStatsError(f"no split was evaluated: {summary['skipped'].get('published_splits', 'see above')}")
     if not json_:
         _show_figures(figures)
 
@@ -222,8 +226,8 @@ def _show_figures(figures: dict[str, Any]) -> None:
         table.add_row(name, f"{found['measured']}", f"{found['folds']}", *cells)
     out.print(table)
     out.print(
-        f"Encoder {figures['encoder']}. Several folds: mean ± standard deviation over folds; one: value and 95% interval. Compare with "
-        "the tables of Liang et al. 2018 (arXiv:1801.06345) and of papers that use the same lists.",
+        f"Encoder {figures['encoder']}. Several folds: mean ± standard deviation over folds; one fold: value and 95% interval. Compare "
+        "with the tables of Liang et al. 2018 (arXiv:1801.06345) and of papers that use the same splits.",
         markup=False,
     )
     for name, found in figures["splits"].items():
@@ -243,7 +247,7 @@ def _cell(found: dict[str, Any], metric: str, *, several: bool) -> str:
 
 
 def _tables(found: "ScutFiles") -> dict[str, str]:
-    """File name → its text, for `labels/`."""
+    """File name → text of the label tables."""
     from facestats_pipeline.core.labels.scut_fbp5500 import LICENCE, SOURCE
 
     frames = {"ratings.csv": found.ratings, "labels.csv": found.labels, "splits.csv": found.splits}

@@ -1,4 +1,4 @@
-"""`facestats lineage`: where an image is, from the raw file to every row and file that holds it."""
+"""`facestats lineage`: shows every file and row that holds an image, from the raw file on."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +24,7 @@ Examples:
   facestats lineage 5d41402abc4b2a76b9719d911017c592 --json -d ~/faces
 """
 SHOWN = 5
-"""Values of a row that the tree shows; `--json` has all."""
+"""Most values of a row that the tree shows; `--json` prints all."""
 FIRST = (
     "status",
     "gender",
@@ -52,7 +52,7 @@ def lineage(
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
-    """Show everything that holds an image: file, rows, preprocessed photo, index, models, composites; with versions and runs."""
+    """Show everything that holds an image (file, rows, preprocessed photo, index, models, composites), with versions and runs."""
     found = open_collection(data_dir).lineage(image)
     if json_:
         files = [{"filename": row[0], "state": row[2], "shard": row[3]} for row in found.files.iter_rows()]

@@ -1,4 +1,4 @@
-"""The `facestats` command: its sub-commands, and how errors are shown. Each sub-command loads what it needs when it is called."""
+"""The `facestats` command: its sub-commands and error handling. Each sub-command is imported only when it is called."""
 
 import sys
 from importlib import import_module
@@ -9,22 +9,22 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = {
-    "demo": "make synthetic faces with known truth and run everything on them, offline",
-    "run": "ingest photos and make whatever is missing or stale",
-    "import": "bring in a published data set: its photos, labels, ratings and splits",
-    "status": "what is done, stale or missing, shard by shard",
+    "demo": "make synthetic faces with known labels and run the pipeline on them, offline",
+    "run": "ingest photos, then make missing and stale artifacts",
+    "import": "import a published data set: photos, labels, ratings and splits",
+    "status": "which artifacts are done, stale or missing",
     "score": "attributes and score of new photos",
-    "search": "the nearest faces to a text or a picture",
+    "search": "faces nearest to a text or a picture",
     "composite": "the average face of a group",
-    "export": "pictures and rows for Hugging Face, FiftyOne, WebDataset or a spreadsheet",
-    "lineage": "where an image is, from the raw file to every row that holds it",
-    "erase": "take an image out of everything, for good",
-    "dashboard": "look at a data folder in a browser: explore, search, score, label",
-    "ui": "open Dagster's web page on this project",
-    "models": "model weights: what is there, checksums, licences",
-    "train-encoder": "train an encoder of your own, and its probes",
-    "train-detector": "train a face detector of your own",
-    "doctor": "what this machine has and lacks",
+    "export": "copy pictures and rows for Hugging Face, FiftyOne, WebDataset or a spreadsheet",
+    "lineage": "every file and row that holds an image",
+    "erase": "erase an image and everything derived from it",
+    "dashboard": "open a data folder in the browser: explore, search, score, label",
+    "ui": "open Dagster's web UI on a data folder",
+    "models": "model weights: availability, checksums, licences",
+    "train-encoder": "train your own encoder and its probes",
+    "train-detector": "train your own face detector",
+    "doctor": "check this machine, the models and the data folder",
 }
 """Name → one line of help; `module_of` says which module holds each as `app` (a Typer)."""
 
@@ -39,7 +39,7 @@ CALLED = "facestats.called"
 
 
 class LazyGroup(TyperGroup):
-    """Lists commands without importing them: `facestats --help` needs neither Dagster nor torch."""
+    """Lists commands without importing them, so that `facestats --help` loads neither Dagster nor torch."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order in which a newcomer meets them."""
@@ -51,7 +51,7 @@ class LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The real command when it is called; a stand-in with its help line when they are listed."""
+        """The real command when it is called; a placeholder with its help line when commands are listed."""
         if cmd_name not in COMMANDS:
             return None
         if cmd_name == ctx.meta.get(CALLED):
@@ -80,7 +80,7 @@ def _root() -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Entry point: exit code 0 only when what was asked is done; an expected error is one message, without a traceback."""
+    """Entry point. Exit code 0 only if the command did what was asked. Expected errors print one message without a traceback."""
     from facestats_pipeline.cli.console import show_error
     from facestats_pipeline.collection.errors import FaceStatsError
 
@@ -90,7 +90,7 @@ def main(args: list[str] | None = None) -> None:
         show_error(error)
         sys.exit(1)
     except ValueError as error:
-        from facestats_pipeline.config import SettingsError  # not above: it would make `--help` slow
+        from facestats_pipeline.config import SettingsError  # imported late, because it would make `--help` slow
 
         if not isinstance(error, SettingsError):
             raise

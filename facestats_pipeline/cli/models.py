@@ -1,4 +1,4 @@
-"""`facestats models`: which weights there are, where they come from, and whether they are what they should be."""
+"""`facestats models`: lists known weights with source, licence and checksum, and downloads encoders."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -14,12 +14,12 @@ from facestats_pipeline.cli.options import DataDir, Json
 from facestats_pipeline.collection.errors import FaceStatsError
 from facestats_pipeline.collection.opening import settings_for
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Model weights: what is there, checksums, licences.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Model weights: availability, checksums, licences.")
 
 
 @app.command("list", epilog="Examples:\n\n  facestats models list\n\n  facestats models list --json")
 def list_models(data_dir: DataDir = None, json_: Json = False) -> None:
-    """The weights FaceStats knows, and the models trained in this data folder."""
+    """List the known weights and the models trained in this data folder."""
     from facestats_pipeline.io.model_registry import known_models
 
     models = known_models(settings_for(data_dir))
@@ -44,7 +44,7 @@ def pull(
     name: Annotated[str, typer.Argument(help="ARCH/TAG of a hub encoder.", autocompletion=completion.encoders)],
     data_dir: DataDir = None,
 ) -> None:
-    """Download a hub encoder now, so that later runs are offline."""
+    """Download a hub encoder, so that later runs work offline."""
     from facestats_pipeline.core.encoders.encoder import load_model
     from facestats_pipeline.core.encoders.errors import EncoderUnavailable
     from facestats_pipeline.io.weights import encoder_folder

@@ -1,4 +1,4 @@
-"""`facestats run`: photos in, everything out, and only what is new is worked on."""
+"""`facestats run`: ingests photos and makes every missing or stale artifact."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -47,7 +47,7 @@ def run(
     timings: Annotated[bool, typer.Option("--timings", help="Print rows, seconds and photos/s of each asset.")] = False,
     json_: Json = False,
 ) -> None:
-    """Ingest photos, then make through Dagster whatever is missing or stale; says what was done, skipped and quarantined."""
+    """Ingest photos, then make missing and stale artifacts with Dagster. Reports what was made, skipped and quarantined."""
     files = {"raw": raw, "labels": labels, "ratings": ratings, "sources": sources}
     summary = execute(open_collection(data_dir), quiet=json_, encoder=encoder, shard_size=shard_size, **files)
     if json_:
@@ -59,7 +59,7 @@ def run(
 
 
 def execute(here: Collection, *, quiet: bool = False, **given: Any) -> dict[str, Any]:
-    """The summary of `Collection.run`, JSON-able, with its progress shown. A run that failed has an `error`."""
+    """Run with progress shown; returns the summary of `Collection.run` as JSON-serialisable values. A failed run has an `error`."""
     from facestats_pipeline.collection.run import RunSummary
 
     try:
@@ -73,7 +73,7 @@ def execute(here: Collection, *, quiet: bool = False, **given: Any) -> dict[str,
 
 FIRST_LOOK = {
     "reports/data_card.md": "who is in the collection",
-    "reports/contact_sheet.jpg": "photos with what was said of them",
+    "reports/contact_sheet.jpg": "photos with their attributes and scores",
     "reports/bias_audit.png": "differences between groups",
     "reports/learning_curves.png": "training of the regressor",
     "composites/all.jpg": "average faces",
@@ -81,11 +81,11 @@ FIRST_LOOK = {
     "metadata/master.parquet": "one row per photo: polars.read_parquet(...)",
     "metadata/labels_template.csv": "the photos most worth a label",
 }
-"""What to open first, below `processed/`."""
+"""Files to open first, relative to `processed/` → what they show."""
 
 
 def show(summary: dict[str, Any], *, timings: bool = False) -> None:
-    """The summary for people: what was made, what was set aside or skipped, and what to open first."""
+    """Print the summary: what was made, set aside and skipped, and which files to open first."""
     photos = summary["photos"]
     total = sum(photos.values())
     if summary["made"]:
@@ -112,7 +112,7 @@ def show(summary: dict[str, Any], *, timings: bool = False) -> None:
         out.print(check, markup=False)
     if "untrained" in summary["encoder"]:
         out.print(
-            f"[yellow]Note[/] the encoder {summary['encoder']} is untrained: what is derived from it means nothing."
+            f"[yellow]Note[/] the encoder {summary['encoder']} is untrained: results derived from it are meaningless."
         )
     if summary["error"]:
         return

@@ -1,4 +1,4 @@
-"""`facestats score`: attributes and score of new photos, by the same path as the pipeline's."""
+"""`facestats score`: attributes and score of new photos, computed the same way as in the pipeline."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,13 +22,13 @@ app = typer.Typer(add_completion=False)
 def score(
     images: Annotated[list[Path], typer.Argument(help="Photos.")], data_dir: DataDir = None, json_: Json = False
 ) -> None:
-    """Say what the models of a data folder say of new photos; nothing is kept. Abstains where there is no face.
+    """Apply the models of a data folder to new photos, which are not stored. Abstains if a photo shows no face.
 
-    Exit code 1 when a photo could not be read.
+    Exit code 1 if a photo could not be read.
     """
     here = open_collection(data_dir)
     require_run(here.settings)
-    if not any(path.exists() for path in images):  # said before seconds of loading models
+    if not any(path.exists() for path in images):  # checked before loading models, which takes seconds
         raise FaceStatsError(f"there is no such photo: {', '.join(map(str, images))}")
     with progress(quiet=json_):
         results = [{"image": str(path), **here.score(path).result} for path in track(images, "Scoring")]

@@ -1,4 +1,4 @@
-"""`facestats search`: the nearest faces in the collection, to a sentence or to another face."""
+"""`facestats search`: the faces of a collection that are nearest to a text or to another face."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,17 +27,15 @@ Examples:
 @app.command(epilog=EPILOG)
 def search(
     query: Annotated[str, typer.Argument(help="A text, or the path of a picture.", metavar='"TEXT" | IMAGE')],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many faces.")] = 10,
-    sheet: Annotated[
-        Path | None, typer.Option(help="Write the faces that were found as a picture: .jpg or .png.")
-    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of faces.")] = 10,
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet of the faces found: .jpg or .png.")] = None,
     where: Where = None,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
-    """Find the faces of a collection that are nearest to a text or to the face in a picture. Nothing is kept.
+    """Find the faces of a collection that are nearest to a text or to the face in a picture. The query is not stored.
 
-    A text needs an encoder that knows words; exit code 1 where there is no face in the picture.
+    A text needs an encoder with a text tower. Exit code 1 if the picture shows no face.
     """
     from facestats_pipeline.collection.search import is_picture
 
@@ -70,7 +68,7 @@ def search(
     if sheet is not None and hits:
         out.print(f"The faces are in {sheet}.", markup=False)
     if not encoder.trained:
-        err.print(f"[yellow]Note[/] the encoder {encoder.model_id} is untrained: what is near by it means nothing.")
+        err.print(f"[yellow]Note[/] the encoder {encoder.model_id} is untrained: its neighbours are meaningless.")
 
 
 def _write_sheet(path: Path, title: str, results: list[dict[str, Any]], here: Collection) -> None:

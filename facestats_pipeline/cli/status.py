@@ -1,4 +1,4 @@
-"""`facestats status`: what is done, stale or missing, without running anything."""
+"""`facestats status`: shows which artifacts are done, stale or missing. Runs nothing."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -28,13 +28,11 @@ def status(
     photos: Annotated[
         bool, typer.Option("--photos", help="List the files that were set aside, with the reason.")
     ] = False,
-    shards: Annotated[bool, typer.Option("--shards", help="One line for each shard that is not done.")] = False,
-    on_demand: Annotated[
-        bool, typer.Option("--on-demand", help="Also what is made only when it is asked for.")
-    ] = False,
+    shards: Annotated[bool, typer.Option("--shards", help="One line per shard that is not done.")] = False,
+    on_demand: Annotated[bool, typer.Option("--on-demand", help="Include on-demand assets.")] = False,
     json_: Json = False,
 ) -> None:
-    """Per artifact and shard: done, stale (and why), missing. Nothing is run or changed."""
+    """Show which artifacts are done, stale (and why) or missing. Runs and changes nothing."""
     here = open_collection(data_dir)
     if photos:
         _show_photos(here, json_)
@@ -55,7 +53,7 @@ def status(
 
 
 def _table(states: "list[ArtifactState]", title: str) -> Table:
-    """A block of rows for each stage; names are never cut, also on 80 columns."""
+    """A table with one block of rows per stage. Names are never truncated, even on 80 columns."""
     table = Table(
         title=escape(title),
         title_justify="left",

@@ -1,4 +1,4 @@
-"""`facestats train-detector`: a face detector of one's own, made the way the shipped one was."""
+"""`facestats train-detector`: trains your own face detector with the recipe of the shipped one."""
 
 import tempfile
 from pathlib import Path
@@ -26,21 +26,24 @@ Examples:
 @app.command(epilog=EPILOG)
 def train_detector(
     photos: Annotated[Path, typer.Option(help="Folder of Parquet files: jpeg (128 × 128), gender, race, age.")],
-    pictures: Annotated[
-        list[Path], typer.Option(help="Folder of pictures for backgrounds; may be given several times.")
-    ],
+    pictures: Annotated[list[Path], typer.Option(help="Folder of background pictures. Repeatable.")],
     out_folder: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder of the finished detector. Default: facestats-detector with your models."),
+        typer.Option(
+            "--out", help="Folder to write the detector to. Default: facestats-detector in the models folder."
+        ),
     ] = None,
-    finder_steps: Annotated[int, typer.Option(min=1, help="Steps of the network that finds faces.")] = 30_000,
-    landmarker_steps: Annotated[int, typer.Option(min=1, help="Steps of the network that places landmarks.")] = 10_000,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoints.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace a detector that is in --out.")] = False,
+    finder_steps: Annotated[int, typer.Option(min=1, help="Training steps of the detection network.")] = 30_000,
+    landmarker_steps: Annotated[int, typer.Option(min=1, help="Training steps of the landmark network.")] = 10_000,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoints.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an existing detector in --out.")] = False,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
-    """Train a small face detector. Needs MediaPipe and its face landmarker for labels, YuNet to check backgrounds. Hours; resumable."""
+    """Train a small face detector. Takes hours and can be resumed.
+
+    Needs MediaPipe with its face landmarker to make labels, and YuNet to check that backgrounds show no face.
+    """
     settings = settings_for(data_dir)
     folder = out_folder or settings.models / DETECTOR
     if (folder / "SHA256SUMS").is_file() and not replace:
@@ -79,9 +82,11 @@ def _train(
     from facestats_pipeline.core.preproc.face_landmarks import LandmarksUnavailable
 
     if training.begun(work) != resume:
-        what = "there is nothing to resume in {}; begin without --resume"
+        what = "there is nothing to resume in {}; start without --resume"
         raise FaceStatsError(
-            (what if resume else "a training lies in {}; go on with --resume, or remove it").format(work)
+            (
+                what if resume else "{} holds an unfinished training; continue it with --resume, or remove the folder"
+            ).format(work)
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,4 +1,4 @@
-"""`facestats train-encoder`: an encoder of one's own, made the way the shipped one was."""
+"""`facestats train-encoder`: trains your own encoder with the recipe of the shipped one."""
 
 import shutil
 import tempfile
@@ -34,19 +34,21 @@ def train_encoder(
     ] = None,
     out_folder: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder of the finished encoder. Default: facestats-mini with your models."),
+        typer.Option("--out", help="Folder to write the encoder to. Default: facestats-mini in the models folder."),
     ] = None,
-    epochs: Annotated[float | None, typer.Option(help="Times each photo is seen. Default: as the shipped one.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace an encoder that is in --out.")] = False,
+    epochs: Annotated[
+        float | None, typer.Option(help="Number of epochs. Default: that of the shipped encoder.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an existing encoder in --out.")] = False,
     probes: Annotated[bool | None, typer.Option(help="Also train the probes of gender, ethnicity and age.")] = None,
     probes_only: Annotated[
-        bool, typer.Option("--probes-only", help="Train no encoder: the probes of the one in --out.")
+        bool, typer.Option("--probes-only", help="Train only the probes of the existing encoder in --out.")
     ] = False,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
-    """Train a small image and text encoder on labelled faces, then its probes. Hours on a processor; resumable at any time."""
+    """Train a small image and text encoder on labelled faces, then its probes. Takes hours on a CPU and can be resumed at any time."""
     given = {"encoder_training.data": data, "encoder_training.epochs": epochs, "encoder_training.probes": probes}
     settings = settings_for(data_dir, **given)
     if out_folder is None:
@@ -73,7 +75,7 @@ def _check(settings: Settings, folder: Path, *, replace: bool, probes_only: bool
     if settings.encoder_training.data is None:
         raise FaceStatsError("give the training photos: --data FOLDER of Parquet files (jpeg, gender, race, age)")
     if folder.name != MINI:
-        raise FaceStatsError(f"--out {folder}: end it in {MINI}, the name by which the encoder is then loaded")
+        raise FaceStatsError(f"--out {folder}: end it in {MINI}, the name under which encoders are loaded")
     there = (folder / "open_clip_model.safetensors").is_file()
     if probes_only and not there:
         raise FaceStatsError(f"there is no encoder in {folder}; train one first, without --probes-only")
@@ -98,9 +100,11 @@ def _whole(settings: Settings, folder: Path, *, resume: bool) -> list[Path]:
     work = settings.data_dir / "processed" / "encoder_training"
     begun = recorded_settings(work / "run")
     if begun is not None and not resume:
-        raise FaceStatsError(f"a training run lies in {work / 'run'}; go on with --resume, or remove that folder")
+        raise FaceStatsError(
+            f"{work / 'run'} holds an unfinished training; continue it with --resume, or remove the folder"
+        )
     if begun is None and resume:
-        raise FaceStatsError(f"there is nothing to resume in {work / 'run'}; begin without --resume")
+        raise FaceStatsError(f"there is nothing to resume in {work / 'run'}; start without --resume")
     given: dict[str, Any] = wanted.model_dump(include={"epochs", "photos", "processes", "held_out"})
     run_settings = chosen_settings(begun, **given, **({} if begun else {"seed": settings.seed}))
     device = choose_device(settings.encoder.device)
@@ -112,7 +116,7 @@ def _whole(settings: Settings, folder: Path, *, resume: bool) -> list[Path]:
         if wanted.probes:
             _probes(settings, made)
         files = [path.relative_to(made) for path in sorted(made.rglob("*")) if path.is_file()]
-        shutil.rmtree(folder / "probes", ignore_errors=True)  # of the encoder that is replaced
+        shutil.rmtree(folder / "probes", ignore_errors=True)  # belongs to the encoder that is replaced
         for name in files:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (made / name).replace(folder / name)

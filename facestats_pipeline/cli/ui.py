@@ -1,4 +1,4 @@
-"""`facestats ui`: Dagster's web page and daemon on a data folder."""
+"""`facestats ui`: runs Dagster's web UI and daemon on a data folder."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ load_from:
       module_name: facestats_pipeline.definitions
       location_name: facestats
 """
-"""The checkout's workspace.yaml, which an installed package does not have."""
+"""Content of a workspace.yaml, because an installed package does not have the one of the checkout."""
 
 
 @app.command(epilog="Examples:\n\n  facestats ui -d ~/faces\n\n  facestats ui -d ~/faces --port 4000")
@@ -28,10 +28,10 @@ def ui(
     data_dir: DataDir = None,
     port: Annotated[int, typer.Option(help="Port of the page, on loopback.")] = 3000,
     host: Annotated[
-        str, typer.Option(help="Address to bind; anything but loopback shows faces to the network.")
+        str, typer.Option(help="Address to bind. Any address but loopback shows faces to the network.")
     ] = "127.0.0.1",
 ) -> None:
-    """Open the project in Dagster: lineage, runs, sensors. Photos that arrive in the raw folder are picked up while it runs."""
+    """Open the project in Dagster: lineage, runs, sensors. While it runs, new photos in the raw folder are processed."""
     from facestats_pipeline.collection.pipeline import open_instance
 
     settings = settings_for(data_dir)
@@ -48,8 +48,8 @@ def ui(
         if probe.connect_ex((host, port)) == 0:
             raise FaceStatsError(f"port {port} is taken; choose another with --port")
     where = ["--host", host, "--port", str(port)]
-    err.print(f"Dagster on http://{host}:{port} for {settings.data_dir} (Ctrl-C ends it)", markup=False)
-    # Replaced, not started as a child: whoever ends this process ends Dagster's servers with it.
+    err.print(f"Dagster on http://{host}:{port} for {settings.data_dir} (Ctrl-C stops it)", markup=False)
+    # Replace this process instead of starting a child, so that ending it also ends Dagster's servers.
     os.execve(
         sys.executable,
         [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), *where],

@@ -1,4 +1,4 @@
-"""What can be done with a data folder: run, look, score, search, composite, export, trace, erase, label. The public Python API.
+"""The public Python API on a data folder: run, read, score, search, composite, export, lineage, erase, label.
 
-`collection.py` has the class `Collection`; each other module does one thing, which the command of the same name shows.
+`collection.py` has the class `Collection`. Each other module implements one operation, which the command of the same name presents.
 """

@@ -1,4 +1,4 @@
-"""`Collection`: one data folder, and everything that can be done with it."""
+"""`Collection`: one data folder and all operations on it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from facestats_pipeline.io.erasure.targets import Target
 
 WATCHED = ("manifest", "preproc", "embeddings_clip", "attributes", "master")
-"""Tables whose folders change when a run writes something, one for each part of a run."""
+"""Tables whose folders are checked for changes by a run: one for each part of a run."""
 
 
 class Collection:
-    """One data folder with its settings. Cheap to make: models load, and Dagster is imported, when a method first needs them.
+    """One data folder with its settings. Cheap to create: models and Dagster are loaded when a method first needs them.
 
-    Every method raises FaceStatsError, with the next step, where it cannot do what is asked. Detectors keep state between calls, so one
-    thread at a time scores and searches.
+    Every method that fails raises FaceStatsError with the next step. Score and search from one thread at a time, because detectors keep
+    state between calls.
 
     Attributes:
-        settings: as facestats.yaml, the FACESTATS_* variables and the arguments of `open` have them.
+        settings: the merged settings from facestats.yaml, the FACESTATS_* variables and the arguments of `open`.
     """
 
     def __init__(self, settings: Settings, overrides: Mapping[str, Any] | None = None) -> None:
@@ -53,12 +53,12 @@ class Collection:
         return f"Collection({str(self.settings.data_dir)!r})"
 
     def close(self) -> None:
-        """Close what Dagster has open. The collection can be used again afterwards."""
+        """Close Dagster's connections. The collection can be used again afterwards."""
         if "pipeline" in self.__dict__:
             self.pipeline.instance.dispose()
             del self.__dict__["pipeline"]
 
-    # --- layers below, for what has no method here ------------------------------------------------------------------------------
+    # --- lower layers, for operations without a method here ---------------------------------------------------------------------
 
     @cached_property
     def folder(self) -> DataFolder:
@@ -67,7 +67,7 @@ class Collection:
 
     @cached_property
     def pipeline(self) -> "Pipeline":
-        """The Dagster definitions of the data folder, with an instance to run them on."""
+        """The Dagster definitions of the data folder and an instance to run them on."""
         return open_pipeline(self.settings)
 
     # --- make ----------------------------------------------------------------------------------------------------------------------
@@ -84,11 +84,11 @@ class Collection:
         on_step: Callable[[str], None] = lambda what: None,
         on_wait: Callable[[str], None] = lambda holder: None,
     ) -> "RunSummary":
-        """Take in new photos, then make whatever is missing or stale.
+        """Ingest new photos, then make missing and stale artifacts.
 
-        `raw` (folder of photos), `encoder` and `shard_size` are remembered in the data folder; `labels`, `ratings` and `sources` are CSV
-        files that are copied into it. All are checked before any work. `on_step` is told what is made now, `on_wait` who else works in
-        the folder. A run that fails raises FaceStatsError with the summary as `done`.
+        `raw` (folder of photos), `encoder` and `shard_size` are remembered in the data folder. `labels`, `ratings` and `sources` are CSV
+        files that are copied into it. All arguments are checked before any work. `on_step` is called with the name of each step,
+        `on_wait` with the holder of the lock if the run has to wait. A failed run raises FaceStatsError with the summary in `done`.
         """
         from facestats_pipeline.collection.run import prepare, require_photos, run
 
@@ -111,14 +111,14 @@ class Collection:
         self.__dict__.pop("folder", None)
 
     def status(self, *, on_demand: bool = False) -> "list[ArtifactState]":
-        """How far each artifact is, in the order of the graph. Nothing is run or changed."""
+        """The status of each artifact, in the order of the graph. Runs and changes nothing."""
         from facestats_pipeline.collection.status import artifact_states
 
         self._require_run()
         return artifact_states(self.pipeline, on_demand=on_demand)
 
     def set_aside(self) -> pl.DataFrame:
-        """filename, status, reason: every file of the raw folder that is no live image."""
+        """Files of the raw folder that are not live images: filename, status, reason."""
         from facestats_pipeline.collection.status import set_aside
 
         self._require_run()
@@ -128,16 +128,16 @@ class Collection:
 
     @property
     def master(self) -> pl.LazyFrame:
-        """One row per live image with everything that is known of it; docs/tables.md has the columns."""
+        """The master table: one row per live image with all its attributes. docs/tables.md lists the columns."""
         return self.table("master")
 
     @property
     def usable(self) -> pl.LazyFrame:
-        """The rows of `master` that the setting `use` lets through: what models, composites, search and exports see."""
+        """The rows of `master` that satisfy the setting `use`: those that models, composites, search and exports may use."""
         return self.folder.usable_rows(self.master)
 
     def table(self, name: str) -> pl.LazyFrame:
-        """A table by the name of its asset, lazily; docs/tables.md lists them."""
+        """A table by the name of its asset, as a LazyFrame. docs/tables.md lists the tables."""
         from facestats_pipeline.core.table_registry import tables_of
 
         self._require_run()
@@ -155,45 +155,46 @@ class Collection:
         return pl.scan_parquet(store.file(name, tables[name].path)) if tables[name].kind == "file" else store.scan(name)
 
     def photo(self, image: str | Path) -> "StoredPhoto":
-        """A photo of the collection, by its image id or its path in the raw folder."""
+        """A photo of the collection, by its image id or by its path in the raw folder."""
         from facestats_pipeline.collection.photo import stored_photo
 
         self._require_run()
         return stored_photo(self.folder, image)
 
     def lineage(self, image: str | Path) -> "ImageLineage":
-        """Everything that holds an image (an id, a path, or a copy of the photo), with versions and runs."""
+        """Every file and row that holds an image, with versions and runs. `image`: an id, a path, or a copy of the photo."""
         from facestats_pipeline.collection.lineage import image_lineage
 
         self._require_run()
         return image_lineage(self.pipeline, str(image))
 
     def version(self) -> tuple[int, ...]:
-        """Changes whenever a run writes something: files are renamed into these folders, which sets their time."""
+        """A stamp that changes when a run writes something: renaming a file into these folders updates their modification time."""
         store = self.folder.store
         store.refresh()
         watched = [store.path("raw_photos"), store.processed / ".receipts", *map(store.path, WATCHED)]
         return tuple(store.stamp(path) for path in watched)
 
-    # --- look at new photos, and for photos ----------------------------------------------------------------------------------------
+    # --- score and search ----------------------------------------------------------------------------------------------------------
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of scores should know: no face model, an untrained encoder. Loads the encoder."""
+        """Warnings for readers of scores, such as an untrained encoder or a missing face model. Loads the encoder."""
         return self._loaded()[0].notes
 
     def score(self, photo: str | Path | bytes) -> "ScoredPhoto":
-        """Attributes and score of a photo that is not in the collection (a file, or its bytes), as the pipeline does; nothing is kept.
+        """Attributes and score of a new photo (a file or its bytes), computed as in the pipeline. The photo is not stored.
 
-        A photo that cannot be read or shows no face has a `status` that says so.
+        The `status` of the result tells when the photo is unreadable or shows no face.
         """
         self._require_run()
         return self._loaded()[0].score(photo if isinstance(photo, bytes) else Path(photo).expanduser())
 
     def search(self, query: str | Path | bytes, k: int = 10, *, where: Sequence[str] = ()) -> pl.DataFrame:
-        """The `k` faces nearest to a text, or to the largest face of a picture: rank, cosine, filename, image_id, shard.
+        """The `k` faces nearest to a text or to the largest face of a picture: rank, cosine, filename, image_id, shard.
 
-        A str is a picture where it names a file, else a text. `where`: conditions on source, licence and consent, `licence=CC BY*`.
+        A str that names an existing file is a picture; any other str is a text. `where`: conditions on source, licence and consent,
+        for example `licence=CC BY*`.
         """
         from facestats_pipeline.collection.search import is_picture
 
@@ -204,7 +205,7 @@ class Collection:
         return searcher.by_picture(query if isinstance(query, bytes) else Path(query).expanduser(), k)
 
     def near(self, vector: "npt.NDArray[np.float32]", k: int = 10, *, where: Sequence[str] = ()) -> pl.DataFrame:
-        """The `k` faces nearest to an embedding (d,) of the collection's encoder; columns as of `search`."""
+        """The `k` faces nearest to an embedding of shape (d,) from the collection's encoder; same columns as `search`."""
         self._require_run()
         return self._searcher(where).near(vector, k)
 
@@ -217,13 +218,13 @@ class Collection:
         return Searcher(self._loaded()[1].folder, use)
 
     def _loaded(self) -> "tuple[Scorer, Searcher]":
-        """What scores and what searches; made anew when a run, here or elsewhere, has written something since."""
+        """The scorer and the searcher. They are reloaded when any run has written something since."""
         now = self.version()
         if self._models is None or self._models[0] != now:
             from facestats_pipeline.collection.score import Scorer
             from facestats_pipeline.collection.search import Searcher
 
-            if self._models is not None:  # the encoder may be another one as well
+            if self._models is not None:  # reload the settings too: the encoder may have changed
                 self.__dict__.pop("folder", None)
             self._models = now, Scorer(self.folder), Searcher(self.folder)
         return self._models[1:]
@@ -239,7 +240,7 @@ class Collection:
         where: Sequence[str] = (),
         **filters: Any,
     ) -> "GeneratedComposite":
-        """The average face of a group; its `image` is an RGB picture, its `row` says how many faces and which filters were relaxed.
+        """The average face of a group: `image` is an RGB picture, `row` has the number of faces and the relaxed filters.
 
         `filters`: attribute=class (gender, ethnicity, or one of this collection's own), age=(lowest, highest), decile=(lowest, highest);
         none is everyone. `method`, one of mean, aligned and warped, and `strict` (refuse rather than relax) are the settings' by default;
@@ -270,7 +271,7 @@ class Collection:
     def composites(
         self, specs: "Sequence[CompositeSpec]", *, where: Sequence[str] = (), most: int | None = None
     ) -> "list[GeneratedComposite]":
-        """Several composites in one pass over the photos, of at most `most` of them each. One that is refused has no image and a reason."""
+        """Several composites in one pass over the photos, each of at most `most` photos. A refused one has no image but a reason."""
         from facestats_pipeline.collection.composite import composites_of
 
         self._require_run()
@@ -287,10 +288,10 @@ class Collection:
         where: Sequence[str] = (),
         on_wait: Callable[[str], None] = lambda holder: None,
     ) -> "Exported":
-        """Copy pictures and rows into the folder `out`: huggingface, fiftyone, webdataset or csv. docs/exchange.md says what is in each.
+        """Copy pictures and rows into the folder `out`, as huggingface, fiftyone, webdataset or csv; docs/exchange.md describes them.
 
-        `columns` of `master` (default: all that mean something elsewhere), at most `limit` photos; `replace` puts it in the place of an
-        earlier export. The copies are beyond the reach of `erase`, which names the folder.
+        `columns` of `master` (default: all that are meaningful outside the data folder); at most `limit` photos. `replace` allows
+        replacing an earlier export. `erase` cannot reach the copies, but it names the folder.
         """
         from facestats_pipeline.collection.export import Wanted, export_to
 
@@ -301,7 +302,7 @@ class Collection:
     # --- people --------------------------------------------------------------------------------------------------------------------
 
     def label(self, image: str | Path, attribute: str, value: str | None, *, annotator: str) -> None:
-        """Add a label of one image; None withdraws what the same annotator said. It counts after the next run."""
+        """Add a manual label of one image; None withdraws the annotator's label. It takes effect with the next run."""
         from facestats_pipeline.collection.label import add_label
         from facestats_pipeline.collection.photo import image_id_of
         from facestats_pipeline.core.metadata.manual_label_writer import Label
@@ -310,13 +311,13 @@ class Collection:
         add_label(self.folder, Label(image_id_of(self.folder, image), attribute, value), annotator)
 
     def labels(self, annotator: str) -> pl.DataFrame:
-        """image_id, attribute, value: what one annotator says now, withdrawn labels left out."""
+        """The current labels of one annotator, without withdrawn ones: image_id, attribute, value."""
         from facestats_pipeline.collection.label import labels_of
 
         return labels_of(self.folder, annotator)
 
     def preview_erasure(self, *images: str | Path) -> "ErasurePreview":
-        """What `erase` would take out: everything that holds the images. Nothing is changed."""
+        """The places that hold the images and that `erase` would change. Read-only."""
         from facestats_pipeline.collection.erase import preview_erasure
 
         self._require_run()
@@ -331,15 +332,15 @@ class Collection:
         confirm: "Callable[[Target], None]" = lambda target: None,
         watch: "Watch" = nullcontext,
     ) -> "Erasures":
-        """Erase images for good: rows, files, labels, index entries, their part in composites. Their bytes are never taken in again.
+        """Erase images and everything derived from them (rows, files, labels, index, composites). Their bytes are refused from then on.
 
         Args:
-            images: image ids, paths in the raw folder, or copies of the photos. An erasure that was interrupted is completed first.
-            raw: also remove the photos themselves from the raw folder.
-            remake: make composites, index and reports again at once.
-            retrain: train again every model that learned from an erased photo.
-            confirm: is called with what was found before anything is changed, and may raise to stop.
-            watch: a context around each long step, to show its progress in.
+            images: image ids, paths in the raw folder, or copies of the photos. An interrupted erasure is completed first.
+            raw: also remove the photos from the raw folder.
+            remake: make composites, index and reports again now.
+            retrain: train again every model that was trained on an erased photo.
+            confirm: called with the images found before anything is changed; may raise to cancel.
+            watch: a context manager around each long step, to show progress.
         """
         from facestats_pipeline.collection.erase import erase_images
 
@@ -353,13 +354,13 @@ class Collection:
 
 
 def open_collection(data_dir: str | Path | None = None, **settings: Any) -> Collection:
-    """The collection of a data folder, which holds raw/, labels/ and processed/; it need not exist yet.
+    """Open the collection of a data folder, which holds raw/, labels/ and processed/. The folder need not exist yet.
 
     Args:
         data_dir: by default $FACESTATS_DATA_DIR, else `data`.
-        settings: settings for this process alone, `shard_size=64`; those with a dot as `**{"encoder.name": "facestats-mini"}`.
+        settings: settings for this process only, such as `shard_size=64`, or `**{"encoder.name": "facestats-mini"}` for nested ones.
 
-    Raises FaceStatsError for a setting that is wrong, naming it.
+    Raises FaceStatsError, which names the setting, for an invalid setting.
     """
     folder = Path(data_dir).expanduser() if data_dir is not None else None
     return Collection(settings_for(folder, **settings), settings)

@@ -1,4 +1,4 @@
-"""Composites of the photos of a data folder, of groups that somebody chooses."""
+"""Composites of chosen groups of photos of a data folder."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from facestats_pipeline.io.data_folder import DataFolder
 def composites_of(
     folder: DataFolder, specs: Sequence[CompositeSpec], *, use: Sequence[str], most: int | None = None
 ) -> list[GeneratedComposite]:
-    """Composites of the photos that `use` lets through, of at most `most` of them each, in the order of `specs`.
+    """Composites of the photos that satisfy `use`, each of at most `most` photos, in the order of `specs`.
 
-    One that is refused has no image and a reason. Raises FaceStatsError where none can be made at all.
+    A refused composite has no image but a reason. Raises FaceStatsError when no composite can be made at all.
     """
     settings = folder.settings
     photos = folder.store.scan("master")
@@ -30,7 +30,7 @@ def composites_of(
     if specs[0].method != "mean" and landmarks.drop_nulls().head(1).collect().is_empty():
         raise FaceStatsError(
             f"--method {specs[0].method} needs the landmarks of a face model, and the photos were preprocessed without one:\n"
-            "use --method mean, or see what `facestats doctor` says of the face model and run again"
+            "use --method mean, or add the face model (see `facestats doctor`) and run again"
         )
     return generate_composites(
         master,

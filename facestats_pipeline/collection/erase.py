@@ -1,4 +1,4 @@
-"""An erasure from the lock of the data folder to the receipt."""
+"""Erasing images: takes the lock of the data folder, erases, makes affected artifacts again, writes the receipt."""
 
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -27,7 +27,7 @@ from facestats_pipeline.io.locations import open_locks
 from facestats_pipeline.io.plan import Step
 
 Watch = Callable[[], AbstractContextManager[object]]
-"""Shows the progress of what is done inside it."""
+"""A context manager that shows the progress of the block."""
 NAME_ONE = "name an image: an id, a path in the raw folder, or --file LIST"
 DAGSTER_NOT_SQLITE = (
     "Dagster's event log is not SQLite: it was not searched (the project writes no id or file name there)"
@@ -36,11 +36,11 @@ DAGSTER_NOT_SQLITE = (
 
 @dataclass(frozen=True)
 class Erasures:
-    """What was erased; `dataclasses.asdict` of it is JSON-able.
+    """Result of an erasure; `dataclasses.asdict` of it is JSON-serialisable.
 
     Attributes:
-        erasures: the receipt of each erasure, one that was interrupted before and is completed now included.
-        trained_again: models that had learned from an erased photo.
+        erasures: the receipt of each erasure, including a completed one that had been interrupted.
+        trained_again: models that were trained again, because they had been trained on an erased photo.
     """
 
     erasures: list[dict[str, Any]]
@@ -49,13 +49,13 @@ class Erasures:
 
 @dataclass(frozen=True)
 class ErasurePreview:
-    """Where images are that somebody may want to erase. Nothing is changed by looking.
+    """Preview of an erasure: the places that hold the images.
 
     Attributes:
-        image_ids: of the images that are there, sorted.
-        erased_before: how many of those named were erased already.
-        places: what holds them.
-        copies_outside: a sentence for each export that may hold one; an erasure does not reach it.
+        image_ids: ids of the existing images, sorted.
+        erased_before: number of named images that were already erased.
+        places: the places that hold the images.
+        copies_outside: one sentence for each export that may hold a copy, which an erasure cannot reach.
     """
 
     image_ids: list[str]
@@ -74,15 +74,15 @@ def erase_images(
     confirm: Callable[[Target], None] = lambda target: None,
     watch: Watch = nullcontext,
 ) -> Erasures:
-    """Complete an erasure that was interrupted, then erase `images`, then train marked models again where `retrain` says so.
+    """Complete an interrupted erasure, then erase `images`, then, with `retrain`, train the marked models again.
 
-    `confirm` may raise to stop before anything is changed. Raises FaceStatsError where nothing is named, an image is unknown, or somebody
-    works in the folder; and, with `done`, where the images are erased but not everything could be made again.
+    `confirm` may raise to cancel before anything is changed. Raises FaceStatsError if no image is named, an image is unknown, or the
+    folder is locked. If the images were erased but an artifact could not be made again, the error has the result in `done`.
     """
     settings, wanted = pipeline.settings, list(images)
     if raw and (settings.data_uri or settings.raw_uri):
         raise FaceStatsError(
-            "--raw removes photos of a folder; remove those under the address yourself, then erase without --raw"
+            "--raw removes photos from a local folder only; remove those under the URI yourself, then erase without --raw"
         )
     eraser = Eraser(pipeline.freshness, settings.raw.absolute(), dagster_home(settings))
     with alone(settings):
@@ -106,7 +106,7 @@ def erase_images(
 
 
 def preview_erasure(pipeline: Pipeline, images: Iterable[str]) -> ErasurePreview:
-    """Where images are. Raises FaceStatsError where none is named or one is unknown."""
+    """The places that hold the images. Raises FaceStatsError if none is named or one is unknown."""
     wanted = list(images)
     if not wanted:
         raise FaceStatsError(NAME_ONE)
@@ -121,25 +121,23 @@ def preview_erasure(pipeline: Pipeline, images: Iterable[str]) -> ErasurePreview
 
 
 def _done_by(journal: Journal, text: str) -> bool:
-    """Whether an erasure that was just completed is what somebody asks for again, after it was killed."""
+    """Whether the request repeats the interrupted erasure that was just completed."""
     path = Path(text).as_posix()
     names = {name for name, _ in journal.rows}
     return text.lower() in journal.ids or any(path == name or path.endswith(f"/{name}") for name in names)
 
 
 def alone(settings: Settings) -> AbstractContextManager[None]:
-    """The lock of the whole folder, or an error that says who has it: an erasure does not wait unseen behind a long run."""
+    """The lock of the whole folder. Raises an error with the holder instead of waiting, because a run may take hours."""
 
     def refuse(holder: str) -> None:
-        raise FaceStatsError(
-            f"{settings.data_dir} is in use by {holder}; nothing was erased. Try again when it has ended"
-        )
+        raise FaceStatsError(f"{settings.data_dir} is in use by {holder}; nothing was erased. Try again after it ends")
 
     return open_locks(settings).hold(what="facestats erase", on_wait=refuse)
 
 
 def target_of(pipeline: Pipeline, wanted: list[str]) -> Target:
-    """The images that are named, or an error that lists what is not in the collection."""
+    """The named images. Raises an error that lists names without a match."""
     inventory = pipeline.freshness.store.read_table(ROOT)
     try:
         return find_target(inventory, pipeline.settings.raw, wanted, Ledger.of(pipeline.freshness.store).erased())
@@ -148,18 +146,18 @@ def target_of(pipeline: Pipeline, wanted: list[str]) -> Target:
 
 
 def refuse_unreadable(target: Target, raw: bool) -> None:
-    """An error for files that have no id, unless they are removed themselves: they could not be recognised later."""
+    """Raise an error for unreadable files unless they are removed too: without an id they cannot be recognised later."""
     unread = target.rows["image_id"].null_count()
     if unread and not raw:
         raise FaceStatsError(
-            f"{unread} of the files could not be read, so that they cannot be recognised later: give --raw to remove them as well"
+            f"{unread} of the files could not be read, so they could not be recognised later: add --raw to remove them as well"
         )
 
 
 def carry_out(
     eraser: Eraser, pipeline: Pipeline, journal: Journal, *, remake: bool, watch: Watch = nullcontext
 ) -> dict[str, Any]:
-    """One erasure from its journal to its receipt. Killed anywhere, the journal is still there and the next call completes it."""
+    """Carry out one erasure, from its journal to its receipt. If it is interrupted, the journal remains and the next call completes it."""
     started, problem = time.monotonic(), ""
     copies = copies_outside(pipeline, journal.ids)
     with watch():
@@ -194,10 +192,10 @@ def carry_out(
 
 
 def copies_outside(pipeline: Pipeline, image_ids: Collection[str]) -> list[str]:
-    """One sentence for each export that may hold one of the images; to be asked before they are erased."""
+    """One sentence for each export that may hold one of the images. Call it before erasing, while it is known when they arrived."""
     inventory = pipeline.freshness.store.read_table(ROOT, columns=["image_id", "added_at"])
     came = inventory.filter(pl.col("image_id").is_in(list(image_ids)))["added_at"]
-    try:  # of an erasure that was interrupted nothing is known any more: every export is named
+    try:  # after an interrupted erasure the dates are lost, so every export is named
         exports = may_hold(pipeline.settings.data_dir, came.min() if came.null_count() < len(came) else None)  # type: ignore[arg-type]
     except ValueError as problem:
         return [str(problem)]
@@ -209,11 +207,11 @@ def _copy(export: Export) -> str:
     what = f"the {export.layout} export {when} in {export.out} may hold a copy: "
     if export.is_there:
         return what + "delete that folder, or export again with --replace"
-    return what + "the folder is not there now; if it was moved or passed on, delete it there"
+    return what + "the folder no longer exists here; if it was moved or passed on, delete it there"
 
 
 def retrain_marked(pipeline: Pipeline, *, watch: Watch = nullcontext) -> list[str]:
-    """Train again every model that learned from an erased photo, and whatever follows from them; their names."""
+    """Train every marked model again and update its downstream artifacts; returns the models' names."""
     marked = list(marked_models(pipeline.freshness))
     for name in marked:
         pipeline.freshness.store.forget(name)

@@ -1,7 +1,7 @@
-"""`python -m facestats_pipeline.collection.erase_process DATA_DIR IMAGE [--raw]`: an erasure in a process of its own.
+"""`python -m facestats_pipeline.collection.erase_process DATA_DIR IMAGE [--raw]`: erases an image in a separate process.
 
-A page that is closed meanwhile does not stop it half way. Prints `Erasures` as JSON, also where something could not be made again. Errors
-are on standard error; the exit code is then 1.
+Closing the dashboard's page does not interrupt it. Prints `Erasures` as JSON, even if an artifact could not be made again. Errors are
+printed to standard error, with exit code 1.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from facestats_pipeline.collection.errors import FaceStatsError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code."""
+    """Run the erasure; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir")
     parser.add_argument("image")

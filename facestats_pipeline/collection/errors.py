@@ -2,13 +2,13 @@
 
 
 class FaceStatsError(Exception):
-    """Something that a user can put right; the message says what is wrong and the next step.
+    """An error that the user can fix. The message names the problem and the next step.
 
-    The command line shows it as one message, without a traceback, and ends with exit code 1. Messages name options of the command line;
-    an argument of a method has the same name.
+    The command line prints the message without a traceback and ends with exit code 1. Messages name command-line options; the methods'
+    arguments have the same names.
 
     Attributes:
-        done: what was done before it failed (`RunSummary`, `Erasures`), None where nothing was.
+        done: the result up to the failure (`RunSummary`, `Erasures`); None if nothing was done.
     """
 
     def __init__(self, message: str, done: object = None) -> None:

@@ -1,4 +1,4 @@
-"""An export from the lock of the data folder to the finished folder."""
+"""Exporting photos: takes the lock of the data folder, then writes the folder."""
 
 import json
 import time
@@ -28,7 +28,7 @@ from facestats_pipeline.io.user_files import ratings_of
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for: a name of LAYOUTS, the folder, columns of master (None: all), a limit, and whether an earlier export may go."""
+    """A requested export: name in LAYOUTS, folder, columns of master (None: all), most photos, and whether to replace an earlier export."""
 
     layout: str
     folder: Path
@@ -39,16 +39,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Exported:
-    """An export that was written.
+    """A finished export.
 
     Attributes:
         out: the folder, absolute.
-        layout: a name of LAYOUTS.
-        photos: how many it holds.
-        columns: of its rows.
-        left_out: photos that it does not hold: withheld, no_picture, limit.
+        layout: a name in LAYOUTS.
+        photos: number of photos.
+        columns: columns of its rows.
+        left_out: reason (withheld, no_picture, limit) → number of photos left out.
         files, bytes: size of the folder.
-        seconds: that it took.
+        seconds: duration.
     """
 
     out: str
@@ -64,10 +64,10 @@ class Exported:
 def export_to(
     folder: DataFolder, wanted: Wanted, *, use: Sequence[str], on_wait: Callable[[str], None] = lambda holder: None
 ) -> Exported:
-    """Export the photos of a data folder that `use` lets through.
+    """Export the photos of a data folder that satisfy `use`.
 
-    Nothing else works in the data folder meanwhile, so that an image that is erased cannot slip into the copies. Raises FaceStatsError
-    with the next step: a folder that is taken, nothing to export, a picture that is gone, a full disk.
+    It locks the whole data folder, so that an image that is being erased cannot get into the copies. Raises FaceStatsError, with the
+    next step, if the folder is taken, there is nothing to export, a picture is missing, or the disk is full.
     """
     started, settings = time.monotonic(), folder.settings
     check_layout(wanted.layout)
@@ -79,7 +79,7 @@ def export_to(
         raise FaceStatsError(str(refusal)) from None
     except FileNotFoundError as gone:
         raise FaceStatsError(
-            f"{gone.filename} is gone, so nothing was exported: `facestats run` makes it again"
+            f"{gone.filename} is missing, so nothing was exported: `facestats run` makes it again"
         ) from None
     except OSError as error:
         raise FaceStatsError(
@@ -129,7 +129,7 @@ def _export(folder: DataFolder, wanted: Wanted, use: tuple[str, ...], started: f
 
 
 def check_layout(layout: str) -> None:
-    """Raises FaceStatsError for a layout that there is not."""
+    """Raises FaceStatsError for an unknown layout."""
     if layout not in LAYOUTS:
         raise FaceStatsError(f"there is no layout {layout!r}; choose one of {', '.join(LAYOUTS)}")
 
@@ -137,7 +137,7 @@ def check_layout(layout: str) -> None:
 def _chosen(
     folder: DataFolder, master: pl.LazyFrame, use: Sequence[str], limit: int | None
 ) -> tuple[pl.DataFrame, dict[str, int]]:
-    """image_id, shard of the photos to export, in order of arrival, and how many are left out for what."""
+    """The photos to export (image_id, shard) in order of arrival, and the number left out by reason."""
     live = master.select("image_id", "shard", "preproc_status", "source", "licence", "consent").collect()
     usable = folder.usable_rows(live.lazy(), use).collect()
     pictured = usable.filter(pl.col("preproc_status").is_in(PICTURED))
@@ -162,7 +162,7 @@ def _given(folder: DataFolder) -> pl.DataFrame:
 
 
 def _shards(folder: DataFolder, chosen: pl.DataFrame, given: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """The rows to export, shard by shard: master with what people said, and `face_box`."""
+    """The rows to export, shard by shard: master with the human labels and `face_box`."""
     for (shard,), ids in chosen.group_by("shard", maintain_order=True):
         rows = folder.store.read_table("master", str(shard)).join(ids, on="image_id", how="semi")
         boxes = folder.store.read_table("preproc", str(shard), {"image_id", "face_box"})

@@ -1,4 +1,4 @@
-"""Labels that a person gives to photos of the collection: lines of labels/manual_labels.csv, never overwritten."""
+"""Manual labels: lines appended to labels/manual_labels.csv, never overwritten."""
 
 import polars as pl
 
@@ -11,7 +11,7 @@ FILE = "manual_labels_csv"
 
 
 def add_label(folder: DataFolder, label: Label, annotator: str) -> None:
-    """Append one label. Raises FaceStatsError for a name, attribute or value that the file may not hold, or a file that is no table."""
+    """Append one label. Raises FaceStatsError for an invalid annotator, attribute or value, or an unreadable file."""
     path = folder.store.input_path(FILE)
     try:
         append_labels(path, [label], annotator, catalogue=folder.settings.catalogue)
@@ -21,7 +21,7 @@ def add_label(folder: DataFolder, label: Label, annotator: str) -> None:
 
 
 def labels_of(folder: DataFolder, annotator: str) -> pl.DataFrame:
-    """image_id, attribute, value: what one annotator says now. Raises FaceStatsError for a file that is no table."""
+    """The current labels of one annotator: image_id, attribute, value. Raises FaceStatsError for an unreadable file."""
     try:
         return labels_by(folder.store.input_path(FILE), annotator, folder.settings.catalogue)
     except LabelsError as problem:

@@ -1,4 +1,4 @@
-"""Where one image of a data folder is."""
+"""Lineage of one image of a data folder."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,11 @@ from facestats_pipeline.io.freshness import ROOT
 
 @dataclass(frozen=True)
 class ImageLineage:
-    """What is meant by an id or a path, and everything that holds it.
+    """The images that an id or a path names, and the places that hold them.
 
     Attributes:
-        image_ids: of the images, sorted; none for a file that could not be read.
-        files: filename, image_id, state, shard: one row for each row of the inventory.
+        image_ids: the ids, sorted; empty for an unreadable file.
+        files: the rows of the inventory: filename, image_id, state, shard.
         held: the places, in the order of the graph.
     """
 
@@ -29,7 +29,7 @@ class ImageLineage:
 
 
 def image_lineage(pipeline: Pipeline, image: str) -> ImageLineage:
-    """Everything that holds an image. Raises FaceStatsError where nothing is known of it."""
+    """Every place that holds an image. Raises FaceStatsError for an unknown or erased image."""
     freshness, settings = pipeline.freshness, pipeline.settings
     try:
         target = find_target(
@@ -38,6 +38,6 @@ def image_lineage(pipeline: Pipeline, image: str) -> ImageLineage:
     except UnknownImage as unknown:
         raise FaceStatsError(str(unknown)) from None
     if not target.ids and not target.filenames:
-        raise FaceStatsError(f"{image} was erased: nothing is kept of it")
+        raise FaceStatsError(f"{image} was erased: nothing of it is stored")
     held = holdings_of(freshness, settings.raw, target, pipeline.last_run, settings.catalogue)
     return ImageLineage(sorted(target.ids), target.rows, held)

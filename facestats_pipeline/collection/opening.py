@@ -1,4 +1,4 @@
-"""From the name of a data folder to its settings and its pipeline, with errors that a person can read."""
+"""Opens a data folder: reads its settings and builds its pipeline, with readable errors."""
 
 import os
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def settings_for(data_dir: Path | None, **overrides: Any) -> Settings:
-    """Settings of a data folder: `facestats.yaml` there, FACESTATS_* variables, `overrides`. Raises FaceStatsError for a wrong one."""
+    """Settings from the folder's `facestats.yaml`, FACESTATS_* variables and `overrides`. Raises FaceStatsError if one is invalid."""
     try:
         return load_settings(data_dir=data_dir, **overrides)
     except SettingsError as error:
@@ -23,7 +23,7 @@ def settings_for(data_dir: Path | None, **overrides: Any) -> Settings:
 
 
 def use_with(settings: Settings, where: Iterable[str]) -> tuple[str, ...]:
-    """The conditions of the setting `use` and those of `where`. Raises FaceStatsError for one that cannot be read."""
+    """The conditions of the setting `use` plus those of `where`. Raises FaceStatsError for one that cannot be parsed."""
     from facestats_pipeline.core.ingest.usage import UsageError, check_conditions
 
     try:
@@ -46,7 +46,7 @@ def open_pipeline(settings: Settings) -> "Pipeline":
 
 
 def require_folder(settings: Settings, command: str) -> None:
-    """Refuse what writes into the data folder beside the store, where that folder only holds copies. Raises FaceStatsError."""
+    """Raise FaceStatsError if the data is under a URI: `command` writes to the local data folder, which would hold only copies."""
     if settings.data_uri is not None:
         raise FaceStatsError(
             f"{command} works in a folder of this machine, and FACESTATS_DATA_URI names {shown(settings.data_uri)}; "
@@ -55,7 +55,7 @@ def require_folder(settings: Settings, command: str) -> None:
 
 
 def require_run(settings: Settings) -> None:
-    """Say what to do first in a folder where nothing has been made. Raises FaceStatsError."""
+    """Raise FaceStatsError, with the first command to run, if nothing has been made in the data folder."""
     from facestats_pipeline.io.locations import open_store
 
     if not open_store(settings).path(ROOT).is_file():

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredPhoto:
-    """A photo that the collection holds.
+    """A photo of the collection.
 
     Attributes:
         image_id: 32 hexadecimal digits.
         filename: path in the raw folder.
-        shard: where its rows are.
+        shard: the shard of its rows.
         values: its row of the master table, column → value.
-        path: the preprocessed picture, a square JPEG; None where there is none.
+        path: the preprocessed picture, a square JPEG; None if there is none.
     """
 
     image_id: str
@@ -35,7 +35,7 @@ class StoredPhoto:
 
     @property
     def image(self) -> "Image":
-        """The preprocessed picture, RGB. Raises FaceStatsError where there is none."""
+        """The preprocessed picture, RGB. Raises FaceStatsError if there is none."""
         from PIL import Image
 
         if self.path is None:
@@ -45,7 +45,7 @@ class StoredPhoto:
 
 
 def image_id_of(folder: DataFolder, image: str | Path) -> str:
-    """The id of a live image that is named by its id or its path in the raw folder. Raises FaceStatsError where there is none."""
+    """The id of a live image, given its id or its path in the raw folder. Raises FaceStatsError if there is no such image."""
     text = str(image)
     listed = folder.store.read_table(ROOT, columns=["image_id", "filename", "state"]).filter(
         pl.col("state") != "removed"
@@ -58,7 +58,7 @@ def image_id_of(folder: DataFolder, image: str | Path) -> str:
 
 
 def stored_photo(folder: DataFolder, image: str | Path) -> StoredPhoto:
-    """The photo of an image id or a path in the raw folder. Raises FaceStatsError where the master table has none."""
+    """The photo with an image id or a path in the raw folder. Raises FaceStatsError if it is not in the master table."""
     image_id, store = image_id_of(folder, image), folder.store
     rows = store.scan("master")
     found = rows.filter(pl.col("image_id") == image_id).collect() if store.shards("master") else pl.DataFrame()

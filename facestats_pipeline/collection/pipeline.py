@@ -1,6 +1,6 @@
-"""Bring everything up to date through Dagster: look at the photos, then make what is missing or stale, and nothing else.
+"""Updates a data folder with Dagster: discovers photos, then makes missing and stale artifacts.
 
-Each phase is planned after the one before it has run, so that what did not change in effect is not made again.
+Each phase is planned after the previous one has run. When a phase leaves content unchanged, downstream artifacts are not made again.
 """
 
 import re
@@ -26,21 +26,21 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass
 class Report:
-    """What an update did."""
+    """Result of an update."""
 
     steps: list[Step] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)  # asset → seconds in its step
+    seconds: dict[str, float] = field(default_factory=dict)  # asset → seconds of its step
     rows: dict[str, int] = field(default_factory=dict)  # asset → rows written
     shards: dict[str, int] = field(default_factory=dict)  # asset → shards written
     phases: dict[str, dict[str, float]] = field(
         default_factory=dict
-    )  # asset with shards → seconds of each phase, and images
+    )  # sharded asset → seconds of each phase, and images
     failed_checks: list[str] = field(default_factory=list)
     discovered: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def made(self) -> list[str]:
-        """Assets that were made, in order, discovery left out."""
+        """Assets that were made, in order, without discovery."""
         return [asset for asset in self.rows if asset != ROOT]
 
 
@@ -53,7 +53,7 @@ class UpdateFailed(Exception):
 
 
 class Pipeline:
-    """The definitions of one data folder with a Dagster instance to run them on."""
+    """The definitions of one data folder, and a Dagster instance to run them on."""
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
         self.settings = settings
@@ -64,7 +64,7 @@ class Pipeline:
 
     @property
     def freshness(self) -> Freshness:
-        """Recipes of this data folder."""
+        """Recipes and states of this data folder."""
         return self.folder.freshness
 
     @property
@@ -73,12 +73,12 @@ class Pipeline:
         return sorted(self.instance.get_dynamic_partitions(str(SHARDS.name)))
 
     def states(self) -> dict[tuple[str, str | None], State]:
-        """State of every artifact, from the recipes in the files."""
+        """The state of every artifact, from the recipes in the files."""
         self.folder.store.refresh()
         return self.freshness.states(self.shards)
 
     def last_run(self, asset: str, shard: str | None = None) -> tuple[str, float] | None:
-        """Id and Unix time of the Dagster run that made an artifact last; None where Dagster knows of none."""
+        """Id and Unix time of the Dagster run that last made an artifact; None if Dagster has no record."""
         wanted = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[shard] if shard is not None else None)
         records = self.instance.fetch_materializations(wanted, limit=1).records
         return (records[0].run_id, records[0].timestamp) if records else None
@@ -88,9 +88,9 @@ class Pipeline:
         on_step: Callable[[Step], None] = lambda step: None,
         on_wait: Callable[[str], None] = lambda holder: None,
     ) -> Report:
-        """Discover photos, then make what is not done, phase after phase. Raises UpdateFailed at the first run that fails.
+        """Discover photos, then make what is not done, phase by phase. Raises UpdateFailed when a run fails.
 
-        While another run works in the folder it waits, and says so once by `on_wait`; what that one made is then not made again.
+        If another run holds the lock, it calls `on_wait` once with the holder, waits, then skips what that run has done.
         """
         report = Report()
         with self.folder.locks.hold(what="facestats run", on_wait=on_wait):
@@ -136,14 +136,16 @@ run_monitoring:
   enabled: true
   free_slots_after_run_end_seconds: 60
 """
-"""What an instance that is made here begins with; deploy/local/dagster.yaml says why."""
+"""dagster.yaml of a new instance; the comments in deploy/local/dagster.yaml explain each entry."""
 
 
 def open_instance(home: Path) -> dg.DagsterInstance:
     """The Dagster instance in `home`, configured as INSTANCE when it is new."""
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
-    with FolderLocks(home).hold(what="opening Dagster's storage"):  # two at once would both make its databases
+    with FolderLocks(home).hold(
+        what="opening Dagster's storage"
+    ):  # two processes at once would both create the databases
         if not config.exists():
             config.write_text(INSTANCE, encoding="utf-8")
         return dg.DagsterInstance.from_config(str(home))
@@ -177,7 +179,7 @@ def _read_events(result: dg.ExecuteInProcessResult, report: Report) -> None:
 
 
 def _add_phases(metadata: Mapping[str, Any], total: dict[str, float]) -> None:
-    """Add what one shard's writing told of its phases."""
+    """Add up one shard's metadata about its phases."""
     for key in ("images", "seconds", *(f"seconds_{phase}" for phase in PHASES)):
         if key in metadata:
             total[key] = total.get(key, 0.0) + float(metadata[key].value)

@@ -1,4 +1,4 @@
-"""Photos in, everything out: the arguments of a run are checked and remembered, then what is missing or stale is made."""
+"""A run: checks its arguments, saves them in the data folder, then makes missing and stale artifacts."""
 
 import shutil
 import time
@@ -32,9 +32,9 @@ def prepare(
     sources: Path | None = None,
     shard_size: int | None = None,
 ) -> Settings:
-    """Check every argument before any work, remember the settings in the data folder, copy the label files into it.
+    """Check every argument before any work, save the settings in the data folder, and copy the label files into it.
 
-    `overrides` are settings that hold for this process alone.
+    `overrides` are settings for this process only.
     """
     settings = settings_for(data_dir, **overrides)
     remembered: dict[str, Any] = {}
@@ -47,16 +47,14 @@ def prepare(
             raise FaceStatsError(f"there is no file {file}; {option} is a CSV file")
     if encoder is not None:
         architecture, _, place = encoder.partition("/")
-        is_file = bool(place) and Path(place).is_file()  # remembered for commands from any folder
+        is_file = bool(place) and Path(place).is_file()  # absolute, because later commands may run in another folder
         remembered["encoder.name"] = f"{architecture}/{Path(place).resolve()}" if is_file else encoder
     if shard_size is not None:
         remembered["shard_size"] = shard_size
     settings = settings_for(data_dir, **{**overrides, **remembered})
     require_photos(settings)
     _check_labels(labels, ratings, sources, settings.catalogue)
-    if (
-        encoder is not None or settings.encoder.name == DEFAULT_ENCODER
-    ):  # a name of the hub is looked up when it is given
+    if encoder is not None or settings.encoder.name == DEFAULT_ENCODER:  # check a hub name now, before any work
         _check_encoder(settings)
     if remembered:
         save_settings(settings.data_dir, remembered)
@@ -71,7 +69,7 @@ def prepare(
 
 
 def require_photos(settings: Settings) -> None:
-    """Raises FaceStatsError where there is no folder of photos."""
+    """Raises FaceStatsError if the folder of photos is missing."""
     photos = open_photos(settings)
     if not photos.available():
         raise FaceStatsError(f"there is no folder {photos}; give your photos with --raw FOLDER")
@@ -106,20 +104,20 @@ def _check_labels(labels: Path | None, ratings: Path | None, sources: Path | Non
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run did; `dataclasses.asdict` of it is JSON-able.
+    """Result of a run; `dataclasses.asdict` of it is JSON-serialisable.
 
     Attributes:
-        data_dir: the folder, or its address without secrets.
+        data_dir: the folder, or its URI without secrets.
         encoder: name of the encoder.
-        discovered: added, changed, removed, unchanged, refused → files of the raw folder.
-        photos: manifest status → files.
-        withheld: photos that the setting `use` keeps out of models, composites, search and exports.
-        made: for each asset: asset, shards, rows, seconds, and where it has shards the seconds of each phase and images_per_second.
-        skipped: asset → why there is nothing of it.
-        skipped_for: first cause → the assets that were skipped for it.
-        failed_checks: what Dagster's asset checks found wrong.
-        seconds: by the clock.
-        error: why the run failed; empty when it did not.
+        discovered: added, changed, removed, unchanged, refused → number of files in the raw folder.
+        photos: manifest status → number of files.
+        withheld: number of photos that the setting `use` keeps out of models, composites, search and exports.
+        made: for each asset: asset, shards, rows, seconds; for sharded assets also seconds of each phase and images_per_second.
+        skipped: asset → reason.
+        skipped_for: root cause → the assets skipped because of it.
+        failed_checks: messages of failed asset checks.
+        seconds: wall-clock time.
+        error: why the run failed; empty if it succeeded.
     """
 
     data_dir: str
@@ -141,9 +139,9 @@ def run(
     on_step: Callable[[str], None] = lambda what: None,
     on_wait: Callable[[str], None] = lambda holder: None,
 ) -> RunSummary:
-    """Make whatever is missing or stale. A failed run is the summary's `error`, not an exception.
+    """Make missing and stale artifacts. A failure is reported in the summary's `error`, not raised.
 
-    `on_step` is told what is made now, `on_wait` who works in the folder, where that has to be waited for.
+    `on_step` is called with the name of each step, `on_wait` with the holder of the lock if the run has to wait.
     """
     started, settings, store = time.monotonic(), pipeline.settings, pipeline.folder.store
     error = ""
@@ -184,7 +182,7 @@ def _what(step: Step) -> str:
 
 
 def phases_of(told: Mapping[str, float]) -> dict[str, float]:
-    """Seconds of each phase, summed over threads, and images/s by the clock where images were worked on; {} for an asset without shards."""
+    """Seconds of each phase (summed over threads), and images per wall-clock second if there were images; {} without shards."""
     if not told:
         return {}
     seconds: dict[str, float] = {phase: round(told.get(f"seconds_{phase}", 0.0), 2) for phase in PHASES}
@@ -193,7 +191,7 @@ def phases_of(told: Mapping[str, float]) -> dict[str, float]:
 
 
 def photo_counts(store: Store) -> dict[str, int]:
-    """Files by manifest status."""
+    """Manifest status → number of files."""
     if not store.shards("manifest"):
         return {}
     counts = store.scan("manifest").group_by("status").len().sort("len", descending=True).collect()
@@ -201,7 +199,7 @@ def photo_counts(store: Store) -> dict[str, int]:
 
 
 def causes(skipped: Mapping[str, str], graph: Mapping[str, Node]) -> dict[str, list[str]]:
-    """First cause → the assets that were skipped for it: one missing file stops several assets and everything made from them."""
+    """Root cause → the assets skipped because of it: one missing file can stop several assets and their downstream assets."""
     grouped: dict[str, list[str]] = {}
     for asset in (name for name in graph if name in skipped):
         parent = next((name for name in graph[asset].parents if name in skipped), None)
@@ -213,7 +211,7 @@ def causes(skipped: Mapping[str, str], graph: Mapping[str, Node]) -> dict[str, l
 
 
 def skipped_assets(pipeline: Pipeline) -> dict[str, str]:
-    """Asset → why there is nothing of it."""
+    """Skipped asset → reason."""
     found = {
         name: pipeline.folder.store.recipe(name) for name, node in pipeline.freshness.graph.items() if not node.sharded
     }

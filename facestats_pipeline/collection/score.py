@@ -1,4 +1,4 @@
-"""The models of a data folder, loaded once, for scoring photos that are not in it."""
+"""Scores new photos with the models of a data folder, which are loaded once."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,13 +21,13 @@ from facestats_pipeline.io.io_managers import load_checkpoint
 
 @dataclass(frozen=True)
 class ScoredPhoto:
-    """A photo that is not in the collection, and what the models of the collection say of it.
+    """A new photo with the predictions of the collection's models.
 
     Attributes:
-        result: `core.attractiveness.score_photo.score_image`'s keys, all JSON-able; without a face every judgement is unknown or None.
-        row: the photo's row of the table `preproc`.
-        vector: its embedding, (d,) f32, unit length.
-        answers: attribute → the probability of each class; empty without a face.
+        result: the keys of `core.attractiveness.score_photo.score_image`, as JSON values; predictions are unknown or None without a face
+        row: the photo's row as in the table `preproc`.
+        vector: its embedding, shape (d,), float32, unit norm.
+        answers: attribute → probability of each class; empty without a face.
     """
 
     result: dict[str, Any]
@@ -37,28 +37,28 @@ class ScoredPhoto:
 
     @property
     def status(self) -> str:
-        """ok, no_face, or why the photo cannot be used; `result["reason"]` says more."""
+        """ok, no_face, or the code of a problem with the file; `result["reason"]` explains it."""
         return str(self.result["status"])
 
 
 class Scorer:
-    """Scores photos by the same path as the pipeline: preprocessing, encoder, probes, regressor, reference."""
+    """Scores photos with the same steps as the pipeline: preprocessing, encoder, probes, regressor, reference distribution."""
 
     def __init__(self, folder: DataFolder) -> None:
         self.folder = folder
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the scores should know."""
+        """Warnings for readers of the scores."""
         notes = []
         if self.folder.detector is None:
-            notes.append("no face model: the photo was not aligned, and a photo without a face is not noticed")
+            notes.append("no face model: the photo was not aligned, and a photo without a face is not detected")
         if not self.folder.encoder.trained:
-            notes.append(f"the encoder {self.folder.encoder.model_id} is untrained: these values mean nothing")
+            notes.append(f"the encoder {self.folder.encoder.model_id} is untrained: these values are meaningless")
         return notes
 
     def score(self, photo: bytes | Path) -> ScoredPhoto:
-        """What every model says of a photo. Nothing is kept. Raises FaceStatsError when the models need another encoder."""
+        """Predictions of every model for a photo, which is not stored. Raises FaceStatsError if the models need another encoder."""
         folder = self.folder
         try:
             catalogue = folder.settings.catalogue
@@ -73,19 +73,19 @@ class Scorer:
 
     @cached_property
     def models(self) -> AttributeModels:
-        """Probes trained here, else shipped ones, else zero-shot."""
+        """Probes trained here, else shipped probes, else zero-shot."""
         own = AttributeModels({each.name: self._probe(each) for each in self.folder.settings.catalogue})
         return self.folder.attribute_models(own, self.folder.encoder.model_id)
 
     @cached_property
     def checkpoint(self) -> dict[str, Any] | None:
-        """The regressor, or None."""
+        """The regressor; None if there is none."""
         path = self._file("attractiveness_regressor")
         return load_checkpoint(path) if path else None
 
     @cached_property
     def reference(self) -> np.ndarray[Any, Any] | None:
-        """The distribution that percentiles are ranks in, or None."""
+        """The reference distribution of percentiles; None if there is none."""
         path = self._file("attractiveness_reference")
         return np.load(path, allow_pickle=False) if path else None
 

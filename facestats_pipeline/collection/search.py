@@ -1,4 +1,4 @@
-"""The index and the encoder of a data folder, opened once, for finding faces in it."""
+"""Searches faces with the index and the encoder of a data folder, which are loaded once."""
 
 import contextlib
 from collections.abc import Sequence
@@ -24,20 +24,22 @@ HITS = pl.Schema(
 
 
 def is_picture(query: str) -> bool:
-    """Whether a query names a picture and is not a text. Raises FaceStatsError for the name of a picture that is not there."""
-    with contextlib.suppress(OSError):  # a text may be too long for a path
+    """Whether a query is a picture file rather than a text. Raises FaceStatsError if it looks like a picture file that is missing."""
+    with contextlib.suppress(OSError):  # a text may be too long to be a path
         if Path(query).is_file():
             return True
     if query.lower().endswith(PHOTO_ENDINGS):
-        raise FaceStatsError(f"there is no picture {query}; a text to search for does not end like a picture's name")
+        raise FaceStatsError(
+            f"there is no picture {query}; a query that ends like a picture file is not searched as a text"
+        )
     return False
 
 
 class Searcher:
-    """Finds the nearest faces among the photos that `use` lets through, by default the setting.
+    """Finds the nearest faces among the photos that satisfy `use` (by default the setting).
 
-    Every method gives one row per face, nearest first: rank from 1, cosine, filename, image_id, shard. Each raises FaceStatsError with the
-    next step when it cannot.
+    Every method returns one row per face, nearest first: rank (from 1), cosine, filename, image_id, shard. On failure it raises
+    FaceStatsError with the next step.
     """
 
     def __init__(self, folder: DataFolder, use: Sequence[str] | None = None) -> None:
@@ -45,7 +47,7 @@ class Searcher:
         self.use = use
 
     def by_text(self, text: str, k: int) -> pl.DataFrame:
-        """The `k` faces nearest to a sentence."""
+        """The `k` faces nearest to a text."""
         self._check()
         try:
             return self.near(text_vector(text, self.folder.encoder), k)
@@ -63,7 +65,7 @@ class Searcher:
         return self.near(vector, k)
 
     def near(self, vector: npt.NDArray[np.float32], k: int) -> pl.DataFrame:
-        """The `k` faces nearest to an embedding (d,) of the collection's encoder."""
+        """The `k` faces nearest to an embedding of shape (d,) from the collection's encoder."""
         self._check()
         live = self.folder.usable_rows(self.folder.store.scan("master"), self.use).filter(
             pl.col("preproc_status") == "ok"
@@ -72,7 +74,7 @@ class Searcher:
 
     @cached_property
     def index(self) -> EmbeddingIndex:
-        """The index of the collection, its vectors left in the file."""
+        """The index of the collection, memory-mapped: the vectors stay in the file."""
         store = self.folder.store
         record = store.record("embedding_index")
         if record is None or INDEX not in record.files or not store.shards("master"):

@@ -1,4 +1,4 @@
-"""How far a data folder is: done, stale or missing, artifact by artifact, and the files that were set aside."""
+"""Status of a data folder: which artifacts are done, stale or missing, and which files were set aside."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from facestats_pipeline.io.store import Store
 
 @dataclass(frozen=True)
 class ArtifactState:
-    """How far one artifact is.
+    """Status of one artifact.
 
     Attributes:
         stage, artifact: its asset group and name.
-        done, stale, missing: shards in each state; for an artifact without shards one of them is 1.
-        why: the first reason, empty where everything is done.
-        not_done: shard, or `-`, → why it is not done.
-        on_demand: whether it is made only when it is asked for.
+        done, stale, missing: number of shards in each state; without shards, one of them is 1.
+        why: the first reason; empty if everything is done.
+        not_done: shard (`-` without shards) → why it is not done.
+        on_demand: whether it is made only on request.
     """
 
     stage: str
@@ -35,7 +35,7 @@ class ArtifactState:
 
 
 def artifact_states(pipeline: Pipeline, *, on_demand: bool = False) -> list[ArtifactState]:
-    """One for each artifact, in order of the graph; those made on demand alone only when asked for."""
+    """The status of each artifact, in the order of the graph; on-demand assets only on request."""
     grouped: dict[str, dict[str, State]] = {}
     for (name, shard), state in pipeline.states().items():
         if on_demand or not pipeline.freshness.graph[name].on_demand:
@@ -51,7 +51,7 @@ def _artifact_state(pipeline: Pipeline, name: str, states: Mapping[str, State], 
     if not node.sharded and not not_done:
         recipe = pipeline.folder.store.recipe(name)
         whys += [f"skipped: {recipe.skipped}"] if recipe is not None and recipe.skipped else []
-    whys += [f"has learned from {erased} erased since (`erase --retrain`)"] if erased else []
+    whys += [f"was trained on {erased} since-erased images (`erase --retrain`)"] if erased else []
     return ArtifactState(
         node.group,
         name,
@@ -65,6 +65,6 @@ def _artifact_state(pipeline: Pipeline, name: str, states: Mapping[str, State], 
 
 
 def set_aside(store: Store) -> pl.DataFrame:
-    """filename, status, reason of every file that is no live image."""
+    """Files that are not live images: filename, status, reason."""
     wanted = pl.col("status") != "ok"
     return store.scan("manifest").filter(wanted).select("filename", "status", "reason").collect()

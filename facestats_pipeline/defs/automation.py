@@ -1,7 +1,8 @@
-"""Jobs, sensors and the nightly schedule: what runs without being asked.
+"""Jobs, sensors and the nightly schedule: everything that starts automatically.
 
-`raw_folder` starts `discover_photos` when the photos changed, `provided_files` tells Dagster when labels or ratings changed, and
-`bring_up_to_date` alone starts everything else, by the plan that `facestats run` follows too (see `run_requests.py`).
+- `raw_folder` starts `discover_photos` when photos have changed.
+- `provided_files` reports changed user files to Dagster.
+- `bring_up_to_date` starts all other runs, from the same plan as `facestats run` (see `run_requests.py`).
 """
 
 import hashlib
@@ -22,12 +23,12 @@ from facestats_pipeline.io.data_folder import DataFolder
 from facestats_pipeline.io.freshness import ROOT
 
 FILES_PER_TICK = 20_000
-"""Most files that one tick looks at: Dagster ends a tick after 60 seconds, and a network folder answers about 1,000 times a second."""
+"""Most files that one tick scans. Dagster ends a tick after 60 seconds, and a network folder answers about 1,000 requests a second."""
 
 discover_photos = dg.define_asset_job(
     "discover_photos",
-    selection=dg.AssetSelection.assets(ROOT),  # a string would load a parser of selections
-    description="Look at the raw folder and register new shards. Run this first.",
+    selection=dg.AssetSelection.assets(ROOT),  # not as a string, which would load Dagster's selection parser
+    description="Scan the raw folder and register new shards. Run this first.",
 )
 updated = (
     dg.AssetSelection.all() - dg.AssetSelection.assets(ROOT) - dg.AssetSelection.tag(*next(iter(ON_DEMAND.items())))
@@ -35,18 +36,18 @@ updated = (
 update_shards = dg.define_asset_job(
     "update_shards",
     selection=updated,
-    description="Everything else, for the shards that you choose: images, models, tables, reports.",
+    description="Make everything else for the chosen shards: images, models, tables, reports.",
 )
 
 
 @dataclass(frozen=True)
 class FolderScan:
-    """The sensor's cursor: how often a change was seen, what the folder was like then, and how far the scan under way has come."""
+    """The sensor's cursor: the number of changes seen, the state of the folder at the last one, and the progress of the current scan."""
 
     changes: int = 0
     seen: str = ""
-    after: str = ""  # the last file of the tick before; empty: begin anew
-    digest: str = ""  # over the files up to there
+    after: str = ""  # last file of the previous tick; empty: start a new scan
+    digest: str = ""  # digest of the files scanned so far
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> "FolderScan":
@@ -60,9 +61,10 @@ class FolderScan:
 
 
 def continued(scan: FolderScan, photos: PhotoSource, code: str, max_bytes: int) -> FolderScan:
-    """The scan after FILES_PER_TICK more files; at its end `changes` is one more if a file came, went, or has another size or time.
+    """Scan up to FILES_PER_TICK more files. At the end of the scan, `changes` grows by one if a file was added, removed, or has another
+    size or modification time.
 
-    `code` is the code digest of discovery: when discovery itself is changed, that counts as a change too.
+    `code` is the code digest of discovery, so that a change of discovery itself also counts.
     """
     sums = hashlib.sha256((scan.digest or code).encode())
     files = photos.scan(max_bytes=max_bytes, after=scan.after)
@@ -79,7 +81,7 @@ def continued(scan: FolderScan, photos: PhotoSource, code: str, max_bytes: int) 
 def automation(
     settings: Settings, folder: Callable[[], DataFolder]
 ) -> list[dg.SensorDefinition | dg.ScheduleDefinition]:
-    """The sensors and the schedule, with the intervals of the settings. `folder` gives the data folder under the settings of now."""
+    """The sensors and the schedule, with the intervals of the settings. `folder` returns the data folder with the current settings."""
     wanted = settings.automation
     status = dg.DefaultSensorStatus.RUNNING if wanted.enabled else dg.DefaultSensorStatus.STOPPED
 
@@ -90,7 +92,7 @@ def automation(
         default_status=status,
     )
     def raw_folder(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        close_dead_runs(context.instance)  # or their assets would count as being made for ever
+        close_dead_runs(context.instance)  # otherwise their assets would count as in progress forever
         now = folder()
         if not now.photos.available():
             yield dg.SkipReason(f"there is no folder {now.photos}")
@@ -105,14 +107,14 @@ def automation(
         scan = continued(before, now.photos, now.freshness.code_digest(ROOT), now.settings.ingest.max_bytes)
         context.update_cursor(scan.cursor)
         if scan.after:
-            yield dg.SkipReason(f"looked at {FILES_PER_TICK} more files; the next tick goes on")
+            yield dg.SkipReason(f"scanned {FILES_PER_TICK} more files; the next tick continues")
         elif scan.changes == before.changes:
             yield dg.SkipReason("no photo was added, changed or removed")
         else:
             yield dg.RunRequest(run_key=f"{scan.changes}:{scan.seen}")
 
     @dg.sensor(
-        description="Tells Dagster when labels.csv, ratings.csv or manual_labels.csv changed: what depends on them shows as stale.",
+        description="Reports changed labels.csv, ratings.csv or manual_labels.csv to Dagster, so that dependent assets show as stale.",
         minimum_interval_seconds=wanted.scan_seconds,
         default_status=status,
     )
@@ -124,7 +126,7 @@ def automation(
 
     @dg.sensor(
         asset_selection=updated,
-        description="Starts what is missing or stale, phase by phase, while nobody works in the folder; a run's tag says why.",
+        description="Starts runs for missing and stale artifacts, phase by phase, while no run locks the folder. Run tags say why.",
         minimum_interval_seconds=wanted.scan_seconds,
         default_status=status,
     )
@@ -142,6 +144,6 @@ def automation(
         cron_schedule=wanted.nightly,
         tags=NIGHTLY,
         default_status=dg.DefaultScheduleStatus.RUNNING if wanted.enabled else dg.DefaultScheduleStatus.STOPPED,
-        description="Looks at the raw folder once a night; what is new is then brought up to date, and what failed is tried again.",
+        description="Scans the raw folder once a night. New photos are then processed, and failed artifacts are tried again.",
     )
     return [raw_folder, provided_files, bring_up_to_date, nightly]

@@ -1,6 +1,7 @@
-"""Runs whose process is gone: Dagster would show them as started for ever, and wait for them.
+"""Marks runs as failed whose process is gone. Otherwise Dagster would show them as started forever, and wait for them.
 
-Dagster watches the processes of its own servers while these live; nobody watches a `facestats run`, or whatever ran when the power failed.
+Dagster monitors only the processes of its own servers, and only while these are running. It does not monitor `facestats run`, or notice
+what was running at a power failure.
 """
 
 import os
@@ -13,21 +14,22 @@ PROCESS = "facestats/process"
 
 
 def this_process() -> str:
-    """This process, as the tag's value."""
+    """The tag's value for this process."""
     return f"{socket.gethostname()}.{os.getpid()}"
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> int:
-    """Mark as failed the unfinished runs of processes of this machine that are gone; how many."""
+    """Mark unfinished runs as failed whose process on this machine is gone; returns their number."""
     unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     closed = 0
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
         host, _, process = run.tags.get(PROCESS, "").rpartition(".")
         if host == socket.gethostname() and not _is_alive(int(process)):
             instance.report_run_failed(
-                run, "its process ended before the run did; what it had made stays, and is gone on from"
+                run,
+                "its process ended before the run did; finished artifacts are kept, and the next run continues from them",
             )
-            # Slots are held only where somebody set pools to the granularity `op`; the daemon, if it runs, frees them a minute later.
+            # Slots are held only with pools of granularity `op`. The daemon would free them a minute later, but it may not be running.
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed += 1
     return closed

@@ -1,4 +1,4 @@
-"""Dagster's assets as the plain nodes that freshness is decided on."""
+"""Converts Dagster's assets into the plain nodes that freshness works on."""
 
 import dagster as dg
 
@@ -7,9 +7,9 @@ from facestats_pipeline.io.freshness import Node
 
 
 def nodes_of(definitions: dg.Definitions) -> list[Node]:
-    """One node per materializable asset, by name.
+    """One node per materializable asset.
 
-    From the specs, not from Dagster's asset graph: that would have Dagster resolve definitions that are about to be completed.
+    They come from the specs, because asking for Dagster's asset graph would resolve definitions that are not complete yet.
     """
     made = [
         each for each in definitions.assets or () if isinstance(each, dg.AssetsDefinition) and each.is_materializable

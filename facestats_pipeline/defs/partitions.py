@@ -1,4 +1,4 @@
-"""Shards as Dagster partitions, and what an asset declares of itself."""
+"""Shards as Dagster partitions, and the decorators and metadata with which assets declare themselves."""
 
 from functools import partial
 from typing import Any
@@ -16,11 +16,11 @@ EXTRA = "attributes.extra"
 Where there is none, digests are as without it: the extra attributes came later than the collections."""
 REFIT_KEY = "facestats/refits"
 ON_DEMAND = {"facestats/on_demand": "true"}
-"""Tag of an asset that nobody's update makes: it is materialized in the UI or by a command of its own."""
+"""Tag of an on-demand asset: no update makes it, only its own command or the UI."""
 
 
 def depends_on(*sections: str, refits: bool = False) -> dict[str, Any]:
-    """Metadata of an asset: the settings whose change makes it stale (see `policy.py`), and whether it is fitted on the collection."""
+    """Metadata keys: settings that make the asset stale when they change (see `policy.py`); whether it is fitted on the collection."""
     return {SETTINGS_KEY: list(sections), **({REFIT_KEY: True} if refits else {})}
 
 
@@ -31,10 +31,10 @@ shard_table = partial(
     kinds={"polars", "parquet"},
     code_version="1",
 )
-"""An asset that is a table of one Parquet file per shard. `definitions.py` says how many shards a run has.
+"""Decorator of an asset that is a table with one Parquet file per shard. `definitions.py` sets the number of shards per run.
 
-Its columns and its path are specified in a module `core/<stage>/<something>_table.py`; nothing else has to know of it.
+The module `core/<stage>/<something>_table.py` specifies its columns and path; no other registration is needed.
 """
 
 folder_asset = partial(dg.asset, pool=FOLDER_POOL)
-"""An asset that is made from all shards at once."""
+"""Decorator of an asset without shards, which is made from all shards at once."""

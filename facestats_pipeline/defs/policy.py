@@ -1,4 +1,4 @@
-"""What holds for every asset: owner, described columns, and a code version that changes with its settings."""
+"""Global policy of all assets: owner, described columns, and a code version that includes a digest of the settings."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ change only what names them with EXTRA."""
 
 
 def asset_policy(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
-    """A function that completes an asset's spec."""
+    """A function that adds the policy to an asset's spec."""
 
     tables = tables_of(settings.catalogue)
 
@@ -41,10 +41,10 @@ def asset_policy(settings: Settings) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
 
 
 def version_with_ancestors(code_digest: Callable[[str], str]) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
-    """A function that adds to a spec's code version the digest of all that the asset descends from.
+    """A function that adds a digest of all ancestors to a spec's code version.
 
-    Dagster compares code versions, and data versions once they are made; it does not follow a change from parent to child before that.
-    With this, its pages mark whatever a changed setting makes stale before anything runs.
+    Dagster does not propagate a changed code version to downstream assets until the parent has been materialized. With this digest, its
+    UI marks everything that a changed setting makes stale before anything runs.
     """
 
     def complete(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -55,7 +55,7 @@ def version_with_ancestors(code_digest: Callable[[str], str]) -> Callable[[dg.As
 
 
 def setting_value(settings: Settings, key: str) -> object:
-    """What an asset depends on, JSON-able: a section (`preproc`), a setting (`encoder.name`), or `weights:encoder`, a digest of them."""
+    """The JSON-serialisable value of a dependency: a section (`preproc`), a setting (`encoder.name`), or a digest (`weights:encoder`)."""
     if key.startswith(WEIGHTS):
         return identity(settings, key.removeprefix(WEIGHTS))
     if key.startswith(EXTRA):

@@ -1,18 +1,18 @@
-"""Pools: how many runs at a time may do what does not go well beside itself. Limits are the instance's (`dagster.yaml`)."""
+"""Concurrency pools for runs that should not run in parallel without limit. The limits are set in the instance's `dagster.yaml`."""
 
 import dagster as dg
 
 ENCODER_POOL = "encoder"
-"""What computes with the encoder: as many runs at a time as there are GPUs for it."""
+"""Pool of assets that compute with the encoder: one run per available GPU."""
 FOLDER_POOL = "folder"
-"""What reads and writes across shards. Such a run has the folder to itself: a second would hold a machine only to wait for it."""
+"""Pool of assets across shards. Such a run locks the whole folder, so a second run would occupy a machine only to wait."""
 
 
 def make_known(instance: dg.DagsterInstance) -> None:
-    """Have the instance's default limit hold for our pools.
+    """Register our pools, so that the instance's default limit applies to them from the first run on.
 
-    Dagster's queue holds runs back in pools that it knows, and gets to know a pool when it has let runs of it go: on a new instance the
-    first would all start at once.
+    Dagster's queue only limits pools that it knows, and it learns of a pool when it starts a run with it. On a new instance, the first
+    runs would otherwise all start at once.
     """
     if instance.global_op_concurrency_default_limit is not None:
         for pool in {ENCODER_POOL, FOLDER_POOL} - instance.event_log_storage.get_concurrency_keys():

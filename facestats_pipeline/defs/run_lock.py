@@ -1,4 +1,4 @@
-"""The run lock: while a process executes a run, the run has locked what it works on (see `io/locks.py`)."""
+"""The run lock: while a run executes, it holds the lock of its shards or of the whole folder (see `io/locks.py`)."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,19 +15,19 @@ PARTITION = "dagster/partition"
 
 
 def run_lock(folder: DataFolder) -> dg.ResourceDefinition:
-    """The resource that holds the locks of a run, from before its first asset until after its last."""
+    """A resource that holds the locks of a run, from before its first asset until after its last."""
 
     @dg.resource(description="Waits until no other run works on the same shards")
     def lock(context: dg.InitResourceContext) -> Iterator[None]:
         run, instance = context.run, context.instance
-        if run is None or instance is None:  # an asset that is called by hand, in a test or a notebook
+        if run is None or instance is None:  # an asset called directly, in a test or a notebook
             yield
             return
         instance.add_run_tags(run.run_id, {PROCESS: this_process()})
         make_known(instance)
         names = {key.path[-1] for key in run.asset_selection or ()}
         if names and all(folder.freshness.graph[name].on_demand for name in names):
-            yield  # training an encoder takes hours and reads nothing that an update writes
+            yield  # no lock: training an encoder takes hours and reads nothing that an update writes
             return
 
         def say(holder: str) -> None:
@@ -38,7 +38,7 @@ def run_lock(folder: DataFolder) -> dg.ResourceDefinition:
         shards = shards_of(run.tags, instance) if sharded else None
         with folder.locks.hold(shards, what=f"Dagster run {run.run_id}", on_wait=say):
             folder.store.refresh()
-            if shards is None:  # nobody else writes here now
+            if shards is None:  # safe, because no other run writes here now
                 folder.store.clear_temporary()
             yield
             folder.store.drop_pictures(shards or ())
@@ -47,7 +47,7 @@ def run_lock(folder: DataFolder) -> dg.ResourceDefinition:
 
 
 def shards_of(tags: Mapping[str, str], instance: dg.DagsterInstance) -> list[str] | None:
-    """The shards that a run is over; None when its tags name none."""
+    """The shards of a run, from its tags; None if the tags name none."""
     if RANGE_START in tags:
         known = instance.get_dynamic_partitions(str(SHARDS.name))
         return sorted(shard for shard in known if tags[RANGE_START] <= shard <= tags[RANGE_END])
@@ -55,7 +55,7 @@ def shards_of(tags: Mapping[str, str], instance: dg.DagsterInstance) -> list[str
 
 
 def with_run_lock(managers: Mapping[str, dg.IOManager]) -> dict[str, dg.IOManagerDefinition]:
-    """The same IO managers, each of which requires the run lock: every asset has an IO manager, so no run begins without it."""
+    """The same IO managers, each requiring the run lock. Every asset has an IO manager, so no run starts without the lock."""
 
     def waiting(manager: dg.IOManager) -> dg.IOManagerDefinition:
         @dg.io_manager(required_resource_keys={RUN_LOCK})

@@ -1,7 +1,7 @@
-"""What the sensor `bring_up_to_date` requests: the next steps of the plan that `facestats run` carries out too.
+"""Run requests of the sensor `bring_up_to_date`: the next steps of the same plan that `facestats run` carries out.
 
-Dagster's own automation follows events (something upstream was materialized). The plan follows what the files say they were made from.
-So it does not matter who made what, when, or whether the daemon was running, and a model is not fitted anew because a table was written.
+Dagster's own automation reacts to events (an upstream asset was materialized). The plan compares the recipes in the files. So it does
+not matter which process made an artifact, when, or whether the daemon was running, and a rewritten table does not trigger a refit.
 """
 
 import json
@@ -17,23 +17,23 @@ from facestats_pipeline.io.plan import next_steps
 from facestats_pipeline.io.recipes import digest
 
 NIGHTLY = {"facestats/nightly": "true"}
-"""Tag of the runs that the schedule `nightly` starts."""
+"""Tag of runs started by the schedule `nightly`."""
 WHY = "facestats/why"
-"""Tag of a requested run: why what it makes is not current."""
+"""Tag of a requested run: why its artifacts are not current."""
 _UNFINISHED = [dg.DagsterRunStatus(name) for name in ("QUEUED", "STARTING", "STARTED", "CANCELING")]
 
 
 @dataclass(frozen=True)
 class Requested:
-    """The sensor's cursor: what was requested and is not done, each with the fingerprint that it was to have."""
+    """The sensor's cursor: the artifacts that were requested and are not done, each with its expected fingerprint."""
 
-    ticks: int = 0  # with requests: run keys must differ when the same is requested again
-    night: str = ""  # the last run of the schedule `nightly` that was seen
+    ticks: int = 0  # number of ticks with requests: makes run keys unique when the same run is requested again
+    night: str = ""  # last seen run of the schedule `nightly`
     fingerprints: Mapping[Artifact, str] = field(default_factory=dict)
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> "Requested":
-        """The cursor that a tick left; a new one for what an earlier version of the sensor left."""
+        """Parse the cursor of the previous tick; a cursor of an earlier version of the sensor gives a new one."""
         try:
             ticks, night, entries = json.loads(cursor or "")
             return cls(ticks, night, {(asset, shard): fingerprint for asset, shard, fingerprint in entries})
@@ -42,11 +42,13 @@ class Requested:
 
     @property
     def why_nothing(self) -> str:
-        """Why a tick requests nothing, as text for people."""
+        """Why a tick requests nothing, for display."""
         if not self.fingerprints:
             return "nothing is missing or stale that can be made"
         names = ", ".join(sorted({asset for asset, _ in self.fingerprints}))
-        return f"requested before and not made, so that it waits for a change or for the night: {names}"
+        return (
+            f"requested before and not made; retried after a change of the inputs or by the nightly schedule: {names}"
+        )
 
     @property
     def cursor(self) -> str:
@@ -57,10 +59,10 @@ class Requested:
 def run_requests(
     folder: DataFolder, instance: dg.DagsterInstance, before: Requested
 ) -> tuple[list[dg.RunRequest], Requested]:
-    """The runs that can start now, and the cursor after them. For a folder in which nobody works.
+    """The runs that can start now, and the next cursor. Call it only while no run holds a lock of the folder.
 
-    What was requested before with the same fingerprint has failed, and would fail again: it is requested again once something that it is
-    made from has changed, or once the schedule `nightly` has run.
+    An artifact that was requested before with the same fingerprint has failed and would fail again. It is requested again once its
+    inputs have changed, or after the schedule `nightly` has run.
     """
     folder.store.refresh()
     if folder.store.recipe(ROOT) is None:
@@ -100,7 +102,7 @@ def run_requests(
 
 
 def who_works(folder: DataFolder, instance: dg.DagsterInstance) -> str:
-    """The run that works in the folder or is about to, as text for people; empty when there is none."""
+    """The run that holds a lock of the folder or is queued, for display; empty if there is none."""
     if holder := folder.locks.holder():
         return holder
     for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):

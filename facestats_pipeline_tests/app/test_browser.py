@@ -169,7 +169,7 @@ def test_files_that_are_no_photo_and_photos_without_a_face(visitor: Visitor, tmp
     page.locator("input[type=file]").set_input_files(tmp_path / "of_a_camera.cr3")
     page.get_by_text("the file is a camera's raw file (Canon CR3); develop it to JPEG or TIFF").wait_for()
     page.locator("input[type=file]").set_input_files(tmp_path / "grass.png")
-    page.get_by_text("Nothing is said of this photo: no face").wait_for()
+    page.get_by_text("The models abstain on this photo: no face").wait_for()
     visitor.picture("score-no-face")
 
 
@@ -181,7 +181,7 @@ def test_a_photo_from_the_camera(visitor: Visitor, data: Path, yunet_model: Path
     page.get_by_text("the camera", exact=True).click()
     page.wait_for_function("document.querySelector('video')?.videoHeight > 0")  # before, a click takes nothing
     page.get_by_role("button", name="Take Photo").click()
-    page.get_by_text("Nothing is said of this photo: no face").wait_for()
+    page.get_by_text("The models abstain on this photo: no face").wait_for()
     visitor.settle()
     page.get_by_alt_text("the photo with the face that was found").wait_for()
     visitor.picture("score-camera")
@@ -219,7 +219,7 @@ def test_the_audit(visitor: Visitor) -> None:
     page = visitor.page
     visitor.go("bias", "Bias audit")
     page.get_by_text("coverage", exact=True).click()
-    page.get_by_text("share of the labelled photos that were answered").wait_for()
+    page.get_by_text("share of labelled photos that the model answers").wait_for()
 
 
 def test_folders_without_results(chromium: Any, artifacts: Path, tmp_path: Path) -> None:

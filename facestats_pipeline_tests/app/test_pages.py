@@ -113,7 +113,7 @@ def test_labels_are_written_and_undone(made_up: Path, tmp_path: Path, open_: obj
     shutil.copytree(made_up, data)
     open_(data)  # type: ignore[operator]
     test = page("label_queue")
-    assert "Say who you are" in texts(test)
+    assert "Enter your name first" in texts(test)
     test.text_input(key="label-annotator").input("=evil").run()
     assert "letter or digit" in test.error[0].value
     test.text_input(key="label-annotator").input("ana").run()
@@ -183,7 +183,7 @@ def test_an_upload_that_is_too_large_is_taken_out_of_memory_unread(
     monkeypatch.setenv("FACESTATS_DASHBOARD_MAX_UPLOAD_MB", "1")
     test = AppTest.from_function(_upload, default_timeout=60).run()
     test.file_uploader[0].set_value(("large.jpg", b"0" * (2**20 + 1), "image/jpeg")).run()
-    assert "at most 1 MB" in test.error[0].value
+    assert "the limit is 1 MB" in test.error[0].value
     assert "bytes" not in texts(test)
     assert len(removed) == 1
 

@@ -178,7 +178,7 @@ def test_an_erased_image_is_nowhere_also_when_erasing_was_killed(
     trained = {"gender_classifier", "attractiveness_regressor", "cluster_model", "attractiveness_reference"}
     assert trained <= set(receipt["models_marked"])
     marked = json.loads(run(["status", "--json", "-d", str(data)], capsys))["artifacts"]
-    assert trained <= {row["artifact"] for row in marked if "has learned from 1 erased" in row["why"]}
+    assert trained <= {row["artifact"] for row in marked if "was trained on 1 since-erased" in row["why"]}
     assert len(load_index(data / "processed" / INDEX)) == FACES - 1
 
     (data / "raw" / "back again.jpg").write_bytes(photo)
@@ -279,7 +279,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_touched(
     assert "add --yes" in refused(str(image["filename"]), "--json")
     assert "cannot be read" in refused("--file", str(tmp_path / "none.txt"), "--yes")
     corrupt = table(data, "manifest").filter(pl.col("image_id").is_null())["filename"].to_list()
-    assert all("give --raw" in refused(name, "--yes") for name in corrupt)
+    assert all("add --raw" in refused(name, "--yes") for name in corrupt)
 
     held, done = threading.Event(), threading.Event()
 

@@ -125,7 +125,7 @@ def test_an_erasure_names_the_copies_and_what_is_erased_does_not_leave_again(dat
     assert not any(text in record for text in (*before["image_id"], *before["filename"]))
     out.rename(tmp_path / "moved")
     (note,) = copies_outside(cast(Any, store), [gone["image_id"]])
-    assert "is not there now; if it was moved or passed on" in note
+    assert "no longer exists here; if it was moved or passed on" in note
     (data / "exports.json").write_text("{")
     (note,) = copies_outside(cast(Any, store), [gone["image_id"]])
     assert "exports.json cannot be read" in note
@@ -155,7 +155,7 @@ def test_limits_and_refusals(data: Path, tmp_path: Path) -> None:
     next((data / "processed" / "preproc").rglob("*.jpg")).unlink()
     for path in (data / "processed" / "preproc" / "shard-00000").glob("*.jpg"):
         path.unlink()
-    with pytest.raises(FaceStatsError, match=r"\.jpg is gone, so nothing was exported: `facestats run`"):
+    with pytest.raises(FaceStatsError, match=r"\.jpg is missing, so nothing was exported: `facestats run`"):
         invoke("export", "fiftyone", other, "-d", data)
     Ledger(data).save(Journal([], [], [], [], False))
     with pytest.raises(FaceStatsError, match="an erasure was interrupted"):

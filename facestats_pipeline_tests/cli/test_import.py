@@ -51,7 +51,7 @@ def test_tables_are_written_and_nothing_is_overwritten(faces: list[bytes], tmp_p
     before = (data / "labels" / "ratings.csv").read_bytes()
     invoke("import", "scut-fbp5500", archive, "-d", data, "--only-import")  # again is the same
     (data / "labels" / "labels.csv").write_text("file,gender\na.jpg,Male\n")
-    with pytest.raises(FaceStatsError, match=r"labels\.csv is there already"):
+    with pytest.raises(FaceStatsError, match=r"labels\.csv exists with other content"):
         invoke("import", "scut-fbp5500", archive, "-d", data, "--only-import")
     assert (data / "labels" / "ratings.csv").read_bytes() == before
     with pytest.raises(FaceStatsError, match="no folders called Images"):

@@ -36,7 +36,7 @@ def test_what_is_missing_is_named_before_any_work(tmp_path: Path, monkeypatch: p
     work = data / "processed" / "detector_training" / "finder"
     work.mkdir(parents=True)
     (work / "checkpoint.pt").write_bytes(b"x")
-    assert "go on with --resume" in refused(*given)
+    assert "continue it with --resume" in refused(*given)
     (data / "models" / "facestats-detector").mkdir(parents=True)
     (data / "models" / "facestats-detector" / "SHA256SUMS").write_text("")
     assert "there is a detector in" in refused(*given)

@@ -51,7 +51,7 @@ def test_trained_resumed_replaced_and_given_probes(
     verify_folder(folder, required=("open_clip_model.safetensors",))
     before = load_model("facestats-mini", models_dir=folder.parent)
     assert "there is an encoder in" in refused(*given)
-    assert "go on with --resume" in refused(*given, "--replace")
+    assert "continue it with --resume" in refused(*given, "--replace")
     told = run("--data", photos, "-d", data, "--probes-only")
     assert {Path(name).parent.name for name in told["files"]} == {"probes"}
     assert (folder / "probes" / "gender_clf.json").is_file()

@@ -57,7 +57,7 @@ def attractiveness_regressor(
     image_quality: AllShards,
     folder: dg.ResourceParam[DataFolder],
 ) -> Any:
-    """An MLP on embeddings, trained on ratings that people gave; without ratings there is none."""
+    """An MLP on embeddings, trained on human ratings; skipped without ratings."""
     from facestats_pipeline.io.user_files import ratings_of
 
     ratings = ratings_of(folder.store)
@@ -102,7 +102,7 @@ def attractiveness_regressor(
 def published_splits(
     context: dg.AssetExecutionContext, embeddings_clip: AllShards, folder: dg.ResourceParam[DataFolder]
 ) -> Any:
-    """The regressor trained and tested as splits.csv says, so that its figures can be laid beside published ones."""
+    """The regressor trained and tested on the splits in splits.csv, for figures comparable to published ones."""
     from facestats_pipeline.io.user_files import ratings_of, splits_of
 
     ratings, splits = ratings_of(folder.store), splits_of(folder.store)
@@ -127,7 +127,7 @@ def _rated_rows(folder: DataFolder, ratings: "Ratings", embeddings: AllShards) -
 
 
 def _training_options(folder: DataFolder, ratings: "Ratings") -> dict[str, Any]:
-    """What every training on these ratings has in common."""
+    """The arguments shared by all trainings on these ratings."""
     from facestats_pipeline.core.attractiveness.regressor import RegressorConfig
 
     wanted = folder.settings.attractiveness
@@ -149,7 +149,7 @@ def _training_options(folder: DataFolder, ratings: "Ratings") -> dict[str, Any]:
 def attractiveness_reference(
     embeddings_clip: AllShards, attractiveness_regressor: Any, folder: dg.ResourceParam[DataFolder]
 ) -> Any:
-    """The distribution that percentiles are ranks in: scores of the collection as it was when the regressor was trained."""
+    """The reference distribution of percentiles: scores of the collection at the time the regressor was trained."""
     if attractiveness_regressor is None:
         return Skipped("no regressor was trained")
     import numpy as np
@@ -170,7 +170,7 @@ def attractiveness_scores(
     attractiveness_regressor: Any,
     attractiveness_reference: Any,
 ) -> ShardFrames:
-    """Score with its conformal interval, percentile and decile of each image with a face; no row without a regressor."""
+    """Score with conformal interval, percentile and decile of each image with a face; no rows without a regressor."""
     import numpy as np
 
     from facestats_pipeline.core.attractiveness.score_table import score_table
@@ -194,7 +194,7 @@ def attractiveness_scores_npy(attractiveness_scores: pl.LazyFrame) -> Any:
 
 
 def npy_bytes(array: "np.ndarray[Any, Any]") -> bytes:
-    """An array as an .npy file."""
+    """Bytes of an .npy file."""
     import numpy as np
 
     buffer = io.BytesIO()

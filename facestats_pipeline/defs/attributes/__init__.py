@@ -1,1 +1,1 @@
-"""Probes for gender, ethnicity and age, and what they say of each image."""
+"""Probes for the attributes, and their predictions for each image."""

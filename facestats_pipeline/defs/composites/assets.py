@@ -44,7 +44,7 @@ def composites(
     face_geometry: pl.LazyFrame,
     folder: dg.ResourceParam[DataFolder],
 ) -> Any:
-    """The average face of everyone and of each group that is large enough; a smaller group is refused with a reason."""
+    """The average face of everyone and of each group with enough faces; smaller groups are refused with a reason."""
     from facestats_pipeline.core.composites.composite_sheet import composite_sheet
     from facestats_pipeline.core.composites.composite_table import COMPOSITES
     from facestats_pipeline.core.composites.generate import default_specs, generate_composites
@@ -97,7 +97,7 @@ def composites(
     metadata=depends_on("use"),
 )
 def eigenfaces(context: dg.AssetExecutionContext, master: pl.LazyFrame, folder: dg.ResourceParam[DataFolder]) -> Any:
-    """The directions in which faces differ most: mean face, components, and the variance that each explains."""
+    """Principal components of the faces: mean face, components, and the variance that each explains."""
     from facestats_pipeline.core.composites.eigenfaces import eigenface_sheet, eigenface_walk, fit_rows
     from facestats_pipeline.core.composites.small_photos import SmallPhotos, add_small, read_small, write_small
 
@@ -132,7 +132,7 @@ SUMS, SMALL_PHOTOS = "composites/sums.parquet", "composites/eigenfaces_photos.pa
 """What the next run goes on from. They hold people's photos, so they are files of these assets: who erases a photo removes them."""
 FEWEST_FOR_EIGENFACES = 40
 MOST_FOR_EIGENFACES = 2000
-"""Ids are digests, so the smallest ones are a uniform sample of which few change as photos arrive."""
+"""Image ids are digests, so the smallest ids are a uniform sample. Few of them change when photos arrive."""
 
 
 def earlier_file(

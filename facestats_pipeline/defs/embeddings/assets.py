@@ -25,12 +25,12 @@ from facestats_pipeline.io.shard_frames import AllShards, ShardFrames
 def embeddings_clip(
     context: dg.AssetExecutionContext, preproc: ShardPhotos, folder: dg.ResourceParam[DataFolder]
 ) -> ShardFrames:
-    """One unit-norm embedding per preprocessed photo, with the encoder that made it."""
+    """One unit-norm embedding per preprocessed photo, with the id of its encoder."""
     from facestats_pipeline.core.embeddings.embedding_table import embedding_table
 
     encoder = folder.image_encoder
     if not encoder.trained:
-        context.log.warning(f"{encoder.model_id} is untrained: attributes and scores from it mean nothing")
+        context.log.warning(f"{encoder.model_id} is untrained: attributes and scores derived from it are meaningless")
 
     def one(shard: str, images: ShardImages) -> pl.DataFrame:
         def make(rows: pl.DataFrame) -> pl.DataFrame:
@@ -45,7 +45,7 @@ def embeddings_clip(
     group_name="embeddings", io_manager_key="files", kinds={"usearch"}, code_version="2", metadata=depends_on()
 )
 def embedding_index(embeddings_clip: AllShards, folder: dg.ResourceParam[DataFolder]) -> Any:
-    """Nearest neighbours by cosine, over every embedding; what is new is added to what there is."""
+    """An index of nearest neighbours by cosine over all embeddings; new embeddings are added to the existing index."""
     from facestats_pipeline.core.embeddings.index import build_index
 
     known = folder.store.scan("embeddings_clip").select(pl.col("^image_id|model_id$")).collect()
@@ -63,9 +63,9 @@ def embedding_index(embeddings_clip: AllShards, folder: dg.ResourceParam[DataFol
 
 
 def _earlier_index(folder: DataFolder, live: pl.Series) -> Any:
-    """The index as it is, to be added to: where code and settings up to it are the same, and it has no image that is gone.
+    """The existing index, if it can be extended: its code digest is current, and it holds no removed image.
 
-    A vector that is removed from the graph stays in its file until the slot is used again; what is gone must be gone.
+    A vector removed from the index stays in its file until the slot is reused. So an index with a removed image is rebuilt.
     """
     from facestats_pipeline.core.embeddings.index import IndexUnreadable, load_index
 
@@ -91,7 +91,7 @@ def near_duplicates(
     image_quality: pl.LazyFrame,
     folder: dg.ResourceParam[DataFolder],
 ) -> pl.DataFrame:
-    """Pairs of images that show the same picture, by perceptual hash and, with a trained encoder, by embedding."""
+    """Pairs of near-duplicate images, by perceptual hash and, with a trained encoder, by embedding."""
     from facestats_pipeline.core.embeddings.index import load_index
     from facestats_pipeline.core.embeddings.near_duplicate_table import NEAR_DUPLICATES
     from facestats_pipeline.core.embeddings.near_duplicates import near_duplicates as pairs

@@ -1,1 +1,1 @@
-"""Training an encoder of one's own: made only when it is asked for."""
+"""Training of your own encoder: an on-demand asset."""

@@ -1,4 +1,4 @@
-"""The encoder that the shipped one is an example of, trained on photos and labels of one's own."""
+"""An encoder trained on your own photos and labels with the recipe of the shipped one."""
 
 import shutil
 import tempfile
@@ -25,9 +25,9 @@ from facestats_pipeline.io.weights import MINI, is_shipped
     metadata=depends_on("encoder_training", "seed"),
 )
 def mini_encoder(context: dg.AssetExecutionContext, folder: dg.ResourceParam[DataFolder]) -> Any:
-    """An encoder like the shipped one, with its probes, from `encoder_training.data`. Hours; a stopped run goes on where it was.
+    """An encoder like the shipped one, with its probes, from `encoder_training.data`. Takes hours; an interrupted training resumes.
 
-    No job, sensor or `facestats run` makes it: materialize it here, or use `facestats train-encoder`.
+    On-demand: no job, sensor or `facestats run` makes it. Materialize it here, or use `facestats train-encoder`.
     """
     if folder.settings.encoder_training.data is None:
         return Skipped("no training photos: set encoder_training.data to a folder of Parquet files")
@@ -57,7 +57,7 @@ def _train(folder: DataFolder, out: Path) -> Path:
     chosen = training.chosen_settings(seed=settings.seed, **given)
     work = folder.store.processed / "encoder_training"
     if training.recorded_settings(work / "run") not in (None, chosen):
-        shutil.rmtree(work / "run")  # a run with other settings is another encoder
+        shutil.rmtree(work / "run")  # do not resume a training with other settings
     training.run_training(
         chosen, parts, work, work / "run", detector=folder.detector, device=str(choose_device(settings.encoder.device))
     )
@@ -76,7 +76,7 @@ LONG_STAGES = (
 
 
 def _tenths(say: Callable[[str], None]) -> Callable[[str, int, int | None], None]:
-    """A listener that says each tenth of a long stage."""
+    """A progress listener that logs every tenth of a long stage."""
     said: dict[str, int] = {}
 
     def listen(stage: str, done: int, total: int | None) -> None:

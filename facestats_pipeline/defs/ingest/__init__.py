@@ -1,1 +1,1 @@
-"""Which photos there are: inventory, manifest, the sensor on the raw folder."""
+"""Ingest: user files, the inventory of photos, the manifest."""

@@ -1,4 +1,4 @@
-"""What people provide, discovery of photos, and the manifest."""
+"""User files, discovery of photos, and the manifest."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,10 +16,10 @@ from facestats_pipeline.io.erasure.ledger import Ledger
 from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
 
 PROVIDED = {
-    "labels_csv": "Labels that people gave: labels/labels.csv with file, age, gender, race (FairFace's columns).",
-    "ratings_csv": "Ratings that people gave: labels/ratings.csv with file, rating and optionally rater.",
-    "manual_labels_csv": "Labels given by hand: labels/manual_labels.csv with image_id, attribute, value, annotator, labelled_at.",
-    "sources_csv": "Where photos come from: labels/sources.csv with path (a folder or a photo), source, licence, consent.",
+    "labels_csv": "Human labels: labels/labels.csv with file, age, gender, race (FairFace's columns).",
+    "ratings_csv": "Human ratings: labels/ratings.csv with file, rating and optionally rater.",
+    "manual_labels_csv": "Manual labels: labels/manual_labels.csv with image_id, attribute, value, annotator, labelled_at.",
+    "sources_csv": "Sources of photos: labels/sources.csv with path (a folder or a photo), source, licence, consent.",
     "splits_csv": "Published train/test splits of the rated photos: labels/splits.csv with file, split, fold.",
 }
 
@@ -32,7 +32,7 @@ PROVIDED = {
     can_subset=True,
 )
 def provided(context: dg.AssetExecutionContext, folder: dg.ResourceParam[DataFolder]) -> Iterator[dg.ObserveResult]:
-    """What people provide; Dagster's page can look at it (Observe), as the sensor and every discovery do."""
+    """The user files as observable assets, which the sensor, every discovery and Dagster's UI (Observe) can observe."""
     for key in sorted(context.selected_asset_keys):
         version = folder.store.input_fingerprint(key.path[-1])
         yield dg.ObserveResult(asset_key=key, data_version=dg.DataVersion(version))
@@ -42,7 +42,7 @@ def provided(context: dg.AssetExecutionContext, folder: dg.ResourceParam[DataFol
     group_name="ingest", io_manager_key="tables", kinds={"polars", "jpeg"}, code_version="1", metadata=depends_on()
 )
 def raw_photos(context: dg.AssetExecutionContext, folder: dg.ResourceParam[DataFolder]) -> pl.DataFrame:
-    """Looks at the raw folder, gives every file its image id and shard, and registers new shards as partitions."""
+    """Scans the raw folder, assigns an image id and a shard to every file, and registers new shards as partitions."""
     settings, store = folder.settings, folder.store
     previous = store.read_table("raw_photos") if store.path("raw_photos").is_file() else None
     inventory, changes = update_inventory(
@@ -58,7 +58,7 @@ def raw_photos(context: dg.AssetExecutionContext, folder: dg.ResourceParam[DataF
     context.add_output_metadata({what: n for what, n in asdict(changes).items() if n or what != "refused"})
     for observation in observed(
         store, context.instance
-    ):  # so that what is made next is not stale as soon as a sensor looks
+    ):  # so that artifacts made next are not stale at the sensor's next tick
         context.log_event(observation)
     return inventory
 
@@ -72,7 +72,7 @@ def raw_photos(context: dg.AssetExecutionContext, folder: dg.ResourceParam[DataF
 def manifest(
     context: dg.AssetExecutionContext, raw_photos: pl.LazyFrame, folder: dg.ResourceParam[DataFolder]
 ) -> ShardFrames:
-    """One row per file with its status and the reason for it: nothing that was in the raw folder is left out."""
+    """One row per file of the raw folder, with its status and the reason for it. No file is left out."""
     from facestats_pipeline.core.ingest.manifest import build_manifest
 
     settings = folder.settings

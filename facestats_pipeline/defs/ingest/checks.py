@@ -1,4 +1,4 @@
-"""Checks of what people say about the photos, each time the raw folder is looked at."""
+"""Checks of user files about the photos, run with every scan of the raw folder."""
 
 import dagster as dg
 
@@ -8,7 +8,7 @@ from facestats_pipeline.io.data_folder import DataFolder
 
 @dg.asset_check(asset=raw_photos)
 def sources_name_photos(folder: dg.ResourceParam[DataFolder]) -> dg.AssetCheckResult:
-    """Every row of sources.csv is about a photo or a folder that is there, so that no refusal of consent is lost to a misspelt path."""
+    """Every row of sources.csv names an existing photo or folder, so that no refusal of consent is lost to a misspelt path."""
     from facestats_pipeline.core.user_files.text_table import LabelsError
 
     try:
@@ -21,7 +21,7 @@ def sources_name_photos(folder: dg.ResourceParam[DataFolder]) -> dg.AssetCheckRe
         passed=not wrong,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"rows": len(sources.rows), "rows_without_effect": wrong[:20]},
-        description=f"{len(wrong)} rows of sources.csv name no photo or folder of the raw folder: rows {_listed(wrong)}"
+        description=f"{len(wrong)} rows of sources.csv name no existing photo or folder of the raw folder: rows {_listed(wrong)}"
         if wrong
         else None,
     )

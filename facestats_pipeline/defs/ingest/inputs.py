@@ -1,4 +1,4 @@
-"""What people provide: telling Dagster of a change, and what happens with a file that cannot be read."""
+"""User files: reporting changes to Dagster, and skipping assets whose user file is unreadable."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -15,7 +15,7 @@ Given = ParamSpec("Given")
 
 
 def skipped_if_unreadable(make: Callable[Given, Any]) -> Callable[Given, Any]:
-    """What needs a provided file that cannot be read is skipped, with the file, what is wrong and what to do; the rest is made."""
+    """Skip an asset whose user file is unreadable, with the file, the problem and what to do, so that the other assets are made."""
 
     @wraps(make)
     def attempt(*args: Given.args, **kwargs: Given.kwargs) -> Any:
@@ -28,11 +28,11 @@ def skipped_if_unreadable(make: Callable[Given, Any]) -> Callable[Given, Any]:
 
 
 DATA_VERSION = "dagster/data_version"
-"""Tag by which Dagster knows the content of what it does not make."""
+"""Dagster's tag for the data version of an observed asset."""
 
 
 def observed(store: Store, instance: dg.DagsterInstance) -> list[dg.AssetObservation]:
-    """An observation of each of these files whose content is not what Dagster was last told of; the version is a digest of its bytes."""
+    """An observation of each file that has changed since Dagster's last one. Its data version is a digest of the file's bytes."""
     found = []
     for name in INPUTS:
         key, version = dg.AssetKey(name), store.input_fingerprint(name)

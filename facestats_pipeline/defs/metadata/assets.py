@@ -32,12 +32,12 @@ metadata_table = partial(shard_table, group_name="metadata")
 
 
 def only(*columns: str) -> dg.AssetIn:
-    """An input of which no other columns are read."""
+    """An input that reads only these columns."""
     return dg.AssetIn(metadata={COLUMNS: list(columns)})
 
 
 def needed_by(table: str) -> dg.AssetIn:
-    """An input of which no columns are read but those that `table` is made from."""
+    """An input that reads only the columns that `table` is made from."""
     return dg.AssetIn(metadata={NEEDED_BY: table})
 
 
@@ -52,7 +52,7 @@ def attributes_flags(
     preproc: ShardPhotos,
     folder: dg.ResourceParam[DataFolder],
 ) -> ShardFrames:
-    """Which rows to distrust, and every reason for it."""
+    """Flags of each row: the reasons to distrust it."""
     wanted = folder.settings.metadata
     limits = FlagThresholds(**{name: value for name, value in wanted if name in FlagThresholds.__dataclass_fields__})
     return attributes.map(
@@ -64,7 +64,7 @@ def attributes_flags(
 def attributes_clean(
     attributes: ShardFrames, attributes_flags: ShardFrames, folder: dg.ResourceParam[DataFolder]
 ) -> ShardFrames:
-    """The rows of attributes that no flag is raised on."""
+    """The rows of attributes without flags."""
     return attributes.map(partial(without_flagged, catalogue=folder.settings.catalogue), attributes_flags)
 
 
@@ -76,7 +76,7 @@ def attributes_with_meta(
     face_geometry: ShardFrames,
     folder: dg.ResourceParam[DataFolder],
 ) -> ShardFrames:
-    """Attributes beside detection, quality and geometry."""
+    """Attributes joined with detection, quality and geometry."""
     beside = partial(beside_measures, catalogue=folder.settings.catalogue)
     return attributes.map(beside, _tables(preproc), image_quality, face_geometry)
 
@@ -90,7 +90,7 @@ def attributes_with_meta(
     deps=["sources_csv"],
 )
 def cluster_model(embeddings_clip: AllShards, folder: dg.ResourceParam[DataFolder]) -> Any:
-    """PCA and KMeans, fitted on a sample of the collection; fitted anew when the collection has grown by a tenth."""
+    """PCA and KMeans, fitted on a sample of the collection; refitted when the collection has changed by `refit_growth`."""
     from facestats_pipeline.core.metadata.clusters import fit_clusters, sample_embeddings
 
     frames = [frame for frame in folder.learnable(embeddings_clip.values()) if not frame.is_empty()]
@@ -106,7 +106,7 @@ def cluster_model(embeddings_clip: AllShards, folder: dg.ResourceParam[DataFolde
 def attributes_with_clusters(
     attributes: ShardFrames, embeddings_clip: ShardFrames, cluster_model: Any, folder: dg.ResourceParam[DataFolder]
 ) -> ShardFrames:
-    """Attributes beside each image's place on the first two principal axes and its cluster."""
+    """Attributes joined with each image's coordinates on the first two principal axes and its cluster."""
     from facestats_pipeline.core.metadata.cluster_table import attributes_with_clusters as place
     from facestats_pipeline.core.metadata.clusters import ClusterModel
 
@@ -120,9 +120,9 @@ def attributes_with_clusters(
 
 @metadata_table(metadata=depends_on(), deps=["manual_labels_csv"])
 def attributes_with_manual(attributes: ShardFrames, folder: dg.ResourceParam[DataFolder]) -> ShardFrames:
-    """Attributes beside what people said by hand; where annotators tie, nothing is decided.
+    """Attributes joined with manual labels; a tie between annotators gives no value.
 
-    A file that cannot be read is none; `manual_label_report` is then skipped and says why.
+    An unreadable file counts as missing; `manual_label_report` is then skipped with the reason.
     """
     from facestats_pipeline.io.user_files import manual_labels_of
 
@@ -143,7 +143,7 @@ def attributes_with_manual(attributes: ShardFrames, folder: dg.ResourceParam[Dat
 )
 @skipped_if_unreadable
 def manual_label_report(manifest: pl.LazyFrame, folder: dg.ResourceParam[DataFolder]) -> Any:
-    """How far annotators agree (Krippendorff's alpha) and which lines of manual_labels.csv could not be used, each with its reason."""
+    """Agreement of annotators (Krippendorff's alpha), and the rejected lines of manual_labels.csv with reasons."""
     from facestats_pipeline.core.metadata.csv_export import csv_bytes
     from facestats_pipeline.io.user_files import manual_labels_of
 
@@ -164,7 +164,7 @@ def manual_label_report(manifest: pl.LazyFrame, folder: dg.ResourceParam[DataFol
 def _attributes_with_predictions(
     attributes: ShardFrames, folder: dg.ResourceParam[DataFolder], **trained: Any
 ) -> ShardFrames:
-    """Attributes beside predictions that no model made of a row whose label it had seen."""
+    """Attributes joined with out-of-fold predictions: no model was trained on the label of a row it predicts."""
     from facestats_pipeline.core.attributes.probes import known_predictions
 
     known = known_predictions(list(probes_of(folder.settings.catalogue, trained).values()))
@@ -178,7 +178,7 @@ def attributes_final(
     attractiveness_scores: ShardFrames,
     folder: dg.ResourceParam[DataFolder],
 ) -> ShardFrames:
-    """The value to use: by hand, else predicted, else `unknown`; with its source."""
+    """The final value of each attribute (manual, else predicted, else `unknown`) and its source."""
     final = partial(believed, catalogue=folder.settings.catalogue)
     return attributes_with_manual.map(final, attributes_with_predictions, attractiveness_scores)
 
@@ -187,7 +187,7 @@ def attributes_final(
 def attractiveness_with_attributes(
     attractiveness_scores: ShardFrames, attributes_final: ShardFrames, folder: dg.ResourceParam[DataFolder]
 ) -> ShardFrames:
-    """Scores beside final attributes."""
+    """Scores joined with final attributes."""
     return attractiveness_scores.map(partial(scores_beside, catalogue=folder.settings.catalogue), attributes_final)
 
 
@@ -207,7 +207,7 @@ def master(
     attractiveness_scores: ShardFrames,
     folder: dg.ResourceParam[DataFolder],
 ) -> ShardFrames:
-    """One row per live image with everything that is known about it."""
+    """The master table: one row per live image with all its attributes."""
     detected = _tables(preproc)
     return manifest.map_with_name(
         lambda shard, rows: run_merge(
@@ -254,7 +254,7 @@ def fairface_label_structure(folder: dg.ResourceParam[DataFolder]) -> pl.DataFra
     metadata=depends_on("metadata.label_queue", "use"),
 )
 def labels_template(master: AllShards, folder: dg.ResourceParam[DataFolder]) -> Files:
-    """The images that are most worth a label, best first, ready to be filled in."""
+    """The label queue: the images most worth a label, best first, as a form to fill in."""
     from facestats_pipeline.core.metadata.csv_export import csv_bytes
     from facestats_pipeline.core.metadata.label_queue import labels_template as queue
 
@@ -272,11 +272,11 @@ def labels_template(master: AllShards, folder: dg.ResourceParam[DataFolder]) -> 
     ins={"embeddings_clip": only("filename")},
 )
 def feature_index(embeddings_clip: AllShards, folder: dg.ResourceParam[DataFolder]) -> Files:
-    """Where each photo's embedding is: file name to shard and row."""
+    """An index of embeddings: file name → shard and row."""
     from facestats_pipeline.core.metadata.feature_index import feature_index_json
 
     names = ((shard, frame["filename"].to_list()) for shard, frame in embeddings_clip.items())
     path = folder.store.temporary_path(folder.store.processed / FEATURE_INDEX)
     with path.open("w", encoding="utf-8") as file:
-        file.writelines(feature_index_json(names))  # never whole in memory
+        file.writelines(feature_index_json(names))  # streamed: the table is never whole in memory
     return Files({FEATURE_INDEX: path}, {"shards": len(embeddings_clip)})

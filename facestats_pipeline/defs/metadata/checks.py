@@ -1,4 +1,4 @@
-"""Checks that stop a run before anything is built on a wrong table."""
+"""Blocking checks: they stop a run before anything is made from a wrong table."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -22,7 +22,7 @@ def _result(wrong: Iterable[str], shards: int, meaning: str) -> dg.AssetCheckRes
 def one_row_per_live_image(
     context: dg.AssetCheckExecutionContext, folder: dg.ResourceParam[DataFolder]
 ) -> dg.AssetCheckResult:
-    """As many rows in master as live images in the manifest, shard by shard, and each image once."""
+    """In each shard, master has exactly one row per live image of the manifest."""
     from facestats_pipeline.core.ingest.manifest import live
 
     shards = context.partition_keys
@@ -32,14 +32,14 @@ def one_row_per_live_image(
         expected = live(folder.store.read_table("manifest", shard))["image_id"]
         if ids.n_unique() != ids.len() or set(ids) != set(expected):
             wrong.append(shard)
-    return _result(wrong, len(shards), "master does not have exactly the live images of these shards")
+    return _result(wrong, len(shards), "in these shards, the rows of master are not exactly the live images")
 
 
 @dg.asset_check(asset=manifest, blocking=True, partitions_def=SHARDS)
 def every_file_accounted_for(
     context: dg.AssetCheckExecutionContext, folder: dg.ResourceParam[DataFolder]
 ) -> dg.AssetCheckResult:
-    """As many rows in the manifest as files in the inventory, each with a status."""
+    """The manifest has as many rows as the inventory has files, each with a status."""
     inventory = folder.store.scan("raw_photos").filter(pl.col("shard").is_in(context.partition_keys))
     files = dict(inventory.group_by("shard").len().collect().iter_rows())
     wrong = []
@@ -52,7 +52,7 @@ def every_file_accounted_for(
 
 @dg.asset_check(asset="master", blocking=True)
 def image_id_is_unique(folder: dg.ResourceParam[DataFolder]) -> dg.AssetCheckResult:
-    """No image is in two shards of master."""
+    """No image is in more than one shard of master."""
     ids = folder.store.scan("master").select("image_id")
     counts = _counted(ids, pl.col("image_id").hash())  # 8 bytes a row: other hashes are other ids
     if counts["rows"] != counts["images"]:
@@ -68,7 +68,7 @@ def _counted(ids: pl.LazyFrame, value: pl.Expr) -> dict[str, int]:
 def clean_is_what_is_not_flagged(
     context: dg.AssetCheckExecutionContext, folder: dg.ResourceParam[DataFolder]
 ) -> dg.AssetCheckResult:
-    """Rows of attributes_clean are the rows of attributes that no flag is raised on."""
+    """attributes_clean has exactly the rows of attributes without flags."""
     wrong = []
     for shard in context.partition_keys:
         flags = folder.store.read_table("attributes_flags", shard)
@@ -76,4 +76,4 @@ def clean_is_what_is_not_flagged(
             flags.filter(~pl.col("flagged"))["image_id"]
         ):
             wrong.append(shard)
-    return _result(wrong, len(context.partition_keys), "attributes_clean is not what attributes_flags leaves")
+    return _result(wrong, len(context.partition_keys), "attributes_clean does not match attributes_flags")

@@ -1,1 +1,1 @@
-"""Preprocessed photos, and what is measured on them."""
+"""Preprocessed photos and the measurements on them."""

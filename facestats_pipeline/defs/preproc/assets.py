@@ -22,7 +22,7 @@ from facestats_pipeline.io.shard_frames import LazyShards, ShardFrames
 def preproc(
     context: dg.AssetExecutionContext, manifest: ShardFrames, folder: dg.ResourceParam[DataFolder]
 ) -> LazyShards:  # type: ignore[type-arg]
-    """One upright, square, face-aligned JPEG per live image, and a table of what was detected in it."""
+    """One upright, square, face-aligned JPEG per live image, and a table of the detected faces."""
     from facestats_pipeline.core.preproc.preprocessed_shard import PreprocessedShard
 
     if folder.detector is None:
@@ -70,7 +70,7 @@ def image_quality(manifest: ShardFrames, preproc: ShardPhotos, folder: dg.Resour
 def face_geometry(
     context: dg.AssetExecutionContext, preproc: ShardPhotos, folder: dg.ResourceParam[DataFolder]
 ) -> ShardFrames:
-    """Proportions, symmetry and pose from 478 landmarks; no rows where MediaPipe or its model is absent."""
+    """Proportions, symmetry and pose from 478 landmarks; no rows without MediaPipe or its model."""
     from facestats_pipeline.core.preproc.geometry import face_geometry as measure
     from facestats_pipeline.core.preproc.geometry_table import FACE_GEOMETRY
 

@@ -24,7 +24,7 @@ report = partial(folder_asset, group_name="reports", io_manager_key="files", cod
 
 
 def drawn(name: str, figure: Any) -> dict[str, bytes]:
-    """A figure as PNG and SVG below `reports/`."""
+    """Files of a figure, as PNG and SVG below `reports/`."""
     from facestats_pipeline.core.drawing.plot_style import render
 
     return {f"reports/{name}.{kind}": render(figure, kind) for kind in ("png", "svg")}
@@ -46,7 +46,7 @@ def bias_audit(
     attractiveness_regressor: Any,
     folder: dg.ResourceParam[DataFolder],
 ) -> Any:
-    """How well out-of-fold predictions agree with people's labels and ratings, group by group, with intervals."""
+    """Agreement of out-of-fold predictions with human labels and ratings by group, with intervals."""
     from facestats_pipeline.core.reports.audit_frame import audit_frame, audited_columns, audits_for, rated_frame
     from facestats_pipeline.core.reports.bias import bias_audit as audit
     from facestats_pipeline.core.reports.bias_plot import plot_bias, plot_bias_overview
@@ -73,7 +73,7 @@ CARD_LABELS = ["labels_csv", "ratings_csv", "manual_labels_csv", "sources_csv"]
 
 @report(kinds={"markdown"}, code_version="2", metadata=depends_on("encoder.name"), deps=CARD_LABELS)
 def data_card(manifest: pl.LazyFrame, master: pl.LazyFrame, folder: dg.ResourceParam[DataFolder]) -> Files:
-    """What is in the collection, where it comes from, and what it must not be used for."""
+    """The data card: content of the collection, its sources, and uses it is not for."""
     from facestats_pipeline.core.reports.cards import data_card as card
     from facestats_pipeline.io.card_inputs import LABELS, label_input, weight_inputs
 
@@ -97,7 +97,7 @@ def _model_cards(
     folder: dg.ResourceParam[DataFolder],
     **trained: Any,
 ) -> Any:
-    """One card for each model trained here: data, figures with intervals, groups, limits, uses it is not for."""
+    """One model card per model trained here: data, figures with intervals, groups, limits, uses it is not for."""
     from facestats_pipeline.core.reports.card_inputs import photo_inputs
     from facestats_pipeline.core.reports.cards import model_card
     from facestats_pipeline.io.card_inputs import encoder_input, label_input
@@ -111,7 +111,7 @@ def _model_cards(
     for attribute, probe in probes_of(folder.settings.catalogue, trained).items():
         if probe is not None:
             about = audit.filter(pl.col("attribute") == attribute) if audit is not None else None
-            learned = getattr(probe, "probe", probe)  # the age model holds a probe of its bins
+            learned = getattr(probe, "probe", probe)  # the age model contains the probe of its bins
             made_of = inputs(learned.image_ids, "labels_csv", learned.encoder_id)
             text = model_card(probe.report, name=f"{attribute} probe", bias=about, inputs=made_of)
             cards[f"reports/model_card_{attribute}.md"] = text.encode()
@@ -126,7 +126,7 @@ def _model_cards(
 
 @report(kinds={"matplotlib"}, metadata=depends_on())
 def learning_curves(attractiveness_regressor: Any) -> Any:
-    """Loss and correlation of the regressor by epoch, as JSON and as a figure."""
+    """Loss and correlation of the regressor per epoch, as JSON and as a figure."""
     from facestats_pipeline.core.reports.model_plots import plot_learning_curves
 
     if attractiveness_regressor is None:
@@ -141,8 +141,8 @@ def learning_curves(attractiveness_regressor: Any) -> Any:
 def _plots(master: pl.LazyFrame, bias_audit: Any, folder: dg.ResourceParam[DataFolder], **trained: Any) -> Files:
     """Figures of the collection and its models, each as PNG and SVG.
 
-    Who is in it, the spread of every measure, what goes with what and with the score, clusters as points and as faces; reliability and
-    risk–coverage of the probes that were trained here.
+    Counts of the attributes, distributions of all measurements, correlations between them and with the score, clusters as points and as
+    faces; reliability and risk–coverage of the probes trained here.
     """
     from facestats_pipeline.core.reports.cluster_faces import plot_cluster_faces
     from facestats_pipeline.core.reports.measure_plots import plot_correlations, plot_measures
@@ -168,7 +168,7 @@ def _plots(master: pl.LazyFrame, bias_audit: Any, folder: dg.ResourceParam[DataF
         files |= drawn("score_associations", plot_score_associations(correlations(rows), gaps))
     for attribute, probe in probes_of(folder.settings.catalogue, trained).items():
         if probe is not None:
-            about = getattr(probe, "probe", probe).report  # the age model holds a probe of its bins
+            about = getattr(probe, "probe", probe).report  # the age model contains the probe of its bins
             name, file = attribute.replace("_", " ").capitalize(), attribute
             answered, wrong = about["coverage"]["value"], (about["answered_error"] or {}).get("value", math.nan)
             files |= drawn(f"reliability_{file}", plot_reliability(about["reliability"], name=name))
@@ -197,9 +197,9 @@ def assets_of(catalogue: Catalogue) -> list[dg.AssetsDefinition]:
 
 @report(kinds={"jpeg"}, code_version="2", metadata=depends_on("use"))
 def contact_sheet(master: pl.LazyFrame, folder: dg.ResourceParam[DataFolder]) -> Any:
-    """Photos as preprocessed, with what was said of each: the first thing to look at.
+    """Contact sheets: preprocessed photos with their predictions, as a first look at the results.
 
-    A page of 60 for the collection and one for each shard; a shard whose photos and values have not changed keeps its page.
+    One page of 60 photos for the collection and one page per shard. The page of an unchanged shard is kept.
     """
     from facestats_pipeline.core.reports.shard_sheets import SHOWN, has_mark, mark_of, shard_sheet, shown_rows
 

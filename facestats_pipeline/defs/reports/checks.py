@@ -1,4 +1,4 @@
-"""The check that says aloud what the bias audit found."""
+"""A check that reports the findings of the bias audit as a warning."""
 
 import dagster as dg
 import polars as pl
@@ -11,7 +11,7 @@ SHOWN = 5
 
 @dg.asset_check(asset=bias_audit)
 def groups_are_served_alike(folder: dg.ResourceParam[DataFolder]) -> dg.AssetCheckResult:
-    """Warns of groups that differ from the rest by the configured gap (`audit.max_gap`, `audit.max_gap_sd`), and significantly."""
+    """Warns of groups that differ significantly from the rest, by at least `audit.max_gap` or `audit.max_gap_sd`."""
     from facestats_pipeline.core.reports.bias import describe_gap, large_gaps
 
     path = folder.store.file("bias_audit", BIAS_TABLE)
