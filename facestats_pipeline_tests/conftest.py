@@ -6,10 +6,20 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from facestats_pipeline_tests.demo_collection import collection, copy_of_collection, first_run, more_faces
 from facestats_pipeline_tests.examples import FULL
 from facestats_pipeline_tests.postgres import postgres, postgres_server
 
-__all__ = ["postgres", "postgres_server", "shared_data", "yunet_model"]
+__all__ = [
+    "collection",
+    "copy_of_collection",
+    "first_run",
+    "more_faces",
+    "postgres",
+    "postgres_server",
+    "shared_data",
+    "yunet_model",
+]
 
 settings.load_profile(FULL)  # `--hypothesis-profile` goes before it
 

@@ -11,7 +11,7 @@ ONE_PROCESS = """
 import sys, time
 from pathlib import Path
 from facestats_pipeline.collection.pipeline import Step
-from facestats_pipeline_tests.cli.concurrent_runs import IMAGES, in_home
+from facestats_pipeline_tests.collection.concurrent_runs import IMAGES, in_home
 data, home, own, signs = sys.argv[1:]
 pipeline = in_home(Path(data), Path(home))
 for name, shards in {"apart": (own,), "together": tuple(pipeline.shards)}.items():

@@ -17,7 +17,7 @@ from facestats_pipeline.collection.pipeline import INSTANCE, Step
 from facestats_pipeline.config import PROJECT_ROOT, save_settings
 from facestats_pipeline.defs.pools import ENCODER_POOL
 from facestats_pipeline.io.layout import SHARD_TABLES
-from facestats_pipeline_tests.cli.concurrent_runs import IMAGES, ONE_PROCESS, RUNS, in_home
+from facestats_pipeline_tests.collection.concurrent_runs import IMAGES, ONE_PROCESS, RUNS, in_home
 from facestats_pipeline_tests.counted import write_small_photos
 from facestats_pipeline_tests.demo_collection import QUICK, opened
 
