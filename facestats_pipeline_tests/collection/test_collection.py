@@ -123,7 +123,7 @@ def test_labels_come_and_go(faces: facestats.Collection) -> None:
     assert given.rows() == [(row["image_id"], "gender", "Female")]
     faces.label(str(row["image_id"]), "gender", None, annotator="ann")
     assert faces.labels("ann").is_empty()
-    with pytest.raises(facestats.FaceStatsError, match="is no label of 'gender'"):
+    with pytest.raises(facestats.FaceStatsError, match="is not a label of 'gender'"):
         faces.label(str(row["image_id"]), "gender", "tall", annotator="ann")
 
 

@@ -1,7 +1,7 @@
-"""Photos that must share a fold: one person by the labels, one picture by content, by perceptual hash or by embedding.
+"""Groups of photos that must share a fold: the same person by the labels, or the same picture by content, perceptual hash or embedding.
 
-A model that is tested on a copy of a photo it has learned from looks better than it is. So whatever is fitted by cross-validation here
-(the probes, the regressor) takes its groups from `duplicate_groups` and writes `DuplicateGroups.report` into its own report.
+A model tested on a copy of a training photo looks better than it is. Everything that is fitted with cross-validation (the probes, the
+regressor) therefore takes its groups from `duplicate_groups` and adds `DuplicateGroups.report` to its own report.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -22,21 +22,21 @@ from facestats_pipeline.core.training.training_rows import TrainingRows
 Ints = npt.NDArray[np.intp]
 
 LARGEST_SHARE = 0.1
-"""Pairs chain (a is like b, b like c). A chain through more of the photos than this is no set of copies, and would leave no folds to
-draw: the limits are then tightened step by step, down to equal hashes."""
+"""Largest share of photos that one group may have. Pairs form chains (a is like b, b like c); a longer chain is no set of copies and would
+leave too little for other folds. The limits are then tightened step by step, down to equal hashes."""
 SMALLEST_CHAIN = 10
 
 
 @dataclass(frozen=True)
 class DuplicateGroups:
-    """Which of n photos belong together.
+    """The groups of n photos.
 
     Attributes:
-        ids: (n,) numbers, equal for photos that must share a fold.
-        label_ids: (n,) the same by the labels' own groups alone.
-        pairs: (m, 2) positions of photos that show one picture.
-        same_hash: (m,) whether a pair is one content: the same image id or no differing bit of the hash.
-        max_hamming, min_cosine: the limits that were used, after tightening; min_cosine is None where embeddings were not compared.
+        ids: (n,) group numbers, equal for photos that must share a fold.
+        label_ids: (n,) group numbers by the labels' own groups alone.
+        pairs: (m, 2) positions of near-duplicates.
+        same_hash: (m,) whether a pair has the same content: the same image id or equal hashes.
+        max_hamming, min_cosine: the limits used, after tightening; min_cosine is None if embeddings were not compared.
     """
 
     ids: Ints
@@ -47,9 +47,9 @@ class DuplicateGroups:
     min_cosine: float | None
 
     def report(self, rows: npt.ArrayLike, fold: npt.ArrayLike, label_fold: npt.ArrayLike) -> dict[str, Any]:
-        """What was found among the photos `rows` (m,) that a model is made from, and what it saves from; JSON-able.
+        """JSON-able counts of near-duplicates among a model's training rows `rows` (m,), and of the leaks that grouping prevents.
 
-        fold: (m,) the folds that were used; label_fold: (m,) those that the labels' groups alone would have given.
+        fold: (m,) the folds used; label_fold: (m,) the folds that the labels' groups alone would give.
         """
         at = np.full(len(self.ids), -1)
         at[np.asarray(rows)] = np.arange(len(np.asarray(rows)))
@@ -81,11 +81,11 @@ def duplicate_groups(
 ) -> DuplicateGroups:
     """Connected components over equal image ids, near-duplicates (`core.embeddings.near_duplicates`) and the labels' `groups`.
 
-    image_ids: n; phash: n hashes of 16 hex digits, None where there is none; x: (n, d) embeddings of a trained encoder (None for an
-    untrained one, whose cosines mean nothing), rows that are not finite are not compared; groups: n, None is a group of its own.
+    image_ids: n. phash: n hashes of 16 hex digits, None without one. x: (n, d) embeddings of a trained encoder, or None for an untrained
+    one, whose cosines mean nothing; non-finite rows are not compared. groups: n; a row with None is a group of its own.
 
-    Use: `groups=found.ids.tolist()` for folds (`make_folds`, `run_training`), or `duplicates=found` for `train_classifier` and
-    `train_age`, which also report. Raises ValueError for lengths that differ or a malformed hash.
+    Pass `result.ids.tolist()` as `groups` to `make_folds` and `run_training`, or the result as `duplicates` to `train_classifier` and
+    `train_age`, which also report it. Raises ValueError for differing lengths or a malformed hash.
     """
     n = len(image_ids)
     label_ids = group_ids(groups, n)
@@ -120,9 +120,9 @@ def duplicate_groups(
 def groups_of_rows(
     rows: TrainingRows, quality: Iterable[pl.DataFrame], *, max_hamming: int, min_cosine: float
 ) -> DuplicateGroups:
-    """`duplicate_groups` of labelled or rated photos; quality: tables with image_id and phash (image_quality, shard by shard).
+    """`duplicate_groups` of labelled or rated photos. quality: tables with image_id and phash (image_quality, shard by shard).
 
-    The column `group` of the labels is used where there is one.
+    The labels' column `group` is used if present.
     """
     wanted = rows.table.select("image_id")
     hashes: dict[str, str | None] = {}
@@ -139,7 +139,7 @@ def groups_of_rows(
 
 
 def _equal_ids(image_ids: Sequence[str], rows: Sequence[str], like: pl.DataFrame) -> pl.DataFrame:
-    """A pair of each photo with the first of the same image id, in the columns of `near_duplicates`."""
+    """Pairs of each photo with the first one of the same image id, with the columns of `near_duplicates`."""
     first: dict[str, str] = {}
     pairs = [(first.setdefault(i, row), row) for i, row in zip(image_ids, rows, strict=True)]
     same = [pair for pair in pairs if pair[0] != pair[1]]
@@ -149,13 +149,13 @@ def _equal_ids(image_ids: Sequence[str], rows: Sequence[str], like: pl.DataFrame
 
 
 def _components(n: int, pairs: npt.NDArray[np.int64]) -> Ints:
-    """(n,) number of the connected component that each of n photos is in."""
+    """(n,) numbers of the connected components of n photos under `pairs`."""
     edges = coo_matrix((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     return np.asarray(connected_components(edges, directed=False)[1], dtype=np.intp)
 
 
 def _chain(ids: Ints) -> npt.NDArray[np.int64]:
-    """Pairs that tie each photo of a group to the next one."""
+    """(m, 2) pairs that link each photo of a group to the next one: enough to connect the group."""
     order = np.argsort(ids, kind="stable")
     tied = ids[order][1:] == ids[order][:-1]
     return np.stack([order[:-1][tied], order[1:][tied]], axis=1).astype(np.int64)

@@ -1,6 +1,7 @@
-"""What probes are worth on photos that nothing of them was made from: not the model, not the calibration, not the threshold.
+"""Evaluates probes on photos not used for fitting, calibration or thresholds.
 
-First one row per photo (`answers`, `years`), which may come from several probes that each leave other photos out; then the figures.
+`answers` and `years` give one row per photo; the rows may come from several probes that each leave out other photos. The `…_figures`
+functions compute metrics from them.
 """
 
 from collections.abc import Sequence
@@ -22,9 +23,9 @@ Ints = npt.NDArray[np.intp]
 
 
 def answers(probe: TrainedProbe, x: npt.ArrayLike, labels: Sequence[str | None]) -> pl.DataFrame:
-    """row, confidence, correct, answered of the n photos that have a label and an embedding; x: (n, d).
+    """row, confidence, correct, answered for those of n photos that have a label and an embedding. x: (n, d).
 
-    A label of a class that the probe does not know is one that it gets wrong.
+    A label whose class the probe does not know counts as an error.
     """
     rows = np.asarray(x, dtype=np.float32)
     at = np.array([v is not None and v != UNKNOWN for v in labels], dtype=bool) & np.isfinite(rows).all(axis=1)
@@ -47,9 +48,9 @@ def rolled_answers(
 def years(
     age: TrainedAge, x: npt.ArrayLike, known: Sequence[float | None], bins: Sequence[str | None], *, seed: int = 0
 ) -> pl.DataFrame:
-    """row, truth, years, low, high of the photos with an embedding and an age; x: (n, d).
+    """row, truth, years, low, high for the photos with an embedding and an age. x: (n, d).
 
-    Where fewer than MIN_YEARS ages are known, the others are drawn within their bins, as in training.
+    If fewer than MIN_YEARS ages are known, the others are sampled uniformly within their bins, as in training.
     """
     rows = np.asarray(x, dtype=np.float32)
     truth = np.array([np.nan if v is None else float(v) for v in known])
@@ -61,10 +62,10 @@ def years(
 
 
 def classifier_figures(table: pl.DataFrame, target_error: float, groups: Ints, *, seed: int = 0) -> dict[str, Any]:
-    """Figures of `answers`; groups: (n,) what the bootstrap draws together, by row.
+    """Metrics of a table of `answers`. groups: (n,) group of each row, for the bootstrap.
 
-    n; accuracy, coverage (share answered) and answered_error (None where nothing was answered) with Wilson intervals; ece with a bootstrap
-    interval, and ece_by_chance; target_met: whether the target is within the interval of the error among the answered, or above it.
+    The keys: n; accuracy, coverage (share answered) and answered_error (None without answers) with Wilson intervals; ece with a bootstrap
+    interval, ece_by_chance; target_error; target_met: whether the target is at least the lower end of the interval of answered_error.
     """
     confidence, right, answered = (table[c].to_numpy() for c in ("confidence", "correct", "answered"))
     error = cal.proportion(~right[answered]) if answered.any() else None
@@ -81,7 +82,7 @@ def classifier_figures(table: pl.DataFrame, target_error: float, groups: Ints, *
 
 
 def years_figures(table: pl.DataFrame, nominal: float, groups: Ints, *, seed: int = 0) -> dict[str, Any]:
-    """Figures of `years`: mae, rmse, pearson with bootstrap intervals; interval_coverage with Wilson's, overall and by true age bin."""
+    """Metrics of a table of `years`: mae, rmse, pearson with bootstrap intervals; interval_coverage with Wilson's, also by age bin."""
     truth, said, low, high = (table[c].to_numpy() for c in ("truth", "years", "low", "high"))
     inside = (low <= truth) & (truth <= high)
     band = np.array([AGE.class_of_years(v) for v in truth.tolist()])

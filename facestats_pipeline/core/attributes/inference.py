@@ -1,4 +1,4 @@
-"""The attributes of each face from its embedding, each with a probability, a source, and the right to say `unknown`."""
+"""Infers the attributes of faces from embeddings, each with a probability, a source, and abstention (`unknown`)."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,11 +25,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class AttributeModels:
-    """What there is to infer attributes with. An attribute may have no model; a probe goes before zero-shot.
+    """The models for inference. An attribute may have none; a probe takes precedence over zero-shot.
 
     Attributes:
-        probes: attribute name → its trained probe; None for one that was not trained, which counts as absent.
-        zeroshot: answers for attributes without a probe whose words it knows.
+        probes: attribute name → trained probe; None counts as absent.
+        zeroshot: answers for attributes that have prompts but no probe.
     """
 
     probes: Mapping[str, TrainedProbe | TrainedAge | None] = field(default_factory=dict)
@@ -44,19 +44,19 @@ class AttributeModels:
         zeroshot: Callable[[], ZeroShot | None],
         worded: Collection[str] = BUILT_IN.names,
     ) -> "AttributeModels":
-        """These models, else the shipped probes; zero-shot is made where an attribute of `worded` has neither."""
+        """These models, completed by the shipped probes. `zeroshot` is called only if an attribute of `worded` still has no probe."""
         models = AttributeModels({**shipped.probes, **self.probes}, self.zeroshot)
         if models.zeroshot is None and not set(worded) <= set(models.probes):
             return replace(models, zeroshot=zeroshot())
         return models
 
     def classifier(self, name: str) -> TrainedProbe | None:
-        """The probe of an attribute (of its classes, where it has years too); None where there is none."""
+        """The classifier of an attribute, also of one with years; None without one."""
         found = self.probes.get(name)
         return found.probe if isinstance(found, TrainedAge) else found
 
     def years(self, name: str) -> TrainedAge | None:
-        """The model of an attribute's years; None where there is none."""
+        """The model of an attribute's years; None without one."""
         found = self.probes.get(name)
         return found if isinstance(found, TrainedAge) else None
 
@@ -71,7 +71,7 @@ class AttributeModels:
 
 @dataclass(frozen=True)
 class _Said:
-    """One attribute of n rows: probabilities (n, k), NaN where there is none; from which on to answer; who says so."""
+    """The output of one model for n rows: probabilities (n, k), NaN for unusable rows; the threshold to answer; the source."""
 
     classes: tuple[str, ...]
     proba: Floats
@@ -79,7 +79,7 @@ class _Said:
     source: str
 
     def columns(self) -> tuple[list[str], list[str | None], list[float | None]]:
-        """Decision, most probable class, and its probability, for each row."""
+        """(decisions, most probable classes, their probabilities), one per row; None for an unusable row."""
         if not self.classes:
             return [UNKNOWN] * len(self.proba), [None] * len(self.proba), [None] * len(self.proba)
         sure: list[bool] = np.asarray(np.isfinite(self.proba).all(axis=1)).tolist()
@@ -102,13 +102,13 @@ def infer_attributes(
     encoder_id: str | None = None,
     catalogue: Catalogue = BUILT_IN,
 ) -> pl.DataFrame:
-    """`attribute_table` for the rows of `ids` (image_id, filename) and their embeddings (n, d).
+    """The `attribute_table` for rows of `ids` (image_id, filename) and their embeddings (n, d).
 
-    A row that is not `usable` (no face) or has no finite embedding abstains: "unknown", and null for every number. Without a model
-    an attribute is "unknown" and its source "none". Years of a row that the age model learned from are those of the folds that left it
-    out: no table shows a fit as a prediction (bins and classes have their out-of-fold values in `attributes_with_predictions`).
-    A roll-up (`ethnicity4`) follows its attribute where that answers; where it abstains the coarser classes may still be sure.
-    encoder_id: the embeddings' model_id; a model for another one raises EncoderMismatch.
+    A row that is not `usable` (no face) or lacks a finite embedding gets "unknown" and null numbers. An attribute without a model is
+    "unknown" with the source "none". For training rows of the age model, the years are out-of-fold predictions, because no table may show a
+    fit as a prediction (classes have their out-of-fold values in `attributes_with_predictions`). A roll-up (`ethnicity4`) follows its
+    attribute's decision; if that abstains, the coarser classes may still be sure enough.
+    encoder_id: the model_id of the embeddings; a model for another encoder raises EncoderMismatch.
     """
     n = ids.height
     rows = np.asarray(embeddings, dtype=np.float32).reshape(n, -1) if n else np.zeros((0, 1), np.float32)
@@ -137,7 +137,7 @@ def infer_attributes(
 
 @dataclass(frozen=True)
 class Answer:
-    """One attribute of one face: the calibrated probability of each class, from which probability on it is answered, and who says so."""
+    """One attribute of one face: calibrated probability of each class, the threshold to answer, and the source."""
 
     classes: tuple[str, ...]
     probabilities: tuple[float, ...]
@@ -148,7 +148,7 @@ class Answer:
 def class_probabilities(
     embedding: npt.ArrayLike, models: AttributeModels, catalogue: Catalogue = BUILT_IN
 ) -> dict[str, Answer]:
-    """Every attribute of one face from its embedding (d,), class by class; an attribute without a model has no classes."""
+    """Attribute name → `Answer` for one face, from its embedding (d,). An attribute without a model has no classes."""
     row = np.asarray(embedding, dtype=np.float32).reshape(1, -1)
     said = {attribute.name: _say(attribute, models, row, np.ones(1, dtype=bool)) for attribute in catalogue}
     return {
@@ -158,7 +158,7 @@ def class_probabilities(
 
 
 def get_embedding(path: Path | str, encoder: "Encoder") -> npt.NDArray[np.float32]:
-    """The (d,) f32 unit-norm embedding of one image file (the original's name for `get_clip_embedding`)."""
+    """(d,) f32 unit-norm embedding of one image file. It is the name that FaceStats 4 used for `get_clip_embedding`."""
     from facestats_pipeline.core.encoders.embedding import get_clip_embedding
 
     return get_clip_embedding(Path(path), encoder)
@@ -181,7 +181,7 @@ def _say(
 
 
 def _rolled(attribute: Attribute, models: AttributeModels, said: _Said) -> list[str]:
-    """The decision of every row in the coarser classes by the roll-up's own threshold; "unknown" without a fitted one."""
+    """The decision of each row in the coarser classes, by the roll-up's own threshold; "unknown" without a fitted roll-up."""
     probe = models.classifier(attribute.name)
     if probe is None or probe.rollup is None or attribute.rollup is None:
         return [UNKNOWN] * len(said.proba)
@@ -197,7 +197,7 @@ def _years(
     image_ids: pl.Series,
     good: npt.NDArray[np.bool_],
 ) -> tuple[Floats, Floats, Floats]:
-    """Years and their interval; zero-shot gives the expected value of the bins' middles and no interval, since nothing was measured."""
+    """(years, lower, upper). Zero-shot gives the expected bin centre and no interval, because its errors were never measured."""
     none = np.full(len(rows), np.nan)
     model = models.years(attribute.name)
     if model is not None:
@@ -211,7 +211,7 @@ def _years(
 def _out_of_fold(
     model: TrainedAge, image_ids: pl.Series, years: tuple[Floats, Floats, Floats], good: npt.NDArray[np.bool_]
 ) -> tuple[Floats, Floats, Floats]:
-    """`years` with the rows that `model` learned from replaced by its out-of-fold years."""
+    """Replace the years of the model's training rows by its out-of-fold predictions."""
     place = {image_id: i for i, image_id in enumerate(model.probe.image_ids)} if len(model.oof_years) else {}
     at = np.array([place.get(image_id, -1) for image_id in image_ids], dtype=np.intp)
     seen = (at >= 0) & good

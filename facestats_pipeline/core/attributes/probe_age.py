@@ -1,4 +1,4 @@
-"""Age in nine bins and in years, with an interval that holds what it promises."""
+"""The age model: a probe of age bins, plus years with a conformal interval."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -24,25 +24,24 @@ Floats = npt.NDArray[np.float64]
 Edges = dict[str, tuple[float, float]]
 
 MIN_YEARS = 50
-"""Rows with an age in years from which on years are learned from those rows alone."""
+"""From this many rows with an age in years on, years are learned from those rows alone."""
 FROM_BINS = "bins (ages taken as uniform within a bin)"
 ALPHAS = tuple(10.0**e for e in range(1, 7))
 
 
 @dataclass(frozen=True)
 class TrainedAge:
-    """Age bins from a calibrated probe, years from the bins' centres and a ridge regression, and a conformal interval.
+    """Age bins from a calibrated probe; years from the bins' centres and a ridge regression; a conformal interval.
 
     Attributes:
         probe: the classifier of age bins.
-        centres, widths: (k,) years of each bin the probe knows.
-        ridge: StandardScaler and Ridge on embeddings, giving years; None when bins alone do better.
-        ridge_share: the weight of the ridge in the years, 0…1; the rest is the bins' expected value.
+        centres, widths: (k,) centre and width in years of each bin that the probe knows.
+        ridge: StandardScaler and Ridge from embeddings to years; None if the bins alone do better.
+        ridge_share: weight of the ridge in the years, 0–1; the rest is the expected value of the bins.
         quantile: half-width of the interval in units of the predicted spread.
-        coverage: the share of true ages that the interval is to hold.
-        report: figures, JSON-able.
-        oof_years: (n, 3) f32 years, lower and upper bound of the probe's own rows, each by models and an interval that did not see it;
-            empty when unknown.
+        coverage: the nominal coverage of the interval.
+        report: JSON-able metrics.
+        oof_years: (n, 3) f32 out-of-fold years, lower and upper bound of the training rows; empty if unknown.
     """
 
     probe: TrainedProbe
@@ -57,7 +56,7 @@ class TrainedAge:
 
     @property
     def metrics(self) -> dict[str, float | int | str]:
-        """The few figures to show beside the model: the bins' and the years'."""
+        """The few metrics to show with the model, for bins and years."""
         interval = self.report["interval"]
         return self.probe.metrics | {
             "years_from": str(self.report["basis"]),
@@ -67,7 +66,7 @@ class TrainedAge:
         }
 
     def predict_years(self, x: npt.ArrayLike, proba: Floats) -> tuple[Floats, Floats, Floats]:
-        """Years, lower and upper bound, each (n,) f64, for embeddings (n, d) and their bin probabilities; NaN where those are NaN."""
+        """(years, lower, upper), each (n,) f64, from embeddings (n, d) and their bin probabilities (n, k); NaN for NaN probabilities."""
         rows = np.asarray(x, dtype=np.float32)
         expected, spread = _expected(proba, np.array(self.centres), np.array(self.widths))
         years = expected
@@ -101,11 +100,10 @@ def train_age(
 ) -> TrainedAge:
     """Train age bins and years on embeddings (n, d).
 
-    years: known ages, None where unknown; age_bin: the bin, which a known age fills in when it is missing. With at least MIN_YEARS
-    known ages, years are learned from and measured on those rows. With fewer, the age within a bin is taken as uniform (the last
-    bin as 70–90), which makes intervals too wide rather than too narrow; the report's `basis` says which. The interval is
-    split-conformal on out-of-fold residuals, scaled by the predicted spread (Lei et al., 2018), so it is wider where the bins are
-    less sure. Raises as `train_classifier` does.
+    years: known ages, None if unknown. age_bin: the bins; a known age fills in a missing one. With at least MIN_YEARS known ages, years
+    are fitted and evaluated on those rows. With fewer, the age is assumed uniform within its bin (the last one as 70–90), which makes
+    intervals too wide rather than too narrow; `basis` in the report tells which. The interval is split-conformal on out-of-fold residuals
+    scaled by the predicted spread (Lei et al., 2018), so it is wider where the bins are less sure. Raises like `train_classifier`.
     """
     rows = np.asarray(x, dtype=np.float32)
     known = np.array([np.nan if v is None else float(v) for v in (years if years is not None else [None] * len(rows))])
@@ -143,10 +141,10 @@ def with_years(
     groups: npt.NDArray[np.intp] | None = None,
     attribute: Attribute = AGE,
 ) -> TrainedAge:
-    """Years and their interval on top of a probe of age bins, from the rows that it was calibrated on.
+    """Fit years and their interval on top of a probe of age bins, on the rows that it was calibrated on.
 
-    rows: (n, d) embeddings in the order of `probe.oof_target`; known: (n,) ages, NaN where unknown; groups: (n,) what the bootstrap of
-    the figures draws together, by default each row alone.
+    rows: (n, d) embeddings in the order of `probe.oof_target`. known: (n,) ages, NaN if unknown. groups: (n,) groups for the bootstrap of
+    the metrics; by default each row is its own group.
     """
     target, basis = _target_years(known, probe, attribute, seed)
     use = np.isfinite(target)
@@ -161,7 +159,7 @@ def with_years(
     years = _mix(expected, linear, share)
     scores = np.abs(np.clip(years, 0, MAX_AGE) - target) / spread
     quantile = _quantile(scores[use], coverage)
-    # Each fold gets the interval that the other folds' errors give: what its coverage is measured on is what is stored for its rows.
+    # Each fold's interval comes from the other folds' residuals, so the stored out-of-fold intervals are those whose coverage is measured.
     reach = np.array([_quantile(scores[use & (fold != f)], coverage) for f in range(int(fold.max()) + 1)])[fold]
     oof = np.stack(_bounded(years, reach * spread), axis=1)
     predicted, y_use, labels = oof[use, 0], target[use], probe.oof_target[use]
@@ -196,12 +194,12 @@ def _by_class(inside: npt.NDArray[np.bool_], number: npt.NDArray[np.intp], class
 
 
 def _quantile(scores: Floats, coverage: float) -> float:
-    """As `conformal_quantile`; where there are too few rows for the coverage asked, the interval is everything."""
+    """`conformal_quantile`, capped at MAX_AGE: with too few rows for the coverage, the interval spans all ages."""
     return min(cal.conformal_quantile(scores, coverage), MAX_AGE)
 
 
 def _bounded(years: Floats, reach: Floats) -> tuple[Floats, Floats, Floats]:
-    """Years with their lower and upper bound, all within 0…MAX_AGE."""
+    """(years, lower, upper), all clipped to 0…MAX_AGE."""
     middle = np.clip(years, 0, MAX_AGE)
     return middle, np.clip(middle - reach, 0, MAX_AGE), np.clip(middle + reach, 0, MAX_AGE)
 
@@ -214,7 +212,7 @@ def _edges(attribute: Attribute) -> Edges:
 
 
 def within_bins(known: Floats, bins: Sequence[str | None], seed: int, attribute: Attribute = AGE) -> Floats:
-    """Ages (n,) in years: the known ones, for the others a draw from the bin as if uniform in it; NaN without either."""
+    """(n,) ages in years: the known ones; for the others a uniform sample from the bin; NaN without either."""
     edges_of = _edges(attribute)
     edges = np.array([(np.nan, np.nan) if b is None else edges_of[b] for b in bins]).reshape(-1, 2)
     drawn = edges[:, 0] + (edges[:, 1] - edges[:, 0]) * np.random.default_rng(seed).random(len(edges))
@@ -222,14 +220,14 @@ def within_bins(known: Floats, bins: Sequence[str | None], seed: int, attribute:
 
 
 def _target_years(known: Floats, probe: TrainedProbe, attribute: Attribute, seed: int) -> tuple[Floats, str]:
-    """Years to learn, NaN for rows to leave out, and what they rest on."""
+    """(target years, NaN for rows to leave out; their basis, for the report)."""
     if np.isfinite(known).sum() >= MIN_YEARS:
         return known, "years"
     return within_bins(known, [probe.classes[i] for i in probe.oof_target], seed, attribute), FROM_BINS
 
 
 def _bins(probe: TrainedProbe, known: Floats, attribute: Attribute) -> tuple[Floats, Floats]:
-    """Centre and width in years of each of the probe's bins; a centre is learned where at least ten ages in the bin are known."""
+    """(centres, widths) of the probe's bins in years. A bin with at least ten known ages is centred on their mean."""
     edges_of = _edges(attribute)
     edges = np.array([edges_of[c] for c in probe.classes], dtype=np.float64)
     centres = edges.mean(axis=1)
@@ -241,7 +239,7 @@ def _bins(probe: TrainedProbe, known: Floats, attribute: Attribute) -> tuple[Flo
 
 
 def _expected(proba: Floats, centres: Floats, widths: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation (at least one year) of the age that bin probabilities describe, uniform within a bin."""
+    """Mean and standard deviation (at least one year) of the age under bin probabilities, with uniform density within a bin."""
     mean = proba @ centres
     variance = proba @ (centres**2 + widths**2 / 12) - mean**2
     return mean, np.sqrt(np.maximum(variance, 1.0))

@@ -1,4 +1,4 @@
-"""Training one classifier on embeddings: out of fold, calibrated, abstaining, with every figure's interval."""
+"""Trains a calibrated, abstaining classifier on embeddings, with out-of-fold metrics and their intervals."""
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -46,18 +46,18 @@ class TrainedProbe:
 
     Attributes:
         attribute: its name ("gender").
-        classes: the k classes it knows; a class with too few labels is not among them.
-        model: the fitted model, giving logits.
-        calibration: from logits to probabilities.
-        threshold: the least probability at which it answers; below it the decision is "unknown".
-        rollup: the decision in coarser classes; None for an attribute without.
+        classes: the k classes it knows; classes with too few labels are missing.
+        model: the fitted model, which returns logits.
+        calibration: maps logits to probabilities.
+        threshold: the lowest probability at which it answers; below it the decision is "unknown".
+        rollup: the fitted roll-up into coarser classes; None for an attribute without one.
         target_error: the error among answers for which the threshold was chosen.
         encoder_id: model_id of the encoder whose embeddings it reads.
         provenance: where its labels come from.
-        image_ids: the n images it learned from; empty for a probe that was saved without its rows.
-        oof_proba: (n, k) f32 calibrated probabilities, each row by models and a calibration that did not see it; empty when unknown.
+        image_ids: its n training images; empty for a probe saved without its rows.
+        oof_proba: (n, k) f32 out-of-fold calibrated probabilities (model and calibration did not see the row); empty if unknown.
         oof_target, oof_fold: (n,) class indices of the labels, and the fold in which each row was held out.
-        report: figures for model cards, JSON-able.
+        report: JSON-able metrics for model cards.
         source: "probe" for a user's own, "shipped" for one that came with FaceStats.
         created_by: the FaceStats version.
     """
@@ -81,12 +81,12 @@ class TrainedProbe:
 
     @property
     def labelled(self) -> int:
-        """How many labelled images it learned from, also where their ids are not known."""
+        """The number of its training images, also for a probe without their ids."""
         return int(self.report.get("trained_on", self.report["n"]))
 
     @property
     def metrics(self) -> dict[str, float | int | str]:
-        """The few figures to show beside the model; all others are in `report`."""
+        """The few metrics to show with the model; `report` has all of them."""
         return {
             "model": self.model.kind,
             "labelled": self.labelled,
@@ -102,7 +102,7 @@ class TrainedProbe:
         }
 
     def predict_proba(self, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Calibrated probabilities (n, k) f64 of embeddings (n, d); NaN rows for embeddings that are not finite."""
+        """(n, k) f64 calibrated probabilities of embeddings (n, d); NaN rows for non-finite embeddings."""
         rows = np.asarray(x, dtype=np.float32)
         out = np.full((len(rows), len(self.classes)), np.nan)
         finite = np.isfinite(rows).all(axis=1)
@@ -132,18 +132,18 @@ def train_classifier(
 ) -> TrainedProbe:
     """Train a calibrated, abstaining classifier of one attribute on embeddings.
 
-    x: (n, d) f32; y: n labels, None (or "unknown") where there is none: those rows are left out, as are embeddings that are not
-    finite. groups keep rows of one person within a fold; `duplicates` (of `duplicate_groups`, which takes the groups in) keeps copies
-    of a photo there too, and the report says what that saved from.
+    x: (n, d) f32. y: n labels; rows with None or "unknown" and rows with non-finite embeddings are left out. groups: rows of one group (a
+    person) share a fold. duplicates: the result of `duplicate_groups` (which includes the groups) also keeps near-duplicates in one
+    fold, and the report counts the leaks that this prevents.
 
-    Classes are balanced in the fit, and their true frequencies come back in the calibration, so that probabilities hold for
-    collections like the labelled one. "auto" compares logistic regression with LightGBM by out-of-fold log-likelihood (from
-    MIN_FOR_LIGHTGBM rows on, within LIGHTGBM_LIMIT_S seconds of processor time) and, where a probe of the same encoder is given as
-    `start`, with that one "adapted" to the labels, and with itself, of which the labels then only decide calibration and threshold
-    ("shipped"). The best is kept, and the report has all, with intervals from a bootstrap over groups, or says why one is missing.
+    Classes are balanced in the fit; the calibration restores their true frequencies, so probabilities hold for collections like the
+    labelled one. kind "auto" compares candidates by out-of-fold log-likelihood and keeps the best: logistic regression; LightGBM (from
+    MIN_FOR_LIGHTGBM rows on, within LIGHTGBM_LIMIT_S seconds of processor time); and, with a probe of the same encoder as `start`, that
+    probe "adapted" to the labels, and the probe itself with a new calibration and threshold ("shipped"). The report lists all candidates
+    with bootstrap intervals over groups, or the reason why one was not compared.
 
-    Raises TrainingRefused (no provenance, labels of a model, fewer than two classes with `min_per_class` independent examples) and
-    ValueError for arguments that do not fit together.
+    Raises TrainingRefused (no provenance, labels made by a model, fewer than two classes with `min_per_class` independent examples) and
+    ValueError for inconsistent arguments.
     """
     source = check_provenance(provenance, attribute.name)
     rows = np.asarray(x, dtype=np.float32)
@@ -225,11 +225,11 @@ def calibrated_probe(
     facts: dict[str, Any] | None = None,
     warnings: list[str] | None = None,
 ) -> TrainedProbe:
-    """The best of some models by their logits of rows that they did not see: calibrated, with a threshold and every figure.
+    """Choose the best candidate by its out-of-fold logits; calibrate it, choose its threshold and compute all metrics.
 
-    candidates: name → (how to get the model, its logits (n, k)); target: (n,) class indices of those rows; fold: (n,) parts across
-    which calibration and threshold are measured; groups: (n,) what the bootstrap draws together, by default each row alone; missing: why a
-    candidate was not compared, by its name. `facts` go into the report.
+    candidates: name → (function that returns the model, out-of-fold logits (n, k)). target: (n,) class indices. fold: (n,) folds across
+    which calibration and threshold are evaluated. groups: (n,) groups for the bootstrap; by default each row is its own group. missing:
+    name of a candidate → why it was not compared. facts: added to the report.
     """
     warnings = [] if warnings is None else warnings
     together = np.unique(np.arange(len(target)) if groups is None else groups, return_inverse=True)[1]
@@ -305,7 +305,7 @@ def _describe(probe: TrainedProbe, figures: dict[str, Any], best: str, warnings:
 def _classes_with_enough(
     y: Sequence[str | None], use: npt.NDArray[np.bool_], ids: Ints, classes: Sequence[str], least: int
 ) -> tuple[list[str], dict[str, int]]:
-    """Classes with at least `least` different groups, in vocabulary order, and the others that occur at all with their counts."""
+    """(classes with at least `least` different groups, in order; other classes that occur → their number of groups)."""
     members: dict[str, set[int]] = {name: set() for name in classes}
     for i in np.flatnonzero(use).tolist():
         members[str(y[i])].add(int(ids[i]))
@@ -314,7 +314,7 @@ def _classes_with_enough(
 
 
 def _from_start(start: TrainedProbe, kept: Sequence[str]) -> list[tuple[str, Fit]]:
-    """The candidates that begin with another probe: adapted by each strength, and as it is where it knows all classes."""
+    """The candidates based on another probe: adapted with each strength, and unchanged if it knows all classes."""
 
     def adapted(strength: float) -> Fit:
         return lambda rows, target, _: fit_adapted(rows, target, len(kept), start=start.model, strength=strength)
@@ -338,10 +338,10 @@ def _cross_validate(
     threads: int,
     attribute: str,
 ) -> tuple[dict[str, tuple[Fit, Logits]], dict[str, str]]:
-    """For each kind of model to be compared, and `more`: how to fit it, and its out-of-fold logits (n, k). And why one was not compared.
+    """(name → (fit function, out-of-fold logits (n, k)) for each candidate and `more`; name → why a candidate was not compared).
 
-    All folds of a candidate share their setting, so that their logits have one scale: calibrated together, and right for the model
-    that is fitted to all rows with the same setting in the end.
+    All folds of a candidate share one setting, so their logits have one scale. They can be calibrated together, and the calibration is
+    valid for the final model, which is fitted to all rows with the same setting.
     """
     if kind not in ("auto", "logistic", "lightgbm"):
         raise ValueError(f"no kind of probe {kind!r}; there are auto, logistic, lightgbm")
@@ -365,7 +365,7 @@ def _cross_validate(
     passed: set[str] = set()
     for name, how in track(tried, f"Training {attribute}"):
         if name in passed:
-            continue  # along the path the loss falls and then rises, and the weakest settings are by far the slowest to fit
+            continue  # along the path the loss falls, then rises; the weakest regularisation is by far the slowest to fit
         logits = np.full((len(y), k), np.nan)
         try:
             for f in np.unique(fold):

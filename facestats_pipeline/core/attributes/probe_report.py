@@ -1,4 +1,4 @@
-"""The figures of a classifier, each with an interval, all measured out of fold."""
+"""Out-of-fold metrics of a classifier, with intervals, and its fitted roll-up."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ Ints = npt.NDArray[np.intp]
 def classifier_report(
     proba: Floats, y: Ints, fold: Ints, classes: Sequence[str], target_error: float, logits: Floats
 ) -> dict[str, Any]:
-    """Figures of out-of-fold probabilities (n, k) that are calibrated across folds; JSON-able.
+    """JSON-able metrics of out-of-fold probabilities (n, k) with cross-fitted calibration.
 
-    accuracy, recall per class, error and coverage among answered rows (thresholds chosen across folds) come with 95% Wilson
-    intervals; balanced_accuracy and log_loss with the spread over folds (sd). ece_uncalibrated is of the raw softmax, ece_by_chance
-    what a perfectly calibrated model would show on as many rows.
+    accuracy, recall per class, and error and coverage of answers (with cross-fitted thresholds) have 95% Wilson intervals;
+    balanced_accuracy and log_loss have their standard deviation over folds. ece_uncalibrated is the ECE of the raw softmax; ece_by_chance
+    is the ECE that a perfectly calibrated model would show on as many rows.
     """
     n, k = proba.shape
     top, picked = proba.max(axis=1), proba.argmax(axis=1)
@@ -57,9 +57,9 @@ def classifier_report(
 
 @dataclass(frozen=True)
 class FittedRollup:
-    """The decision in an attribute's coarser classes: sums of its classes' probabilities, calibrated again, with a threshold of their own.
+    """The decision in an attribute's coarser classes: sums of its classes' probabilities, with their own calibration and threshold.
 
-    The sums need it: a model that is right about each class may still be unsure in the wrong way about their unions.
+    The sums need a second calibration, because probabilities calibrated per class may be miscalibrated for unions of classes.
     """
 
     classes: tuple[str, ...]
@@ -67,14 +67,14 @@ class FittedRollup:
     threshold: float
 
     def apply(self, proba: Floats, fine: Sequence[str], coarse_of: Mapping[str, str]) -> Floats:
-        """Calibrated probabilities (n, m) of `classes` from probabilities (n, k) of the classes `fine`, each part of `coarse_of` it."""
+        """(n, m) calibrated probabilities of `classes` from probabilities (n, k) of `fine`. coarse_of: fine class → coarse class."""
         return self.calibration.apply(_log_sums(proba, fine, self.classes, coarse_of))
 
 
 def fit_rollup(
     proba: Floats, y: Ints, fold: Ints, fine: Sequence[str], rollup: Rollup, target_error: float
 ) -> tuple[FittedRollup | None, dict[str, Any]]:
-    """The roll-up of out-of-fold probabilities (n, k), and its figures; (None, {}) where only one of the coarse classes occurs."""
+    """(fitted roll-up of out-of-fold probabilities (n, k), its metrics); (None, {}) if only one coarse class occurs."""
     names = tuple(c for c in rollup.classes if any(rollup.of[e] == c for e in fine))
     if len(names) < 2:
         return None, {}
@@ -106,15 +106,15 @@ def _accuracy(proba: Floats, y: Ints) -> float:
 
 
 def _recall(proba: Floats, y: Ints) -> float:
-    """Mean recall over the classes that occur."""
+    """Balanced accuracy: the mean recall over the classes that occur."""
     picked = proba.argmax(axis=1)
     return float(np.mean([(picked[y == c] == c).mean() for c in np.unique(y)]))
 
 
 def log_loss(proba: Floats, y: Ints) -> float:
-    """Mean negative log of the probability (n, k) that was given to the label (n,)."""
+    """Mean negative log-likelihood of the labels (n,) under probabilities (n, k)."""
     return float(log_losses(proba, y).mean())
 
 
 def _or_none(share: dict[str, float]) -> dict[str, float] | None:
-    return share if share["n"] else None  # nobody was answered: there is no error to state
+    return share if share["n"] else None  # without answers there is no error

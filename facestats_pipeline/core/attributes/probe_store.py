@@ -1,9 +1,9 @@
-"""Probes on disk, without pickle: scikit-learn models as skops, LightGBM as its text, and everything else in a JSON beside them.
+"""Stores probes without pickle: scikit-learn models as skops, LightGBM as text, everything else as JSON.
 
-`gender_clf.json` (read first: it says what it is, for which encoder, and the SHA-256 of the files beside it), `gender_clf.skops` or
-`gender_clf.txt`, for ages `age_model_years.skops`, and `gender_clf_oof.parquet` with the out-of-fold probabilities.
+The files are `gender_clf.json` (read first: format, encoder, and SHA-256 of the other files), `gender_clf.skops` or `gender_clf.txt`,
+`age_model_years.skops` for years, and `gender_clf_oof.parquet` with out-of-fold probabilities.
 
-A probe that is given to others is saved without its rows: how many there were and where they come from, and nothing of any one image.
+A probe for publication is saved without its rows: the number and provenance of its labels stay, data of single images do not.
 """
 
 import hashlib
@@ -36,16 +36,16 @@ PROBE_FORMAT = "facestats-probe/1"
 AGE_FORMAT = "facestats-age/1"
 OOF_YEARS = ("age", "age_lo", "age_hi")
 
-# skops asks for the types beyond its own list of scikit-learn and NumPy ones that a file may build. Ours need none.
+# Types that a skops file may build beyond skops' own list of scikit-learn and NumPy types. Probes need none.
 TRUSTED_TYPES: tuple[str, ...] = ()
 
 
 class ProbeError(Exception):
-    """A stored probe that cannot be used; the message names the file and what is wrong."""
+    """A stored probe cannot be used. The message names the file and the problem."""
 
 
 class EncoderMismatch(Exception):
-    """A model meant for the embeddings of another encoder; scores of such embeddings would mean nothing."""
+    """A model was trained on embeddings of another encoder, so its output would mean nothing."""
 
 
 def check_encoder(model: str, trained_on: str, given: str) -> None:
@@ -58,9 +58,9 @@ def check_encoder(model: str, trained_on: str, given: str) -> None:
 
 
 def save_probe(probe: TrainedProbe | TrainedAge, folder: Path, stem: str, *, with_rows: bool = True) -> list[Path]:
-    """Write a probe as files that begin with `stem`; returns them, the JSON last (it is what makes the probe complete).
+    """Write a probe as files that begin with `stem`, and return their paths. The JSON comes last, because it marks the probe as complete.
 
-    with_rows=False leaves out the ids of the training images and their out-of-fold probabilities: the count and the provenance stay.
+    with_rows=False leaves out the ids of the training images and their out-of-fold probabilities; the count and the provenance stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     base = probe.probe if isinstance(probe, TrainedAge) else probe
@@ -92,10 +92,10 @@ def save_probe(probe: TrainedProbe | TrainedAge, folder: Path, stem: str, *, wit
 def load_probe(
     folder: Path, stem: str, *, encoder_id: str | None = None, source: str = "probe"
 ) -> TrainedProbe | TrainedAge:
-    """Read what `save_probe` wrote.
+    """Read a probe written by `save_probe`.
 
-    encoder_id: the encoder in use; another than the probe's raises EncoderMismatch. source: "probe", or "shipped" for one that came
-    with FaceStats. Raises ProbeError for a file that is missing, changed, or holds anything but the expected models.
+    encoder_id: the encoder in use; EncoderMismatch if it is not the probe's. source: "probe", or "shipped" for one that came with
+    FaceStats. Raises ProbeError when a file is missing, changed, or holds anything but the expected models.
     """
     path = folder / f"{stem}.json"
     try:
@@ -194,7 +194,7 @@ def _checked(folder: Path, name: str, digest: str) -> bytes:
 
 
 def _pipeline(path: Path, data: bytes, last: type) -> Pipeline:
-    """A pipeline of exactly StandardScaler and `last`; whatever else a file holds is refused before it is used."""
+    """A pipeline of exactly StandardScaler and `last`. Any other content raises ProbeError before it is used."""
     try:
         if foreign := [t for t in get_untrusted_types(data=data) if t not in TRUSTED_TYPES]:
             raise ProbeError(
@@ -219,7 +219,7 @@ def _knows(model: Pipeline | lgb.Booster, k: int) -> bool:
 def _calibration(card: dict[str, Any], k: int) -> Calibration:
     bias = tuple(float(b) for b in card["bias"])
     temperature = float(card["temperature"])
-    top = TopLabel(**card["top_label"]) if "top_label" in card else TopLabel()  # probes of before had none
+    top = TopLabel(**card["top_label"]) if "top_label" in card else TopLabel()  # probes of earlier versions lack it
     if len(bias) != k or not temperature > 0 or not top.slope > 0 or not math.isfinite(top.intercept):
         raise ValueError("the calibration does not fit the classes")
     return Calibration(temperature, bias, top)
@@ -234,14 +234,14 @@ def _oof_table(trained: TrainedProbe | TrainedAge) -> pl.DataFrame:
 
 
 def _read_oof_years(path: Path) -> Any:
-    """Out-of-fold years and their bounds (n, 3) f32; none where the table is not there or older than they are."""
+    """(n, 3) f32 out-of-fold years and bounds; no rows if the table is missing or from an earlier version without them."""
     if not path.is_file() or not set(OOF_YEARS) <= set(pl.read_parquet_schema(path)):
         return np.zeros((0, 3), np.float32)
     return pl.read_parquet(path, columns=list(OOF_YEARS)).select(OOF_YEARS).to_numpy().astype(np.float32)
 
 
 def _read_oof(path: Path, ids: tuple[str, ...], k: int) -> tuple[Any, Any, Any]:
-    """Out-of-fold probabilities, targets and folds; empty arrays when the table is not there (a probe can do without)."""
+    """Out-of-fold probabilities, targets and folds; empty arrays if the table is missing, because a probe works without it."""
     if not path.is_file():
         return np.zeros((0, k), np.float32), np.zeros(0, np.intp), np.zeros(0, np.intp)
     try:

@@ -1,4 +1,4 @@
-"""Probes: small calibrated models on embeddings, trained from people's labels. The pieces are in `probe_*.py`."""
+"""The public names of probes (small calibrated models on embeddings, implemented in `probe_*.py`), and their out-of-fold tables."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def oof_frame(probe: TrainedProbe | TrainedAge) -> pl.DataFrame:
-    """Predictions for the rows a probe learned from, by models that did not see them: OOF_SCHEMA, the most probable class and its p."""
+    """Out-of-fold predictions of a probe's training rows: OOF_SCHEMA, with the most probable class and its probability."""
     base = probe.probe if isinstance(probe, TrainedAge) else probe
     proba = base.oof_proba
     if not len(proba):
@@ -39,12 +39,12 @@ def oof_frame(probe: TrainedProbe | TrainedAge) -> pl.DataFrame:
 
 
 def oof_of(*probes: TrainedProbe | TrainedAge | None) -> pl.DataFrame:
-    """`oof_frame` of several probes, one after the other; None stands for a probe that was not trained."""
+    """The concatenated `oof_frame` of several probes; None stands for a probe that was not trained."""
     return pl.concat([pl.DataFrame(schema=OOF_SCHEMA), *(oof_frame(p) for p in probes if p is not None)])
 
 
 def known_predictions(probes: Sequence[TrainedProbe | TrainedAge | None]) -> dict[str, Any]:
-    """`oof`, `seen` and `thresholds` of `tables.attributes_with_predictions` for the probes that there are."""
+    """The arguments `oof`, `seen` and `thresholds` of `attributes_with_predictions`; None stands for a probe that was not trained."""
     bases = [probe.probe if isinstance(probe, TrainedAge) else probe for probe in probes if probe is not None]
     seen = [{"image_id": image_id, "attribute": probe.attribute} for probe in bases for image_id in probe.image_ids]
     return {

@@ -1,4 +1,4 @@
-"""The sentences that zero-shot compares an image with: templates, which settings may replace, filled with words for each class."""
+"""The sentences for zero-shot: templates, which settings may replace, filled with words for each class."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,12 +10,12 @@ Prompts = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def templates_of(catalogue: Catalogue = BUILT_IN) -> dict[str, tuple[str, ...]]:
-    """attribute → sentences with {}, of the attributes that have words for their classes."""
+    """Attribute → templates with {}, for the attributes that have prompts."""
     return {attribute.name: attribute.templates for attribute in catalogue if attribute.prompts}
 
 
 def prompts_from(templates: Mapping[str, Sequence[str]] | None = None, catalogue: Catalogue = BUILT_IN) -> Prompts:
-    """Every template filled with the words of every class; without `templates`, those of the catalogue.
+    """Attribute → class → every template filled with every word of the class. By default, the templates of the catalogue are used.
 
     Raises ValueError for a template without exactly one {}.
     """

@@ -1,4 +1,4 @@
-"""Probes that come with an encoder, so that attributes work without any labels: read and written without a trace of one person's row."""
+"""Shipped probes: probes that come with an encoder, so that attributes work without labels. They hold no data of single images."""
 
 import json
 import logging
@@ -26,9 +26,9 @@ def save_shipped(
     folder: Path,
     catalogue: Catalogue = BUILT_IN,
 ) -> list[Path]:
-    """Write the probes that there are, and the temperatures of zero-shot; returns the files. Ids of training images are left out.
+    """Write the trained probes and the temperatures of zero-shot, and return the paths. Ids of training images are left out.
 
-    `folder` is `probes` beside the encoder's weights.
+    `folder`: the folder `probes` beside the encoder's weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -41,7 +41,7 @@ def save_shipped(
 
 
 def shipped_models(encoder: "Encoder", models_dir: Path | None = None) -> AttributeModels:
-    """The probes that come with a loaded encoder; none where it comes without. Raises ProbeError like `load_shipped`."""
+    """The probes shipped with a loaded encoder; empty if it has none. Raises ProbeError like `load_shipped`."""
     from facestats_pipeline.core.encoders.checkpoints import resolve_model
 
     weights = resolve_model(encoder.name, models_dir).weights
@@ -49,9 +49,9 @@ def shipped_models(encoder: "Encoder", models_dir: Path | None = None) -> Attrib
 
 
 def load_shipped(folder: Path, encoder_id: str, catalogue: Catalogue = BUILT_IN) -> AttributeModels:
-    """The probes of `folder` that read embeddings of `encoder_id`, with source "shipped"; nothing where there is none.
+    """The probes in `folder` for embeddings of `encoder_id`, with source "shipped". A probe for another encoder is skipped with a warning.
 
-    Raises ProbeError for one that is damaged: it is never silently left out.
+    Raises ProbeError for a damaged probe: it is never skipped silently.
     """
     probes: dict[str, TrainedProbe | TrainedAge] = {}
     for attribute in catalogue:
@@ -61,7 +61,7 @@ def load_shipped(folder: Path, encoder_id: str, catalogue: Catalogue = BUILT_IN)
             probes[attribute.name] = load_probe(folder, stem, encoder_id=encoder_id, source="shipped")
         elif made_for is not None and made_for.partition("@")[0] == encoder_id.partition("@")[0]:
             logger.warning(
-                "%s is for %s, the encoder here is %s: it is not used. `facestats train-encoder --probes-only` makes one that fits.",
+                "%s is for %s, but the encoder is %s: it is not used. `facestats train-encoder --probes-only` trains one that fits.",
                 folder / f"{stem}.json",
                 made_for,
                 encoder_id,
@@ -70,7 +70,7 @@ def load_shipped(folder: Path, encoder_id: str, catalogue: Catalogue = BUILT_IN)
 
 
 def shipped_scales(folder: Path, encoder_id: str) -> dict[str, float]:
-    """Fitted temperatures of zero-shot for `encoder_id`, by attribute; empty where there are none. Raises ProbeError."""
+    """Attribute → fitted scale of zero-shot for `encoder_id`; empty without one. Raises ProbeError for a damaged file."""
     path = folder / SCALES_FILE
     if _encoder_of(path) != encoder_id:
         return {}
@@ -84,7 +84,7 @@ def shipped_scales(folder: Path, encoder_id: str) -> dict[str, float]:
 
 
 def _encoder_of(path: Path) -> str | None:
-    """The model_id that a JSON beside an encoder is for; None where there is no file."""
+    """The model_id of the encoder that a probe's JSON was made for; None without the file. Raises ProbeError."""
     if not path.is_file():
         return None
     try:

@@ -1,7 +1,7 @@
-"""Training the probes that ship with an encoder, on the photos that it was trained on, and calibrating them on photos that it was not.
+"""Trains the probes that ship with an encoder: fitted on the encoder's training photos, calibrated on photos held out from it.
 
-An encoder is surer of photos that it has learned from than of any other, so out-of-fold probabilities on them would promise too much.
-The models are fitted on those photos; strength, temperature, threshold and every figure come from the photos that were held out.
+An encoder is surer of its training photos than of others, so out-of-fold probabilities on them would be overconfident. Only the models are
+fitted on those photos; regularisation strength, temperature, threshold and all metrics come from the held-out photos.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ from facestats_pipeline.core.training.provenance import Provenance, TrainingRefu
 Floats = npt.NDArray[np.float32]
 
 PHOTO_SIDE = 256
-"""Side of a preprocessed training photo, px: twice the 128 px that they come in, more than the shipped encoder's input."""
+"""Side of a preprocessed training photo, px: twice the 128 px of the source photos, and more than the shipped encoder's input."""
 CHUNK = 1024
 COLUMNS = {GENDER: "gender", ETHNICITY: "race", AGE: "age"}
 """Attribute → column of the training Parquet files (FairFace's names). Others have no labels there, so no probe of them ships."""
@@ -51,7 +51,7 @@ class LabelledEmbeddings:
 
 
 def held_out_mask(n: int, held_out: int, *, seed: int = 0) -> npt.NDArray[np.bool_]:
-    """(n,) True for the photos that the encoder's training left out: the split of `core.mini.data.open_split`."""
+    """(n,) bool: the photos held out from the encoder's training, by the same split as `core.mini.data.open_split`."""
     if not 0 < held_out < n:
         raise ValueError(f"cannot hold out {held_out} of {n} photos")
     mask = np.zeros(n, dtype=bool)
@@ -67,7 +67,7 @@ def embed_labelled(
     held_out: int,
     source: str = "FairFace training images (CC BY 4.0)",
 ) -> LabelledEmbeddings:
-    """Embed the column `jpeg` of Parquet `parts` by the pipeline's own path: found, aligned, embedded. Raises ValueError without parts."""
+    """Embed the column `jpeg` of Parquet `parts` by the pipeline's own steps: detect, align, encode. Raises ValueError without parts."""
     if not parts:
         raise ValueError("no Parquet file with training photos was given")
     table = pl.concat([pl.read_parquet(part, columns=["jpeg", *COLUMNS.values()]) for part in parts])
@@ -92,9 +92,10 @@ def embed_labelled(
 def train_shipped(
     data: LabelledEmbeddings, encoder_id: str, *, seed: int = 0, coverage: float = 0.9
 ) -> AttributeModels:
-    """Probes of the attributes of COLUMNS: fitted on the rows that are not held out, chosen and calibrated on those that are.
+    """Probes of the attributes of COLUMNS, fitted on the other rows, and selected and calibrated on the held-out ones.
 
-    Ages are known by bin alone; years take them as uniform within a bin. Raises TrainingRefused where a class is missing in a part.
+    The labels have age bins only; years assume a uniform age within a bin. Raises TrainingRefused if a part has fewer than two
+    photos of a class.
     """
     probes: dict[str, TrainedProbe | TrainedAge] = {}
     for attribute in COLUMNS:
@@ -130,7 +131,7 @@ def _labelled(attribute: Attribute, data: LabelledEmbeddings) -> tuple[npt.NDArr
 def _on_split(
     attribute: Attribute, data: LabelledEmbeddings, encoder_id: str, seed: int
 ) -> tuple[TrainedProbe, Floats]:
-    """A probe and the (m, d) embeddings that it was calibrated on."""
+    """(probe, embeddings (m, d) that it was calibrated on)."""
     classes = attribute.classes
     use, target = _labelled(attribute, data)
     fit, held = use & ~data.held_out, use & data.held_out
@@ -148,7 +149,7 @@ def _on_split(
         logits = model.logits(rows)
         loss = log_loss(cal.crossfit_calibration(logits, right, fold), right)
         if best is not None and loss >= best[0]:
-            break  # along the path the loss falls and then rises
+            break  # along the path the loss falls, then rises
         best = (loss, model, logits)
     assert best is not None
     _, chosen, logits = best

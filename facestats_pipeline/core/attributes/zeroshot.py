@@ -1,8 +1,7 @@
-"""Attributes from words alone, by comparing an image with sentences (Radford et al., 2021): for encoders with a trained text tower.
+"""Zero-shot attributes: compares an image with sentences (Radford et al., 2021), for encoders with a trained text tower.
 
-The temperature is the one that was fitted on labelled photos where there is one for the encoder (`fit_scale`), else the one that the
-encoder learned itself, which is its own opinion of itself. Tables say `zeroshot`, decisions ask for high confidence, and a probe takes
-over as soon as there are labels.
+The temperature is fitted on labelled photos if available for the encoder (`fit_scale`), else it is the encoder's own, which is not
+calibrated. Tables show the source `zeroshot`, decisions need high confidence, and a probe replaces zero-shot as soon as labels exist.
 """
 
 from collections.abc import Mapping
@@ -16,11 +15,11 @@ from scipy.optimize import minimize_scalar
 from facestats_pipeline.core.attributes.prompts import Prompts, prompts_from
 from facestats_pipeline.core.statistics.calibration import softmax
 
-LOGIT_SCALE = 100.0  # what CLIP's temperature is clipped to and ends at (Radford et al., 2021, §2.5)
+LOGIT_SCALE = 100.0  # the limit to which CLIP clips its scale, and where training ends (Radford et al., 2021, §2.5)
 
 
 class TextEncoder(Protocol):
-    """What zero-shot needs of an encoder."""
+    """The part of an encoder that zero-shot needs."""
 
     model_id: str
     trained: bool
@@ -32,7 +31,7 @@ class TextEncoder(Protocol):
 
     @property
     def logit_scale(self) -> float:
-        """The factor between cosines and logits that it learned."""
+        """The learned factor from cosines to logits."""
         ...
 
     def encode_text(self, texts: list[str]) -> npt.NDArray[np.float32]:
@@ -42,9 +41,9 @@ class TextEncoder(Protocol):
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """Class names and the mean text embedding (k, d) of each class's sentences, by attribute, for one encoder.
+    """Text embeddings of an encoder. texts: attribute → (k class names, mean text embedding (k, d) of each class's sentences).
 
-    `scales`: attribute → factor between cosines and logits (the inverse temperature).
+    scales: attribute → factor from cosines to logits (the inverse temperature).
     """
 
     encoder_id: str
@@ -52,11 +51,11 @@ class ZeroShot:
     scales: dict[str, float] = field(default_factory=dict)
 
     def cosines(self, attribute: str, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """(n, k) f64 of unit-norm embeddings (n, d) with the classes' sentences."""
+        """(n, k) f64 cosines of unit-norm embeddings (n, d) with the classes' sentences."""
         return np.asarray(np.asarray(x, dtype=np.float64) @ self.texts[attribute][1].T.astype(np.float64))
 
     def predict_proba(self, attribute: str, x: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Probabilities (n, k) f64 for unit-norm embeddings (n, d)."""
+        """(n, k) f64 probabilities of unit-norm embeddings (n, d)."""
         return softmax(self.scales.get(attribute, LOGIT_SCALE) * self.cosines(attribute, x))
 
 
@@ -80,7 +79,7 @@ def build_zeroshot(
 
 
 def fit_scale(cosines: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """The factor between cosines (n, k) and logits under which labels y (n,) are most likely: temperature scaling (Guo et al., 2017)."""
+    """Temperature scaling (Guo et al., 2017): the factor from cosines (n, k) to logits that maximises the likelihood of labels y (n,)."""
     rows, target = np.asarray(cosines, dtype=np.float64), np.asarray(y, dtype=np.intp)
 
     def loss(log_scale: float) -> float:

@@ -1,4 +1,4 @@
-"""Which photos go into a composite, and what had to be relaxed to find enough of them."""
+"""Filters that select the photos of a composite, and their step-by-step relaxation when too few photos match."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,13 +32,13 @@ class FilterResult:
     """Photos for a composite.
 
     Attributes:
-        frame: the rows of the master that are used.
-        asked: the filters as asked, one line.
-        applied: the filters that `frame` satisfies, one line.
-        filters: the same as arguments of `filter_images`.
-        relaxed: what was given up, one sentence each; empty when everything asked was kept.
-        n_asked: rows that satisfy the filters as asked.
-        n: rows of `frame`.
+        frame: the selected rows of the master.
+        asked: the requested filters as one line.
+        applied: the filters that `frame` satisfies, as one line.
+        filters: the applied filters as arguments of `filter_images`.
+        relaxed: one sentence per relaxed filter; empty if all requested filters apply.
+        n_asked: number of rows that satisfy the requested filters.
+        n: number of rows of `frame`.
     """
 
     frame: pl.DataFrame
@@ -51,12 +51,11 @@ class FilterResult:
 
 
 def filter_images(master: Frame, catalogue: Catalogue = BUILT_IN, /, **filters: Any) -> Frame:
-    """The rows of `master` that satisfy every filter given, and no others; lazy in, lazy out.
+    """The rows of `master` that satisfy every filter; a lazy frame gives a lazy frame.
 
-    Filters: attribute=class, age=(lowest, highest), decile=(lowest, highest); None is no filter.
-    `unknown` and null never match a filter. Age is in completed years, both ends included. The final age bin decides wherever it
-    lies wholly inside or outside the range, since it may be a human label; only a bin that the range cuts through is decided by
-    `age` in years.
+    Filters: attribute=class, age=(lowest, highest), decile=(lowest, highest); None is no filter. `unknown` and null never match. Age is in
+    completed years, both ends included. A final age bin entirely inside or outside the range decides, because it may be a human label;
+    for a bin that the range cuts, `age` in years decides.
 
     Raises:
         ValueError: for a value outside the vocabulary or a reversed range.
@@ -75,7 +74,7 @@ def filter_images(master: Frame, catalogue: Catalogue = BUILT_IN, /, **filters: 
 
 
 def filter_columns(catalogue: Catalogue = BUILT_IN) -> tuple[str, ...]:
-    """Columns of master that filters look at."""
+    """The columns of master that filters use."""
     finals = (attribute.final_column for attribute in catalogue)
     return (*finals, *(attribute.stem for attribute in catalogue if attribute.years), "attractiveness")
 
@@ -89,14 +88,14 @@ def filter_faces(
     strict: bool = False,
     **filters: Any,
 ) -> FilterResult:
-    """Rows for a composite: as asked where at least `min_n` match, else with filters relaxed one step at a time.
+    """The rows for a composite: those that match the filters if at least `min_n` do, else with filters relaxed step by step.
 
-    The order: the decile range grows by one on both sides until it is 1–10, then goes; the age range grows by 5 and by 10 years
-    on both sides, then goes; the other attributes go, the last of the catalogue first (ethnicity before gender). The first step that
-    leaves `min_n` rows is taken, and `relaxed` names everything that was given up on the way.
+    The decile range is widened by one on both sides up to 1–10, then dropped; the age range is widened by 5 and by 10 years on both sides,
+    then dropped; then the other attributes are dropped, the last of the catalogue first (ethnicity before gender). The first step with
+    `min_n` rows is taken, and `relaxed` lists all changes.
 
     Raises:
-        CompositeRefused: with `strict` as soon as a filter would have to be relaxed; without it when even all rows are too few.
+        CompositeRefused: with `strict`, if a filter would have to be relaxed; otherwise if even all rows are too few.
         ValueError: for a value outside the vocabulary or a reversed range.
     """
     table = master.collect() if isinstance(master, pl.LazyFrame) else master
@@ -121,7 +120,7 @@ def _order_of_relaxing(catalogue: Catalogue) -> list[str]:
 
 
 def _ladder(asked: Filters, catalogue: Catalogue) -> Iterator[Filters]:
-    """The filters as asked, then each further relaxation, every one at least as wide as the last."""
+    """Yield the requested filters, then each further relaxation, none narrower than the one before."""
     current = dict(asked)
     yield dict(current)
     for name in _order_of_relaxing(catalogue):
@@ -135,7 +134,7 @@ def _ladder(asked: Filters, catalogue: Catalogue) -> Iterator[Filters]:
 
 
 def _widened(name: str, value: Any) -> list[Any]:
-    """Steps on the way from a range to no filter; a class has none."""
+    """The widened ranges between a range and no filter; none for a class."""
     if name == DECILE:
         (low, high), steps = value, list[DecileRange]()
         while (low, high) != (wider := (max(1, low - 1), min(10, high + 1))):
@@ -146,7 +145,7 @@ def _widened(name: str, value: Any) -> list[Any]:
 
 
 def _differences(asked: Filters, applied: Filters, catalogue: Catalogue) -> list[str]:
-    """One sentence for each filter that is no longer what was asked."""
+    """One sentence for each filter that differs from the requested one."""
     sentences = []
     for name in _order_of_relaxing(catalogue):
         before, after = asked.get(name), applied.get(name)

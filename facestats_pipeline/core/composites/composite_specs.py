@@ -1,4 +1,4 @@
-"""What a composite is asked to show: a group, a method, a name. No pictures are touched here."""
+"""Specifications of composites: group, method, name. This module reads no pictures."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,10 +10,10 @@ from facestats_pipeline.core.attributes.attribute import slug
 from facestats_pipeline.core.attributes.catalogue import BUILT_IN, Catalogue
 
 DEFAULT_FLOOR = 10
-"""Fewest photos a composite may be made of: below it, single people can be recognised in the average (k-anonymity)."""
+"""Smallest number of photos in a composite: with fewer, single people can be recognised in the average (k-anonymity)."""
 
 METHODS = ("mean", "aligned", "warped")
-"""How faces are brought together; `movers.mover` says what each does."""
+"""How faces are brought together; `movers.mover` describes each method."""
 
 DECILE = "decile"
 """Filter by the score."""
@@ -31,7 +31,7 @@ AGE_GROUPS: tuple[tuple[str, int, int], ...] = (
 
 
 class CompositeRefused(Exception):
-    """No composite is made: too few photos, or filters that only strictness forbids to relax."""
+    """No composite can be made: too few photos match, and the filters may not be relaxed or relaxing does not help."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class CompositeSpec:
 
     Args:
         name: file stem, unique among the specs of a run.
-        caption: what a reader sees under the picture.
-        filters: what `filter_images` takes: attribute → class, age → (lowest, highest) completed years, decile → (lowest, highest) of the
-            score, 1–10; both ends included. An attribute that is not named is not filtered by.
+        caption: the text under the picture.
+        filters: the arguments of `filter_images`: attribute → class, age → (lowest, highest) completed years, decile → (lowest, highest)
+            decile of the score, 1–10; both ends included.
         method: one of `METHODS`.
         strict: refuse instead of relaxing filters when fewer than `floor` photos match.
-        floor: fewest photos it may be made of.
-        weight: column of numbers of the master by which photos count, `attractiveness` say; None counts all the same.
+        floor: smallest number of photos.
+        weight: numeric column of the master, such as `attractiveness`, that weights the photos; None gives equal weights.
         catalogue: the attributes that filters may name.
     """
 
@@ -70,12 +70,12 @@ class CompositeSpec:
 
 
 def filter_names(catalogue: Catalogue = BUILT_IN) -> tuple[str, ...]:
-    """What a collection can be filtered and split by: every attribute (one with years by these), and the score's decile."""
+    """The names of filters and groupings: every attribute (by its years, if it has any), and the score's decile."""
     return (*(attribute.stem if attribute.years else attribute.name for attribute in catalogue), DECILE)
 
 
 def check_filters(filters: Mapping[str, Any], catalogue: Catalogue = BUILT_IN) -> None:
-    """Raise ValueError naming the filter, its value and what is allowed."""
+    """Raise ValueError with the filter, its value and the allowed ones, if a filter is invalid."""
     names = filter_names(catalogue)
     if unknown := [name for name in filters if name not in names]:
         raise ValueError(f"{unknown[0]}={filters[unknown[0]]!r}: no such filter; use {', '.join(names)}")
@@ -93,13 +93,13 @@ def check_filters(filters: Mapping[str, Any], catalogue: Catalogue = BUILT_IN) -
 
 
 def check_method(method: str) -> None:
-    """Raise ValueError for a method nobody knows."""
+    """Raise ValueError for an unknown method."""
     if method not in METHODS:
         raise ValueError(f"method={method!r}: use one of {', '.join(METHODS)}")
 
 
 def describe_filters(filters: Mapping[str, Any], catalogue: Catalogue = BUILT_IN) -> str:
-    """The filters in one line, `gender=Female age=20:29`; `all` where there is none."""
+    """The filters as one line, `gender=Female age=20:29`; `all` without filters."""
     given = [(name, filters[name]) for name in filter_names(catalogue) if filters.get(name) is not None]
     parts = [
         f"{name}={value}" if isinstance(value, str) else f"{name}={value[0]:g}:{value[1]:g}" for name, value in given
@@ -114,11 +114,10 @@ def default_specs(
     floor: int = DEFAULT_FLOOR,
     catalogue: Catalogue = BUILT_IN,
 ) -> list[CompositeSpec]:
-    """Everyone, each class of every attribute, each age group, gender × age, and the ends of the score.
+    """The default composites: everyone, each class of every attribute, each age group, gender × age, and both ends of the score.
 
-    All are strict: a picture called "Male" that shows everybody would be wrong, so a group that is too small is refused with a
-    reason instead. With `master`, the ends of the score are deciles 1 and 10 where each holds at least `floor` photos, else
-    deciles 1–3 and 8–10; without scores they are left out.
+    All are strict: a picture titled "Male" that shows everybody would be wrong, so a group that is too small is refused. With `master`, the
+    ends of the score are deciles 1 and 10 if each has at least `floor` photos, else deciles 1–3 and 8–10; without scores they are left out.
     """
     everyone = CompositeSpec("everyone", "Everyone", catalogue=catalogue)
     specs = [everyone]
@@ -133,10 +132,10 @@ def default_specs(
 
 
 def specs_by(grouping: str, base: CompositeSpec) -> list[CompositeSpec]:
-    """`base` for each part of a grouping, strict: what a caption says is what is shown.
+    """One strict spec for each part of a grouping, based on `base`; strict, so that captions are true.
 
     Raises:
-        ValueError: for a grouping that is none of `filter_names`, or one that `base` has a filter for already.
+        ValueError: for a grouping that is not in `filter_names`, or for which `base` already has a filter.
     """
     groupings = filter_names(base.catalogue)
     if grouping not in groupings:
@@ -166,7 +165,7 @@ def specs_by(grouping: str, base: CompositeSpec) -> list[CompositeSpec]:
 
 
 def score_ends(master: pl.DataFrame | None, floor: int) -> list[tuple[int, int]]:
-    """Decile ranges of the top and bottom composites; empty where the frame has no scores."""
+    """The decile ranges of the top and bottom composites; empty without scores."""
     if master is None:
         return [(10, 10), (1, 1)]
     if "attractiveness" not in master.columns or master["attractiveness"].null_count() == master.height:
@@ -179,7 +178,7 @@ def score_ends(master: pl.DataFrame | None, floor: int) -> list[tuple[int, int]]
 
 
 def names_are_unique(specs: Iterable[CompositeSpec]) -> None:
-    """Raise ValueError when two specs would write the same file."""
+    """Raise ValueError when two specs share a name, since they would write the same file."""
     seen: set[str] = set()
     for spec in specs:
         if spec.name in seen:

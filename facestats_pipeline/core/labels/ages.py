@@ -1,7 +1,7 @@
-"""Ages as people and spreadsheets write them: bins, years, and bins that a spreadsheet took for dates.
+"""Parses ages: bins, years, and bins that a spreadsheet turned into dates.
 
-A spreadsheet that opens FairFace's label file reads `3-9` as 9 March or 3 September and `10-19` as 19 October (or October 2019),
-and saves that. Only those two bins can be read as dates, and no two dates below stand for different bins, so the repair is exact.
+A spreadsheet that opens FairFace's label file reads `3-9` as 9 March or 3 September and `10-19` as 19 October (or October 2019), and saves
+those dates. Only these two bins look like dates, and no date below stands for both, so the repair is exact.
 """
 
 import re
@@ -25,13 +25,13 @@ _YEARS = re.compile(r"(\d{1,3}(?:[.,]\d+)?)\s*(?:years?(?: old)?|y\.?o?\.?|yrs?)
 
 @dataclass(frozen=True)
 class ParsedAge:
-    """One age cell as understood.
+    """The result of parsing one age cell.
 
     Attributes:
         bin: the class, or None when `problem` says why not.
-        years: the age in years where the cell held a number, else None.
-        repaired: the cell was a date and stands for a bin.
-        problem: why the cell cannot be used, one clause; "" when it can.
+        years: the age in years if the cell held a number, else None.
+        repaired: whether the cell was a date that stands for a bin.
+        problem: why the cell cannot be used, one clause; "" if it can.
     """
 
     bin: str | None = None
@@ -78,10 +78,10 @@ def _range(low: int, high: int, years: dict[str, tuple[float, float]]) -> Parsed
 
 
 def _from_date(cell: str) -> str | None:
-    """The bin a date stands for, or None: 3 with 9 is `3-9`, month 10 with 19 is `10-19`.
+    """The bin that a date stands for, or None: 3 with 9 is `3-9`, month 10 with 19 is `10-19`.
 
-    In a date of three parts the two numbers are month and day of any year, or month and year on the first or last day of the month
-    (2003-09-01). Any other date, a birthday say, stands for no bin.
+    In a date of three parts, the two numbers are month and day of any year, or month and year if the day is the first or last of the month
+    (2003-09-01). Other dates, such as birthdays, stand for no bin.
     """
     cell = re.sub(r"[ t]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?z?$", "", cell)  # "2024-03-09 00:00:00"
     parts = [p for p in re.split(r"[\s\-/.,]+", cell) if p]

@@ -1,4 +1,4 @@
-"""Labels that data sets keep in their file names: UTKFace and SCUT-FBP5500."""
+"""Labels encoded in file names: UTKFace and SCUT-FBP5500."""
 
 import re
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ _SCUT_NAME = re.compile(r"([AC])([FM])\d+\.\w+", re.IGNORECASE)
 def labels_from_utkface(filenames: Sequence[str], catalogue: Catalogue = BUILT_IN) -> Labels:
     """Labels from UTKFace's names, `age_gender_race_date….jpg` (Zhang, Song & Qi, 2017).
 
-    gender 0 male, 1 female; race 0 White, 1 Black, 2 Asian, 3 Indian, 4 others. "Asian" is read as East Asian, with a warning;
-    others stay without an ethnicity. Where a part is missing it cannot be told which one, so only the age is used.
+    gender 0 male, 1 female; race 0 White, 1 Black, 2 Asian, 3 Indian, 4 others. "Asian" is read as East Asian, with a warning; "others"
+    get no ethnicity. If a part is missing, the name does not tell which one, so only the age is used.
     """
     out = LabelRows(catalogue)
     for row, filename in enumerate(filenames, start=1):

@@ -1,4 +1,4 @@
-"""One frame of labels, gathered row by row: repeats merged, contradictions taken out, everything unused accounted for."""
+"""Collects labels row by row into one frame: merges repeats, removes contradictions, and lists everything unused."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -33,9 +33,9 @@ class Labels:
     """Labels of one file or folder.
 
     Attributes:
-        frame: `labels_schema`, one row per file name; null where there is no usable label.
+        frame: `labels_schema`, one row per file name; null without a usable label.
         warnings: one sentence per kind of repair, with its count.
-        rejected: row, column, value, reason of everything that was not used.
+        rejected: row, column, value, reason of everything unused.
         provenance: where the labels come from.
     """
 
@@ -47,7 +47,7 @@ class Labels:
 
 @dataclass
 class LabelRows:
-    """Collects labels. `warnings` maps a sentence with `{n}` in it to its count."""
+    """A builder of `Labels`. `warnings` maps a sentence that contains `{n}` to its count."""
 
     catalogue: Catalogue = BUILT_IN
     rows: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -55,11 +55,11 @@ class LabelRows:
     rejected: list[dict[str, object]] = field(default_factory=list)
 
     def reject(self, row: int, column: str, value: str, reason: str) -> None:
-        """Record a cell (or, with column "", a row) that is not used."""
+        """Record an unused cell, or an unused row with column ""."""
         self.rejected.append({"row": row, "column": column, "value": value[:200], "reason": reason})
 
     def add(self, row: int, file: str, cells: dict[str, object]) -> None:
-        """Take a row; a second row of the same file adds what the first lacks, and takes out what they disagree about."""
+        """Add a row. A second row of the same file fills in missing cells; cells on which both disagree become null."""
         if file not in self.rows:
             self.rows[file] = {"file": file, "_dead": set(), **cells}
             return
@@ -80,12 +80,12 @@ class LabelRows:
                 kept[column] = value
 
     def labels(self, provenance: Provenance, extra: Sequence[str] = ()) -> Labels:
-        """Everything gathered; `extra` are warnings that come first."""
+        """The collected labels; the warnings `extra` come first."""
         for attribute in self.catalogue:
             if attribute.years is None:
                 continue
             both = {attribute.name, attribute.stem}
-            for row in self.rows.values():  # years of a class that was taken out, or the reverse, are in doubt too
+            for row in self.rows.values():  # if the class is contradicted, the years are in doubt too, and vice versa
                 if both & set(row["_dead"]):  # type: ignore[call-overload]
                     row |= dict.fromkeys(both)
         schema = labels_schema(self.catalogue)

@@ -1,7 +1,6 @@
-"""Labels that people made: FairFace's CSV, UTKFace's file names, SCUT-FBP5500's list, as one frame in FaceStats' words.
+"""Reads label files (FairFace's CSV, SCUT-FBP5500's list) into one frame with FaceStats' vocabulary.
 
-A cell that cannot be read costs that cell and is reported; the rest of its row is kept. A file that holds no labels raises one
-LabelsError.
+An unreadable cell is dropped and reported; the rest of its row is kept. A file without labels raises one LabelsError.
 """
 
 import re
@@ -46,7 +45,7 @@ FILE_WORDS = (
     "path",
     "photo",
 )
-"""Header words of the column that says which photo a row is about."""
+"""Header words of the column with the file name of a row's photo."""
 _PREDICTED = (
     "race scores fair",
     "gender scores fair",
@@ -55,7 +54,7 @@ _PREDICTED = (
     "dominant race",
     "dominant gender",
 )
-"""Header words that only a model's output has (FairFace's predict.py, DeepFace)."""
+"""Header words that only the output of a model has (FairFace's predict.py, DeepFace); tables with them are refused."""
 _MODEL_WORDS = frozenset(
     [
         "model",
@@ -94,7 +93,7 @@ def read_labels(path: Path | str, catalogue: Catalogue = BUILT_IN) -> Labels:
     table = parse_table(path, text, meanings(catalogue), need="file", expected=expected)
     if found := sorted(prediction_columns(catalogue) & set(table.ignored)):
         raise LabelsError(
-            f"{path}: the column {found[0].replace(' ', '_')!r} says that a model made this table; "
+            f"{path}: the column {found[0].replace(' ', '_')!r} shows that a model made this table; "
             "models learn from people's labels only."
         )
     if not set(table.columns) & {"group", *(column for attribute in catalogue for column in attribute.headers)}:
@@ -171,7 +170,7 @@ _parse_age = lru_cache(maxsize=4096)(parse_age)
 
 
 def _age(out: LabelRows, row: int, attribute: Attribute, cells: dict[str, str]) -> tuple[str | None, float | None]:
-    """Class and years of one row from up to three columns. Years decide where a class disagrees with them."""
+    """(class, years) of one row from up to three columns. If a class disagrees with the years, the years win."""
     name: str | None = None
     years: float | None = None
     for column in (f"{attribute.stem}_years", attribute.stem, attribute.name):

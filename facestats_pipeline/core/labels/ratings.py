@@ -1,4 +1,4 @@
-"""Ratings that people gave: one row a photo or one row a rater and photo, and SCUT-FBP5500's list."""
+"""Reads ratings: a table with one row per photo, or per rater and photo, or SCUT-FBP5500's list."""
 
 import math
 import re
@@ -20,7 +20,7 @@ RATINGS_SCHEMA = {
     "n": pl.Int32(),
     "raters": pl.Int32(),
 }
-"""rating: the mean; sd: between raters (ddof 1); n: ratings behind the mean; raters: raters listed in the file itself (0: none)."""
+"""rating: mean; sd: between raters (ddof 1); n: ratings behind the mean; raters: raters listed in the file itself (0: none)."""
 
 EXPECTED = (
     "Expected a table with a header: file, rating, and optionally rater, or sd and n; "
@@ -44,9 +44,9 @@ class Ratings:
     Attributes:
         frame: RATINGS_SCHEMA, one row per file name.
         warnings: one sentence each.
-        rejected: row, column, value, reason of everything that was not used.
+        rejected: row, column, value, reason of everything unused.
         provenance: where the ratings come from.
-        scale: least and greatest rating that one rater gave; None when the file has means only, which never reach the ends of a scale.
+        scale: lowest and highest single rating; None if the file has means only, which do not reach the ends of a scale.
     """
 
     frame: pl.DataFrame
@@ -68,8 +68,8 @@ class _Row:
 def read_ratings(path: Path | str) -> Ratings:
     """Read ratings.csv (file, rating[, rater][, sd, n]) or SCUT-FBP5500's list.
 
-    Several rows of a file are averaged when a `rater` column tells them apart; without one, rows that disagree are rejected. Raises
-    LabelsError when the file holds no ratings, or when its columns say that a model made it.
+    Rows of one photo are averaged if a `rater` column distinguishes them; otherwise contradicting rows are rejected. Raises LabelsError
+    for a file without ratings, or with columns that only a model's output has.
     """
     path = Path(path)
     data = read_bytes(path)
@@ -87,7 +87,7 @@ def read_ratings(path: Path | str) -> Ratings:
         if "rating" not in table.columns:
             raise LabelsError(f"{path}: no 'rating' column. {EXPECTED}")
         if found := sorted(_PREDICTIONS & set(table.ignored)):
-            raise LabelsError(f"{path}: the column {found[0].replace(' ', '_')!r} says that a model made this table.")
+            raise LabelsError(f"{path}: the column {found[0].replace(' ', '_')!r} shows that a model made this table.")
         rejected.extend(table.rejected)
         for number, cells in table.rows:
             if (row := _row(number, cells, rejected)) is not None:
@@ -109,7 +109,7 @@ def _row(number: int, cells: dict[str, str], rejected: list[dict[str, object]]) 
         reject("file", "no file name")
         return None
     if is_null(cells.get("rating", "")):
-        return None  # a photo that nobody rated
+        return None  # an unrated photo is no error
     if (rating := _number(cells["rating"])) is None:
         reject("rating", "not a number")
         return None
@@ -134,14 +134,14 @@ def _number(cell: str) -> float | None:
 def _merge(
     file: str, rows: list[_Row], rejected: list[dict[str, object]], warnings: list[str]
 ) -> dict[str, object] | None:
-    """One row of RATINGS_SCHEMA for a file's rows, or None when they contradict each other."""
+    """One row of RATINGS_SCHEMA from all rows of a photo, or None when they contradict each other."""
     first = rows[0]
     raters = {row.rater for row in rows} - {""}
     if len(raters) == len(rows) and (len(rows) > 1 or first.sd is None):
         values = np.array([row.rating for row in rows])
         sd = float(values.std(ddof=1)) if len(values) > 1 else None
         return {"file": file, "rating": float(values.mean()), "sd": sd, "n": len(rows), "raters": len(rows)}
-    if raters and "" not in {row.rater for row in rows}:  # somebody rated this photo more than once
+    if raters and "" not in {row.rater for row in rows}:  # a rater rated this photo more than once
         by_rater: dict[str, list[float]] = defaultdict(list)
         for row in rows:
             by_rater[row.rater].append(row.rating)

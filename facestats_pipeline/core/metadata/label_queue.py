@@ -1,8 +1,8 @@
-"""Which images are most worth a human label: `labels_template`.
+"""The label queue: ranks images by how much a human label would help (`labels_template`).
 
-A label is worth most where the models do not know (uncertainty), where the picture is unlike those that have labels (diversity: its
-cluster), and where its group has few labels (group balance). This is pool-based active learning with a diversity term:
-Settles, "Active Learning Literature Survey" (2009), sections 3.1 and 3.6.
+A label helps most if the models are unsure (uncertainty), if the image is unlike labelled ones (diversity, by cluster), and if its group
+has few labels (group balance). This is pool-based active learning with a diversity term: Settles, "Active Learning Literature Survey"
+(2009), sections 3.1 and 3.6.
 """
 
 from collections.abc import Iterable
@@ -21,14 +21,14 @@ from facestats_pipeline.core.tables import KEYS, Schema
 DEFAULT_SIZE = 500
 
 WEIGHT_UNCERTAINTY, WEIGHT_DIVERSITY, WEIGHT_BALANCE = 0.5, 0.25, 0.25
-# Half for what the models say of the image itself, half for where it lies: uncertainty alone fills a queue with one kind of
-# difficult photo, and the other two alone would ask about photos that every model gets right.
+# Half the weight is on the image itself, half on its position among others. Uncertainty alone fills the queue with one kind of difficult
+# photo; the other two alone would ask about photos that every model gets right.
 
 GROUPED = (GENDER, ETHNICITY)
 """Attributes whose classes together make the groups that labels are balanced over."""
 _CELL = ["cluster", "group"]
 _HELD = 100_000
-"""Rows held beside the most uncertain of each cell before these are sorted out again: some 20 MB."""
+"""Number of additional rows after which only the most uncertain of each cell are kept: some 20 MB."""
 
 Table = pl.DataFrame | pl.LazyFrame
 
@@ -45,18 +45,18 @@ def labels_template(
 ) -> pl.DataFrame:
     """The `size` images most worth a label, best first, with `queue_schema` and the models' suggestions.
 
-    Left out: images with a hand label (unless annotators tie on one), images whose every attribute has a label already, and photos
-    without a face. Each image is the one of highest `priority` given those before it; priority lies in 0–1 and is ½ uncertainty + ¼
-    diversity + ¼ balance, where
+    Images with a hand label are left out (unless annotators tie), as are images whose attributes all have a label, and photos without a
+    face. The next image is always the one with the highest `priority` given those before it. The priority (0–1) is
+    ½ uncertainty + ¼ diversity + ¼ balance:
 
-    - uncertainty is the mean over attributes without a label of (1 - p) / (1 - 1/k), p the calibrated probability of the best of k
-      classes: 0 when certain, 1 when p is chance, a tie between annotators, or unknown. For two classes it is 1 less the margin;
-    - diversity is 1 / (1 + m / fair share), m the images of the same cluster that are labelled or ahead in the queue, fair share what
-      each cluster would have if labels were spread evenly;
-    - balance is the same within the group of the most probable gender and ethnicity.
+    - uncertainty: the mean of (1 - p) / (1 - 1/k) over attributes without a label, where p is the calibrated probability of the best of k
+      classes. It is 0 for p = 1, and 1 for chance level, a tie between annotators, or no prediction;
+    - diversity: 1 / (1 + m / fair share), where m counts the images of the same cluster that are labelled or ahead in the queue, and the
+      fair share is what each cluster would have if labels were spread evenly;
+    - balance: the same within the group of the most probable gender and ethnicity.
 
-    Deterministic. `master`: the master table, or its pieces in any order, of which one is in memory at a time. ValueError for a size
-    below 1.
+    The result is deterministic. master: the master table, or its pieces in any order; one piece is in memory at a time. Raises ValueError
+    for a size below 1.
     """
     if size < 1:
         raise ValueError(f"the size of the label queue must be at least 1, got {size}")
@@ -71,9 +71,9 @@ def labels_template(
 
 
 def _condense(pieces: Iterable[pl.DataFrame], size: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The open images that can be chosen, and per cluster and group how many images are labelled.
+    """(candidates, number of labelled images per cell of cluster and group).
 
-    Images of one cluster and group differ in uncertainty alone, so no more than the `size` most uncertain of each such cell matter.
+    Images of one cell differ in uncertainty only, so at most the `size` most uncertain ones of each cell can be chosen.
     """
     held: list[pl.DataFrame] = []
     counts: list[pl.DataFrame] = []
@@ -92,9 +92,9 @@ def _most_uncertain(pieces: list[pl.DataFrame], size: int) -> pl.DataFrame:
 
 
 def _choose(candidates: pl.DataFrame, labelled: pl.DataFrame, size: int) -> pl.DataFrame:
-    """image_id, priority, diversity, balance of the chosen images, in order.
+    """image_id, priority, diversity, balance of the chosen images, in order. `labelled`: labelled images per cell.
 
-    Each cell of cluster and group is a stack of which only the top is looked at. `labelled`: labelled images per cell.
+    Each cell is a stack sorted by uncertainty, so only the tops need to be compared.
     """
     stacks = candidates.group_by(_CELL, maintain_order=True).agg("image_id", "uncertainty")
     ids, uncertain = stacks["image_id"].to_list(), stacks["uncertainty"].to_list()
@@ -104,7 +104,7 @@ def _choose(candidates: pl.DataFrame, labelled: pl.DataFrame, size: int) -> pl.D
     cluster_share = max(1.0, labels_and_queue / max(1, labelled["cluster"].n_unique()))
     group_share = max(1.0, labels_and_queue / max(1, labelled["group"].n_unique()))
     top = np.zeros(len(ids), dtype=int)
-    head = np.array([stack[0] for stack in uncertain])  # the top's uncertainty; -inf when the stack is used up
+    head = np.array([stack[0] for stack in uncertain])  # the top's uncertainty; -inf for an empty stack
     rows: list[tuple[str, float, float, float]] = []
     while len(rows) < size and np.isfinite(head).any():
         diversity = 1.0 / (1.0 + cluster_labels[cluster] / cluster_share)
@@ -121,14 +121,14 @@ def _choose(candidates: pl.DataFrame, labelled: pl.DataFrame, size: int) -> pl.D
 
 
 def _labels_by(labelled: pl.DataFrame, cells: pl.Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """For each of `cells` the number of its value, and for each value how many labelled images there are."""
+    """(for each of `cells`, the index of its value; for each value, its number of labelled images)."""
     counts = labelled.group_by(cells.name, maintain_order=True).agg(pl.col("labelled").sum())
     number = {value: i for i, value in enumerate(counts[cells.name].to_list())}
     return np.array([number[value] for value in cells.to_list()], dtype=int), counts["labelled"].to_numpy().astype(int)
 
 
 def _slim_columns(catalogue: Catalogue) -> list[str | pl.Expr]:
-    """What the queue shows of an image, and what its order needs."""
+    """The columns that the queue shows or needs for its order."""
     settled = {
         attribute.name: ~_tied(attribute)
         & (
@@ -173,7 +173,7 @@ def _tied(attribute: Attribute) -> pl.Expr:
 
 
 def _why(row: dict[str, Any], catalogue: Catalogue) -> str:
-    """The reasons that weigh, strongest kind first, as a person would say them."""
+    """The main reasons for an image's priority, in words, the strongest kind first."""
     reasons = []
     if row["manual_disputed"]:
         reasons.append(f"annotators disagree on {', '.join(row['manual_disputed'])}")

@@ -1,7 +1,7 @@
-"""manual_labels.csv: one line per label that one person gave to one image; lines that cannot be used are rejected one by one.
+"""Reads manual_labels.csv: one line per label that one person gave to one image. Unusable lines are rejected one by one.
 
-Columns, in any order, others ignored: image_id, attribute, value, annotator, labelled_at. The file only ever grows: a later line of the
-same annotator replaces the earlier one, and the value `unknown` withdraws it.
+The columns are image_id, attribute, value, annotator, labelled_at, in any order; others are ignored. The file is append-only: a later line
+of the same annotator replaces the earlier one, and the value `unknown` withdraws it.
 """
 
 import csv
@@ -26,7 +26,7 @@ HISTORY_SCHEMA: Schema = {
     "row": pl.Int64(),
     "image_id": pl.String(),
     "attribute": pl.String(),
-    "value": pl.String(),  # null: the annotator withdraws an earlier label
+    "value": pl.String(),  # null: the annotator withdrew an earlier label
     "annotator": pl.String(),
     "labelled_at": pl.Datetime("us", "UTC"),
 }
@@ -44,10 +44,10 @@ class _Rejected(Exception):
 def read_history(
     path: Path, known_ids: Container[str] | None = None, catalogue: Catalogue = BUILT_IN
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Every usable line of the file as HISTORY_SCHEMA, in file order, and the others as REJECTED_SCHEMA with a reason each.
+    """(usable lines as HISTORY_SCHEMA in file order, other lines as REJECTED_SCHEMA with a reason each).
 
-    With `known_ids`, an image id that is not in it is rejected. `row` counts lines from 1, the header's. An empty file has no labels.
-    Raises LabelsError when the file cannot be read or its header lacks a column.
+    With `known_ids`, other image ids are rejected. `row` counts lines from 1, the header's. An empty file has no labels. Raises LabelsError
+    when the file cannot be read or its header lacks a column.
     """
     lines = _lines(path)
     labels: list[dict[str, Any]] = []
@@ -58,19 +58,20 @@ def read_history(
             try:
                 cells = _row(line, delimiter, header)
                 labels.append({"row": row, **_label(cells, known_ids, catalogue)})
-            except _Rejected as no:
-                rejected.append({"row": row, "column": no.column, "value": no.value[:200], "reason": no.reason})
+            except _Rejected as problem:
+                cell = {"row": row, "column": problem.column, "value": problem.value[:200], "reason": problem.reason}
+                rejected.append(cell)
     return pl.DataFrame(labels, schema=HISTORY_SCHEMA), pl.DataFrame(rejected, schema=REJECTED_SCHEMA)
 
 
 def read_columns(path: Path) -> tuple[list[str], str]:
-    """What each column of the file holds, one of COLUMNS or "" for another, and the delimiter. Raises LabelsError."""
+    """(meaning of each column of the file: one of COLUMNS, or "" for another; delimiter). Raises LabelsError."""
     lines = _lines(path)
     return _header(path, lines[0][1] if lines else "")
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
-    """Line by line and not as one CSV: a quote that is never closed must not swallow the rows below it."""
+    """(line number, line) of all non-empty lines. Each line is parsed alone, so an unclosed quote cannot swallow the lines below it."""
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Adding lines to manual_labels.csv. The file only ever grows: a correction is a later line, and what was written stays.
+"""Appends lines to manual_labels.csv. The file is append-only: a correction is a later line, and earlier lines stay.
 
-A file that people made themselves is kept as it is: new lines follow its own header, order of columns and delimiter.
+A file that people made themselves keeps its form: new lines follow its header, order of columns and delimiter.
 """
 
 import csv
@@ -20,18 +20,18 @@ from facestats_pipeline.core.metadata.manual_label_file import COLUMNS, read_col
 from facestats_pipeline.core.user_files.text_table import LabelsError
 
 MOST_LETTERS = 60
-# Starts with a letter or digit, so that no spreadsheet takes it for a formula; `;` joins names in other tables.
+# It starts with a letter or digit, so that no spreadsheet runs it as a formula; `;` is excluded because it joins names in other tables.
 _NAME = re.compile(rf"[^\W_][\w .@'+-]{{0,{MOST_LETTERS - 1}}}")
 
 
 def writing(path: Path) -> FileLock:
-    """The lock that whoever changes a file of labels holds meanwhile."""
+    """The lock to hold while changing a label file."""
     return FileLock(path.with_name(f".{path.name}.lock"))
 
 
 @dataclass(frozen=True)
 class Label:
-    """What an annotator says of one image; `value` None withdraws what the same annotator said before."""
+    """An annotator's label of one image; `value` None withdraws the same annotator's earlier label."""
 
     image_id: str
     attribute: str
@@ -39,7 +39,7 @@ class Label:
 
 
 def check_annotator(name: str) -> str:
-    """`name` without spaces around it. Raises ValueError that says what a name may be."""
+    """`name` without surrounding spaces. Raises ValueError with the rules for names."""
     name = name.strip()
     if not _NAME.fullmatch(name):
         raise ValueError(
@@ -56,16 +56,16 @@ def append_labels(
     now: datetime | None = None,
     catalogue: Catalogue = BUILT_IN,
 ) -> None:
-    """Add one line for each label to `path`, which is made when it is not there.
+    """Append one line per label to `path`; the file is created if missing. Several processes may append at the same time.
 
-    Several processes may do so at once. Raises ValueError for a name, attribute or value that the file may not hold, and LabelsError,
-    naming the file, when it cannot be read, lacks a column or is not UTF-8; then nothing is written.
+    Raises ValueError for an invalid name, attribute or value, and LabelsError, with the file's name, when the file cannot be read or
+    written, lacks a column or is not UTF-8; then nothing is appended.
     """
     annotator = check_annotator(annotator)
     for label in labels:
         classes = catalogue[label.attribute].classes if label.attribute in catalogue else ()
         if label.value is not None and label.value not in classes:
-            raise ValueError(f"{label.value!r} is no label of {label.attribute!r}")
+            raise ValueError(f"{label.value!r} is not a label of {label.attribute!r}")
     time = (now or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -96,9 +96,9 @@ def append_labels(
 
 
 def labels_by(path: Path, annotator: str, catalogue: Catalogue = BUILT_IN) -> pl.DataFrame:
-    """image_id, attribute, value: the last word of one annotator on each image and attribute; withdrawn labels are not in it.
+    """image_id, attribute, value: the last label of one annotator per image and attribute, without withdrawn ones.
 
-    No rows when there is no file. Raises LabelsError.
+    It has no rows without a file. Raises LabelsError.
     """
     columns = {"image_id": pl.String(), "attribute": pl.String(), "value": pl.String()}
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Labels that people gave by hand: one value per image and attribute, and how far the annotators agree."""
+"""Hand labels: one resolved value per image and attribute, and the agreement between annotators."""
 
 from collections.abc import Container
 from dataclasses import dataclass
@@ -34,15 +34,15 @@ SEPARATOR = "; "
 
 @dataclass(frozen=True)
 class ManualLabels:
-    """What manual_labels.csv says.
+    """The content of manual_labels.csv.
 
     Attributes:
-        frame: RESOLVED_SCHEMA, one row per image and attribute: the value with most votes, null where the most voted values tie; who
-            voted for it (for all of them on a tie), the latest time, the votes for it and the number of annotators.
-        history: every usable line as written, with `counts`: whether it is its annotator's last word on that image and attribute.
-        rejected: row, column, value, reason of every line that could not be used.
-        agreement: AGREEMENT_SCHEMA, one row per attribute: annotators, images with a label, with several annotators' labels, ties, and
-            Krippendorff's nominal alpha (null where undefined).
+        frame: RESOLVED_SCHEMA, one row per image and attribute: the value with most votes, null on a tie; the names of its voters (of all
+            tied voters on a tie), the latest time, its number of votes and the number of annotators.
+        history: all usable lines as written; `counts` tells whether a line is its annotator's last one for that image and attribute.
+        rejected: row, column, value, reason of unusable lines.
+        agreement: AGREEMENT_SCHEMA, one row per attribute: annotators, labelled images, images with several annotators, ties, and
+            Krippendorff's nominal alpha (null if undefined).
     """
 
     frame: pl.DataFrame
@@ -56,12 +56,12 @@ def read_manual_labels(
 ) -> ManualLabels:
     """Read manual_labels.csv (columns image_id, attribute, value, annotator, labelled_at).
 
-    Bad lines are rejected one by one. With `known_ids`, so are lines about other images. Raises LabelsError, naming the file, when it
-    cannot be read or lacks a column.
+    Bad lines are rejected one by one; with `known_ids`, so are lines about other images. Raises LabelsError, with the file's name, when the
+    file cannot be read or lacks a column.
     """
     history, rejected = read_history(path, known_ids, catalogue)
     one = ["image_id", "attribute", "annotator"]
-    # The same time twice: the later line counts.
+    # Of two lines with the same time, the later line counts.
     history = history.with_columns(
         counts=pl.struct("labelled_at", "row").rank("ordinal").over(one) == pl.len().over(one),
     )
@@ -71,7 +71,7 @@ def read_manual_labels(
 
 
 def resolve_votes(votes: pl.DataFrame) -> pl.DataFrame:
-    """One value per image and attribute out of one vote per annotator (image_id, attribute, value, annotator, labelled_at)."""
+    """RESOLVED_SCHEMA: one value per image and attribute by majority. votes: image_id, attribute, value, annotator, labelled_at."""
     image = ["image_id", "attribute"]
     counted = votes.with_columns(
         _votes=pl.len().over([*image, "value"]), annotators=pl.col("annotator").n_unique().over(image)

@@ -1,4 +1,4 @@
-"""What the bias audit looks at: people's labels and ratings beside predictions by models that had not seen them."""
+"""The input of the bias audit: people's labels and ratings joined to out-of-fold predictions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ RATED_SCHEMA: dict[str, pl.DataType] = {
     "rated_lo": pl.Float32(),
     "rated_hi": pl.Float32(),
 }
-"""People's mean rating of a photo beside the score and interval of a regressor that had not seen it."""
+"""People's mean rating of a photo, with the out-of-fold score and interval of the regressor."""
 
 
 def audited_columns(catalogue: Catalogue = BUILT_IN) -> tuple[str, ...]:
@@ -32,10 +32,10 @@ def audit_frame(
     rated: pl.DataFrame | None = None,
     catalogue: Catalogue = BUILT_IN,
 ) -> pl.DataFrame:
-    """Rows of `master` (its `audited_columns`) that have a label.
+    """The labelled rows of `master` (with its `audited_columns`), joined to their labels.
 
-    A column named like an attribute holds its labels, `age_years` those in years; predicted_*, predicted_age with its interval and the
-    columns of `rated` (RATED_SCHEMA) are out of fold or null; attractiveness_raw is the score as it is.
+    A column with an attribute's name holds its labels, `age_years` the labels in years. predicted_*, predicted_age with its interval, and
+    the columns of `rated` (RATED_SCHEMA) are out of fold or null. attractiveness_raw is the score, also of training rows.
     """
     matched = match_files(labels["file"].to_list(), master["filename"].to_list())
     names = pl.DataFrame(
@@ -51,7 +51,7 @@ def audit_frame(
     for attribute in catalogue:
         is_held_out = pl.col(f"{attribute.predicted_column}_kind") == "out_of_fold"
         predicted = (attribute.predicted_column, f"{attribute.predicted_column}_p")
-        # `attributes` has out-of-fold years for the rows that the age model learned from.
+        # `attributes` already has out-of-fold years for the age model's training rows.
         for name in (*predicted, *(f"predicted_{column}" for column in attribute.year_columns)):
             held_out.append(pl.when(is_held_out).then(pl.col(name)).alias(name))
     frame = frame.with_columns(held_out)
@@ -59,7 +59,7 @@ def audit_frame(
 
 
 def rated_frame(checkpoint: Mapping[str, Any] | None) -> pl.DataFrame:
-    """RATED_SCHEMA of a regressor's checkpoint: its out-of-fold scores; no rows without a regressor, or by one that kept none."""
+    """RATED_SCHEMA from a regressor's checkpoint: its out-of-fold scores. No rows without a regressor or without stored scores."""
     if checkpoint is None or "oof" not in checkpoint:
         return pl.DataFrame(schema=RATED_SCHEMA)
     table = pl.DataFrame({"image_id": checkpoint["image_ids"], **checkpoint["oof"]}).drop_nulls("score")
@@ -69,8 +69,7 @@ def rated_frame(checkpoint: Mapping[str, Any] | None) -> pl.DataFrame:
 
 
 def audits_for(frame: pl.DataFrame, catalogue: Catalogue = BUILT_IN) -> list[Audit]:
-    """An audit for each attribute and for years where there are both labels and predictions, and of the score: against ratings where
-    there are any, else of its mean alone."""
+    """The possible audits: each attribute, and years, with both labels and predictions; the score against ratings; the mean score."""
     audits = [
         Audit(each.name, each.predicted_column, each.name, f"{each.predicted_column}_p")
         for each in catalogue

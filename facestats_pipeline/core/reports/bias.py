@@ -1,12 +1,12 @@
-"""Whether a model serves every group alike: per group and intersection, with intervals, corrected for looking many times.
+"""The bias audit: compares a model's metrics between groups and intersections, with intervals and correction for multiple testing.
 
-Each figure is the mean of one number per photo (was it answered, was it right, how far off, is the truth in the interval, how sure
-less how right, which score), so one small engine serves all. Proportions get Wilson's interval and Fisher's exact test against the
-rest; other means get a bootstrap interval and Welch's test. p-values are adjusted by Holm's method within one attribute and metric,
-over all its groups. Photos count as independent: with many photos a person the intervals are too narrow.
+Each metric is the mean of one number per photo (answered, correct, error, truth within the interval, confidence minus accuracy, score),
+so one small engine computes all. Proportions get Wilson intervals and Fisher's exact test against the rest; other means get bootstrap
+intervals and Welch's test. p-values are adjusted by Holm's method over all groups of one attribute and metric. Photos count as
+independent: with many photos per person, the intervals are too narrow.
 
-Fairlearn's MetricFrame gives the same group figures (a test compares both); it has no interval of a difference, no test and no
-least n, and brings pandas, so it is a reference in the tests and no dependency.
+Fairlearn's MetricFrame gives the same group metrics (a test compares both). It has no intervals of differences, no tests and no minimum n,
+and it needs pandas, so it is only a reference in the tests.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from facestats_pipeline.core.statistics.calibration import Z95, wilson
 DEFAULT_MIN_N = 30
 
 BOOTSTRAP_ROWS = 1_000
-"""Larger groups get the normal interval of the mean: the central limit theorem holds there, and resampling would cost n × RESAMPLES."""
+"""Larger groups get the normal interval of the mean: the central limit theorem applies, and resampling would cost n × RESAMPLES."""
 
 RESAMPLES = 2_000
 
@@ -35,19 +35,19 @@ Numbers = NDArray[np.float64]
 SHARES = ("accuracy", "coverage", "interval_coverage")
 """Metrics that are proportions of photos."""
 IN_SHARES = (*SHARES, "overconfidence")
-"""Metrics whose gaps are differences of shares; the gaps of all others are compared in standard deviations."""
+"""Metrics whose gaps are differences of shares. Gaps of all other metrics are compared in standard deviations."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """One thing to audit, by the names of its columns.
+    """One audited prediction, given by column names.
 
     Args:
         attribute: its name in the result.
-        prediction: out-of-fold predictions: class names (with `unknown` or null for no answer), or numbers (NaN or null for none).
-        truth: the labels that people gave, of the same kind; None for a score without ratings, of which only means are compared.
-        confidence: calibrated probability of a class prediction, if there is one.
-        low, high: bounds of the interval of a number, if there are.
+        prediction: out-of-fold predictions: class names (`unknown` or null for an abstention), or numbers (NaN or null for none).
+        truth: people's labels of the same kind; None for a score without ratings, for which only means are compared.
+        confidence: calibrated probability of a class prediction, optional.
+        low, high: bounds of the interval of a number, optional.
         kind: `class` or `number`.
     """
 
@@ -67,7 +67,7 @@ class Audit:
 
     @property
     def columns(self) -> set[str]:
-        """Every column it names."""
+        """All columns that it names."""
         named = (self.prediction, self.truth, self.confidence, self.low, self.high)
         return {column for column in named if column is not None}
 
@@ -81,20 +81,20 @@ def bias_audit(
     seed: int = 0,
     catalogue: Catalogue = BUILT_IN,
 ) -> pl.DataFrame:
-    """Figures of each audit for everyone and for each group, `bias_table().schema`.
+    """Metrics of each audit for all photos and for each group: `bias_table().schema`.
 
     Args:
-        frame: one row per photo, with the columns that `audits` and `groups` name. The groups should be labels given by people:
-            a group that the audited model made itself hides its own mistakes.
-        audits: what to compare. Predictions must be out of fold.
-        groups: columns that make a group, alone or crossed; by default `default_groups`. A photo with a null or `unknown` there is in no
-            group of that kind.
-        min_n: below it a group is listed with its n and a note, without any figure.
-        seed: of the bootstrap.
-        catalogue: whose classes say in which order groups come.
+        frame: one row per photo, with the columns named by `audits` and `groups`. Groups should come from people's labels: groups predicted
+            by the audited model hide its mistakes.
+        audits: the predictions to compare; they must be out of fold.
+        groups: columns that form groups, alone or crossed; by default `default_groups`. A photo with null or `unknown` in one of them is in
+            no group of that kind.
+        min_n: a smaller group is listed with its n and a note, but without metrics.
+        seed: seed of the bootstrap.
+        catalogue: its classes determine the order of groups.
 
     Raises:
-        ValueError: naming a column that is not there.
+        ValueError: with the names of missing columns.
     """
     groups = default_groups(catalogue) if groups is None else groups
     wanted = {c for kind in groups for c in kind}.union(*(audit.columns for audit in audits))
@@ -119,14 +119,14 @@ def bias_audit(
 
 
 def default_groups(catalogue: Catalogue = BUILT_IN) -> tuple[tuple[str, ...], ...]:
-    """Every attribute alone, and gender × ethnicity."""
+    """The default groups: each attribute alone, and gender × ethnicity."""
     return (*((name,) for name in catalogue.names), (GENDER.name, ETHNICITY.name))
 
 
 def large_gaps(audit: pl.DataFrame, max_gap: float, max_gap_sd: float) -> pl.DataFrame:
-    """Rows of groups that differ too much from the rest, and significantly after correction; largest first, shares before the others.
+    """Rows whose gap is too large and significant after correction; metrics in shares first, then by size.
 
-    max_gap: the greatest difference of shares; max_gap_sd: of errors and scores, in standard deviations (`gap_size`).
+    max_gap: limit for differences of shares. max_gap_sd: limit for errors and scores, in standard deviations (`gap_size`).
     """
     shares = pl.col("metric").is_in(IN_SHARES)
     limit = pl.when(shares).then(max_gap).otherwise(max_gap_sd)
@@ -141,11 +141,11 @@ SHORT_WORDS = {
     "mean_error": "mean error",
     "mean_score": "mean score",
 }
-"""Metric → how one sentence names it, where that is another word."""
+"""Metric → its name in running text, if it differs."""
 
 
 def describe_gap(row: Mapping[str, Any]) -> str:
-    """A row of the audit as words: `gender: accuracy 71.0% for Black, 94.8% for the rest (p < 0.001)`."""
+    """A row of the audit as text: `gender: accuracy 71.0% for Black, 94.8% for the rest (p < 0.001)`."""
     form = "{:.1%}" if row["metric"] in SHARES else "{:.2f}"
     mine, rest = form.format(row["value"]), form.format(row["value"] - row["gap"])
     p = "p < 0.001" if row["p_adjusted"] < 0.001 else f"p = {row['p_adjusted']:.3f}"
@@ -154,7 +154,7 @@ def describe_gap(row: Mapping[str, Any]) -> str:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's (1979) step-down adjustment; nulls are not counted and stay null."""
+    """p-values adjusted by Holm's (1979) step-down method; None values are not counted and stay None."""
     known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     running = 0.0
@@ -167,12 +167,12 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 def _members(
     frame: pl.DataFrame, groups: Sequence[Sequence[str]], catalogue: Catalogue
 ) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
-    """(kind, group, which rows), everyone first."""
+    """Yield (kind, group, bool mask of its rows), all photos first."""
     yield "all", "all", np.ones(frame.height, dtype=bool)
     places = {name: place for place, name in enumerate(name for each in catalogue for name in each.classes)}
 
     def order(group: str) -> list[tuple[int, str]]:
-        """Known classes in the order of the catalogue (ages from young to old), others after them by name."""
+        """Sort key: known classes in the order of the catalogue (ages from young to old), then others by name."""
         return [(places.get(part, len(places)), part) for part in group.split(" × ")]
 
     for columns in groups:
@@ -184,7 +184,7 @@ def _members(
 
 
 def _metrics(frame: pl.DataFrame, audit: Audit) -> tuple[Numbers, dict[str, Numbers]]:
-    """Per photo: answered (1, 0, or NaN without a label), and metric → number, NaN where a photo does not count."""
+    """(answered per photo: 1, 0, or NaN without a label; metric → value per photo, NaN if the photo does not count)."""
     labelled = np.ones(frame.height, dtype=bool)
     if audit.kind == "number":
         guess = _floats(frame, audit.prediction)
@@ -246,7 +246,7 @@ def _row(
 
 
 def _mean_interval(values: Numbers, seed: int) -> tuple[float, float]:
-    """95% interval of the mean: percentile bootstrap, for large groups the normal one."""
+    """95% interval of the mean: percentile bootstrap, or the normal interval for large groups."""
     mean = float(values.mean())
     if len(values) > BOOTSTRAP_ROWS:
         half = Z95 * float(values.std(ddof=1)) / np.sqrt(len(values))
@@ -262,7 +262,7 @@ def _p_value(mine: Numbers, rest: Numbers, binary: bool) -> float | None:
         return float(fisher_exact(np.asarray(table, dtype=np.int64)).pvalue)
     sds = mine.std(ddof=1), rest.std(ddof=1)
     if max(sds) < 1e-12:
-        return None  # two constants: there is no noise to test against
+        return None  # both groups are constant: there is no noise to test against
     means = mine.mean(), rest.mean()
     test = ttest_ind_from_stats(means[0], sds[0], len(mine), means[1], sds[1], len(rest), equal_var=False)
     return float(test.pvalue)

@@ -1,4 +1,4 @@
-"""Figures of the bias audit: everything at one glance, and one metric of one attribute."""
+"""Figures of the bias audit: an overview, and one metric of one attribute in detail."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,13 +24,13 @@ METRIC_WORDS = {
     "interval_coverage": "Truth within the interval",
     "mean_score": "Mean score",
 }
-"""Metric of a bias audit → how figures and cards name it."""
+"""Metric of a bias audit → its name in figures and cards."""
 
 MOST_PANELS = 5
 
 
 def panels_of(catalogue: Catalogue = BUILT_IN) -> list[tuple[str, str, str]]:
-    """What the overview shows, as far as it was audited: attribute, metric, heading."""
+    """(attribute, metric, heading) of the overview's possible panels; those that were not audited are left out."""
     return [
         *((each.name, "accuracy", each.noun.capitalize()) for each in catalogue),
         *((each.stem, "mae", "Years, error") for each in catalogue if each.years),
@@ -40,9 +40,9 @@ def panels_of(catalogue: Catalogue = BUILT_IN) -> list[tuple[str, str, str]]:
 
 
 def plot_bias_overview(audit: pl.DataFrame, catalogue: Catalogue = BUILT_IN) -> Figure:
-    """Every group and intersection in a row, every attribute and the score in a column, each beside the figure of all photos.
+    """The overview: a row per group and intersection, a column per attribute and score, compared with all photos.
 
-    `audit`: a frame of `bias.bias_audit`.
+    audit: the result of `bias.bias_audit`.
     """
     rows = audit.filter(pl.col("group_kind") != "all")
     shown = rows.filter(pl.col("value").is_not_null())
@@ -100,7 +100,7 @@ def _sure(rows: pl.DataFrame) -> list[bool]:
 
 
 def _divide(axis: Axes, rows: pl.DataFrame) -> None:
-    """A thin line between kinds of groups."""
+    """Draw a thin line between kinds of groups."""
     kinds = rows["group_kind"].to_list()
     for y in range(1, len(kinds)):
         if kinds[y] != kinds[y - 1]:
@@ -115,10 +115,10 @@ def _axis_of(axis: Axes, metric: str) -> None:
 
 
 def plot_bias(audit: pl.DataFrame, *, attribute: str, metric: str = "accuracy") -> Figure:
-    """Dot plot of one metric of one attribute, per group and intersection, against the overall figure.
+    """Dot plot of one metric of one attribute, per group and intersection, with the overall value as reference.
 
-    `audit`: a frame of `bias.bias_audit`. Groups whose difference to the rest stays significant after Holm's correction are marked
-    with another colour and shape; groups below the minimum n are listed without a figure.
+    audit: the result of `bias.bias_audit`. Groups whose difference to the rest is significant after Holm's correction have another colour
+    and shape; groups below the minimum n are only counted.
     """
     rows = audit.filter(pl.col("attribute") == attribute, pl.col("metric") == metric)
     everyone = rows.filter(pl.col("group_kind") == "all")

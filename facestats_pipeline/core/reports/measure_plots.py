@@ -1,4 +1,4 @@
-"""What was measured of a collection: the spread of every measure, and what goes with what."""
+"""Figures of a collection's measures: histograms of all measures, and their correlations."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,15 +31,15 @@ _SHORT = {"yaw": "Head turn, degrees", "roll": "Head tilt, degrees", "face_fract
 SPREADS: dict[str, str] = {"age": "Age in years", SCORE: "Score"} | {
     name: _SHORT.get(name, words) for name, words in MEASURES.items() if name != "age"
 }
-"""Measures whose spread is drawn, with their sign."""
+"""Column → name of the measures with a histogram; head turn and tilt are signed here."""
 
 BINS = 28
 MIN_N = 30
-"""Fewest photos behind a correlation, as in the audit by default."""
+"""Smallest number of photos for a correlation, the same as the audit's default."""
 
 
 def plot_measures(master: pl.DataFrame) -> Figure:
-    """A histogram of every measure, with its median; values beyond the outer half per cent are drawn in the outermost bars."""
+    """Histograms of all measures with their medians; the outermost bars also hold the outer 0.5% on each side."""
     columns = {name: _finite(master[name]) for name in SPREADS if name in master.columns}
     shown = {name: values for name, values in columns.items() if len(values)}
     if not shown:
@@ -64,9 +64,9 @@ def plot_measures(master: pl.DataFrame) -> Figure:
 
 
 def plot_correlations(master: pl.DataFrame, *, min_n: int = MIN_N, catalogue: Catalogue = BUILT_IN) -> Figure:
-    """Spearman's ρ of score, attributes and measures with each other; attributes that are a class count as 0 and 1.
+    """A matrix of Spearman's ρ between score, attributes and measures; classes are coded as 0 and 1.
 
-    Pairs of fewer than `min_n` photos are left empty; a figure whose 95% interval holds 0 is grey on white.
+    Cells with fewer than `min_n` photos are empty; a value whose 95% interval contains 0 is grey on white.
     """
     named = _variables(master, min_n, catalogue)
     down = set(_classes_of_many(catalogue))
@@ -106,7 +106,7 @@ def _histogram(axis: Axes, values: NDArray[np.float64], colour: str) -> None:
 
 
 def _brief(value: float) -> str:
-    """Two digits, or all before the point."""
+    """A number with about two significant digits."""
     digits = 0 if abs(value) >= 10 else 1 if abs(value) >= 1 else 2
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
@@ -119,7 +119,7 @@ def _spread_title(n: int, shown: Mapping[str, NDArray[np.float64]]) -> str:
 
 
 def _variables(master: pl.DataFrame, min_n: int, catalogue: Catalogue) -> dict[str, tuple[str, NDArray[np.float64]]]:
-    """Variable → its words and a value for each photo, NaN where it is not known; those with too few values or no spread are left out."""
+    """Variable → (name, value per photo, NaN if unknown), without variables that have too few values or no spread."""
     numbers = {SCORE: "Score", "age": "Age in years", **{k: v for k, v in MEASURES.items() if k != "age"}}
     found: dict[str, tuple[str, NDArray[np.float64]]] = {}
     for name, words in numbers.items():

@@ -1,6 +1,6 @@
-"""Figures about a collection: distributions, what goes with the score, and the map of clusters.
+"""Figures about a collection: distributions, correlations with the score, and the cluster map.
 
-Every function takes frames or arrays and gives a matplotlib Figure, to be written with `plot_style.save_figure`.
+Each function returns a matplotlib Figure, to be written with `plot_style.save_figure`.
 """
 
 import math
@@ -41,14 +41,14 @@ MEASURES: dict[str, str] = {
     "roll": "Head tilt, either side",
     "face_score": "Detector's confidence",
 }
-"""Numeric columns of the master that `correlations` looks at by default, and how figures name them."""
+"""Numeric column of the master → its name in figures; the defaults of `correlations`."""
 
 MAX_POINTS = 20_000
-"""Points of a scatter; more only make it solid. Which ones are shown is drawn with a seed."""
+"""Maximal number of points in a scatter plot, a seeded sample; more would only fill the area."""
 
 
 def plot_distributions(master: pl.DataFrame, catalogue: Catalogue = BUILT_IN) -> Figure:
-    """Counts of every attribute (final values), with shares; `unknown` in grey, last."""
+    """Counts and shares of each attribute's final values; `unknown` comes last, in grey."""
     n = master.height
     counts = {each.title: _counts(master, each.final_column, each.classes) for each in catalogue}
     figure, axes = new_figure(
@@ -67,9 +67,9 @@ def plot_distributions(master: pl.DataFrame, catalogue: Catalogue = BUILT_IN) ->
 def correlations(
     frame: pl.DataFrame, target: str = "attractiveness_raw", measures: Sequence[str] = tuple(MEASURES), min_n: int = 30
 ) -> pl.DataFrame:
-    """Spearman's ρ of each measure with `target`: measure, n, rho, ci_lo, ci_hi; null figures below `min_n` or without spread.
+    """Spearman's ρ of each measure with `target`: measure, n, rho, ci_lo, ci_hi; null below `min_n` or without spread.
 
-    Head turn and tilt count by their size, whichever side. Intervals as in `correlation_of`.
+    Head turn and tilt enter as absolute values. The intervals are those of `correlation_of`.
     """
     rows = []
     for measure in measures:
@@ -90,9 +90,9 @@ def correlations(
 def correlation_of(
     x: NDArray[np.float64], y: NDArray[np.float64], min_n: int = 30
 ) -> tuple[float, float, float] | None:
-    """Spearman's ρ of two measures with its 95% interval, over the photos that have both; None below `min_n` or without spread.
+    """(Spearman's ρ, lower, upper end of its 95% interval) over the photos that have both values; None below `min_n` or without spread.
 
-    The interval: Fisher's z with Bonett & Wright's (2000) standard error.
+    The interval uses Fisher's z with Bonett & Wright's (2000) standard error.
     """
     both = np.isfinite(x) & np.isfinite(y)
     x, y = x[both], y[both]
@@ -107,9 +107,9 @@ def correlation_of(
 def plot_score_associations(
     correlation: pl.DataFrame, gaps: pl.DataFrame | None = None, *, target: str = "score"
 ) -> Figure:
-    """What goes with the score: `correlations` on the left, group differences on the right.
+    """Associations of the score: `correlations` on the left, group differences on the right.
 
-    `gaps`: the rows of a bias audit with metric `mean_score`, whose `gap` is a group's mean less that of the rest.
+    gaps: the rows of a bias audit with metric `mean_score`, whose `gap` is a group's mean minus that of the rest.
     """
     shown = correlation.drop_nulls("rho").sort("rho")
     groups = None if gaps is None else gaps.filter(pl.col("gap").is_not_null(), ~pl.col("group_kind").str.contains("×"))
@@ -141,9 +141,9 @@ def plot_score_associations(
 
 
 def plot_clusters(frame: pl.DataFrame, *, seed: int = 0) -> Figure:
-    """Embeddings on their first two principal axes, coloured by cluster; numbers stand at the cluster medians.
+    """Embeddings on their first two principal axes, coloured by cluster, with the cluster numbers at the medians.
 
-    `frame`: pca_x, pca_y, cluster; rows with a null are left out and counted.
+    frame: pca_x, pca_y, cluster; rows with null are left out and counted.
     """
     points = frame.select("pca_x", "pca_y", "cluster").drop_nulls()
     n, clusters = points.height, points["cluster"].n_unique()
@@ -164,7 +164,7 @@ def plot_clusters(frame: pl.DataFrame, *, seed: int = 0) -> Figure:
         empty_panel(axis, "Nothing to show")
         return figure
     size = float(np.clip(12000 / max(len(sample), 1), 4, 36))
-    markers = "osD^vP"  # beyond the palette, another shape
+    markers = "osD^vP"  # when the colours run out, the shape changes
     for index, cluster in enumerate(sorted(points["cluster"].unique().to_list())):
         rows = sample.filter(pl.col("cluster") == cluster)
         colour, marker = PALETTE[index % len(PALETTE)], markers[index // len(PALETTE) % len(markers)]
@@ -187,7 +187,10 @@ def dot_rows(
     reference: float | None = None,
     marked: Sequence[bool] | None = None,
 ) -> None:
-    """One dot with its interval a row, the first at the bottom; intervals that miss `reference`, or `marked` ones, in the second colour."""
+    """Draw one dot with its interval per row, the first at the bottom.
+
+    `marked` rows, or by default intervals that do not contain `reference`, get the second colour and a diamond.
+    """
     style_axes(axis, grid="x")
     for y, (value, low, high) in enumerate(zip(values, lows, highs, strict=True)):
         off = marked[y] if marked is not None else reference is not None and not low <= reference <= high

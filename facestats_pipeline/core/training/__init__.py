@@ -1,1 +1,1 @@
-"""What every training of a model asks for first: where its targets come from, and the embeddings that they are about."""
+"""Inputs of every model training: the provenance of its targets, and targets joined to embeddings."""

@@ -1,7 +1,7 @@
-"""Where a training target comes from, and the refusal to learn from the wrong kind.
+"""Provenance of training targets, and the refusal to train on the wrong kind.
 
-A model trained on what a model said learns that model's mistakes and reports them as skill; a score trained on file names learns
-nothing at all. So every target carries its provenance, and training asks for it first.
+A model trained on another model's output learns its mistakes and reports them as skill. A score trained on file names learns nothing.
+Therefore every target carries its provenance, and training checks it first.
 """
 
 import binascii
@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 DEMO_TRUTH = "demo_truth.csv"
-"""Lies beside labels that synthetic faces were drawn from."""
+"""The file that marks a labels folder as the demo's: its labels are the truth behind drawn faces."""
 
 TRAINABLE_KINDS = ("human", "synthetic")
-"""`human`: people said so. `synthetic`: the known truth behind faces that were drawn (the demo). Nothing else is trained on."""
+"""Kinds of targets that models may be trained on. `human`: given by people. `synthetic`: the known truth behind drawn faces (the demo)."""
 
 
 class TrainingRefused(Exception):
-    """Training would not give a model to trust; the message says why and what to do."""
+    """Training would not give a trustworthy model. The message gives the reason and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Provenance:
     """Where a target comes from.
 
     Attributes:
-        kind: "human", "synthetic", or what it is otherwise ("model", "file_name", …), which training refuses.
-        source: the file or data set, by name without its folder.
-        sha256: of the file's bytes; "" when there is no file.
+        kind: "human", "synthetic", or another kind ("model", "file_name", …) that training refuses.
+        source: name of the file or data set, without its folder.
+        sha256: SHA-256 of the file's bytes; "" without a file.
         note: one line for the model card.
     """
 
@@ -46,17 +46,17 @@ class Provenance:
         return f"{self.kind} labels: {self.source}{digest}" + (f" ({self.note})" if self.note else "")
 
     def as_dict(self) -> dict[str, str]:
-        """The four fields as a JSON-able dict; `Provenance(**d)` is the way back."""
+        """The four fields as a JSON-able dict; `Provenance(**d)` is the inverse."""
         return asdict(self)
 
 
 def provenance_of_file(path: Path, data: bytes, *, kind: str = "human", note: str = "") -> Provenance:
-    """Provenance of labels that were read from `path`, whose bytes are `data`."""
+    """Provenance of labels read from the file `path` with the bytes `data`."""
     return Provenance(kind=kind, source=path.name, sha256=hashlib.sha256(data).hexdigest(), note=note)
 
 
 def check_provenance(provenance: Provenance | None, what: str) -> Provenance:
-    """`provenance` itself when a model may learn from it; otherwise raises TrainingRefused. `what` names the target."""
+    """Return `provenance` if its kind is trainable, else raise TrainingRefused. `what` names the target."""
     if provenance is None or not provenance.source:
         raise TrainingRefused(f"{what}: no provenance. Say where the labels come from (Provenance(kind, source)).")
     if provenance.kind not in TRAINABLE_KINDS:
@@ -68,10 +68,10 @@ def check_provenance(provenance: Provenance | None, what: str) -> Provenance:
 
 
 def refuse_name_derived(names: Sequence[str], target: npt.ArrayLike, what: str) -> None:
-    """Raise TrainingRefused when a numeric target follows from the files' names.
+    """Raise TrainingRefused when a numeric target is a function of the file names.
 
-    Looks for an exact line through the number in the name, and for the target being a value, or the remainder, of a common hash of
-    the name (with or without its folder or ending). names: n, target: (n,) numbers.
+    It tests for a linear relation to the number in the name, and to common hashes of the name, or remainders of those, with and without
+    folder and suffix. names: n file names; target: (n,) numbers.
     """
     y = np.asarray(target, dtype=np.float64)
     if len(y) < 10 or np.ptp(y) == 0:

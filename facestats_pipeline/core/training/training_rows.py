@@ -1,4 +1,4 @@
-"""Labels brought together with the embeddings of the photos they are about."""
+"""Joins labels to the embeddings of their photos."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from facestats_pipeline.core.user_files.name_match import match_files
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Embeddings x (n, d) float32, and a table of n rows: image_id, filename and the columns of the labels."""
+    """Embeddings x (n, d) float32, and a table of n rows with image_id, filename and the label columns."""
 
     x: npt.NDArray[np.float32]
     table: pl.DataFrame
@@ -28,11 +28,11 @@ class TrainingRows:
 def training_rows(
     labels: pl.DataFrame, filenames: Sequence[str], shards: Iterable[pl.DataFrame], *, withheld: Collection[str] = ()
 ) -> TrainingRows:
-    """Join `labels` (column `file` and whatever they say) to embeddings; only labelled rows are held in memory.
+    """Join `labels` (column `file` and label columns) to embeddings. Only labelled rows are held in memory.
 
-    `filenames`: of all live images, to match files against. `shards`: tables with image_id, filename, embedding, model_id. `withheld`:
-    those of `filenames` that nothing may be learned from. Raises TrainingRefused when no label matches a photo, when only withheld ones
-    have labels, or when the embeddings come from several encoders.
+    filenames: all live images, to match files against. shards: tables with image_id, filename, embedding, model_id. withheld: filenames
+    that must not be used for training. Raises TrainingRefused when no label matches a photo, when all labelled photos are withheld or lack
+    an embedding, or when the embeddings come from several encoders.
     """
     matched = match_files(labels["file"].to_list(), filenames)
     if not matched:
@@ -41,7 +41,7 @@ def training_rows(
             f"none of the {labels.height} labelled files is among the {len(filenames)} photos; the column `file` must end like the "
             f"paths below the raw folder (the first one is {len(str(example).split('/'))} folders deep)"
         )
-    # Labels are matched against all photos: that one is withheld does not make its label another photo's.
+    # Labels are matched against all photos first: otherwise the label of a withheld photo could match a similarly named one.
     matched = {file: name for file, name in matched.items() if name not in withheld}
     if not matched:
         raise TrainingRefused("the setting `use` keeps every labelled photo out of training")
@@ -64,25 +64,25 @@ def training_rows(
 
 
 def with_identity(rows: TrainingRows, labels: pl.DataFrame | None, filenames: Sequence[str]) -> TrainingRows:
-    """`rows` with the column `group` of `labels` (LABELS_SCHEMA): who is shown, where labels.csv says so and the rows do not.
+    """Add the column `group` of `labels` (who is shown), if the rows lack it.
 
-    Ratings seldom say who is in a photo, and a person's photos must share a fold all the same.
+    A ratings file seldom names the people, but a person's photos must share a fold all the same.
     """
     if labels is None or "group" in rows.table.columns or labels["group"].null_count() == labels.height:
         return rows
-    said = labels.filter(pl.col("group").is_not_null())
-    matched = match_files(said["file"].to_list(), filenames)
+    grouped = labels.filter(pl.col("group").is_not_null())
+    matched = match_files(grouped["file"].to_list(), filenames)
     names = pl.DataFrame({"file": list(matched), "filename": list(matched.values())})
-    groups = said.join(names, on="file").select("filename", "group")
+    groups = grouped.join(names, on="file").select("filename", "group")
     return replace(rows, table=rows.table.join(groups, on="filename", how="left", maintain_order="left"))
 
 
 def kinds_of_rows(
     rows: TrainingRows, labels: pl.DataFrame | None, filenames: Sequence[str], kinds: Sequence[str]
 ) -> dict[str, list[str | None]]:
-    """For each of `kinds`, columns of `labels`, the label (n,) that people gave of each row, None where there is none.
+    """Kind → the label of each row (n,), None without one, for the columns `kinds` of `labels`. Kinds without labels are left out.
 
-    `labels`: `labels_schema`, or None; `filenames`: of all live images, to match files against. Used to report figures by group.
+    labels: `labels_schema`, or None. filenames: all live images, to match files against. Reports use it for figures by group.
     """
     if labels is None:
         return {}

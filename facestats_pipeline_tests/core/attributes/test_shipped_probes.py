@@ -133,7 +133,7 @@ def test_another_encoder_gets_nothing(folder: Path, tmp_path: Path, caplog: pyte
     assert load_shipped(folder, "ViT-B-32/x@2") == AttributeModels() == load_shipped(tmp_path / "absent", "mini@1")
     assert caplog.text == ""
     assert load_shipped(folder, "mini@2") == AttributeModels()
-    assert "is for mini@1, the encoder here is mini@2" in caplog.text, (
+    assert "is for mini@1, but the encoder is mini@2" in caplog.text, (
         "the same encoder of another version is worth a word"
     )
     assert shipped_scales(folder, "mini@2") == {} == shipped_scales(tmp_path / "absent", "mini@1")

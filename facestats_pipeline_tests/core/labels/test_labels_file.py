@@ -254,5 +254,5 @@ def test_a_column_of_an_extra_attribute_is_read_where_the_catalogue_has_it(tmp_p
     ]
     assert "glasses" not in read_labels(path).frame.columns
     path.write_text("file,glasses,glasses_p\na.jpg,glasses,0.9\n")
-    with pytest.raises(LabelsError, match="'glasses_p' says that a model made this table"):
+    with pytest.raises(LabelsError, match="'glasses_p' shows that a model made this table"):
         read_labels(path, WITH_GLASSES)

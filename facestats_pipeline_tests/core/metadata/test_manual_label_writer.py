@@ -59,7 +59,7 @@ def test_names_that_a_table_cannot_hold(tmp_path: Path, name: str) -> None:
     "label", [Label(A, "gender", "male"), Label(A, "height", "tall"), Label(A, "gender", "unknown")]
 )
 def test_values_outside_the_vocabulary(tmp_path: Path, label: Label) -> None:
-    with pytest.raises(ValueError, match="is no label of"):
+    with pytest.raises(ValueError, match="is not a label of"):
         append_labels(tmp_path / "m.csv", [label], "ana")
     assert not (tmp_path / "m.csv").exists()
 
@@ -86,7 +86,7 @@ def test_several_at_once_lose_nothing(tmp_path: Path) -> None:
 
 def test_a_label_of_an_extra_attribute_is_written_where_the_catalogue_has_it(tmp_path: Path) -> None:
     path, label = tmp_path / "m.csv", Label(A, "glasses", "no glasses")
-    with pytest.raises(ValueError, match="no label of 'glasses'"):
+    with pytest.raises(ValueError, match="not a label of 'glasses'"):
         append_labels(path, [label], "ana")
     append_labels(path, [label], "ana", catalogue=WITH_GLASSES)
     assert labels_by(path, "ana", WITH_GLASSES)["value"].to_list() == ["no glasses"]
