@@ -85,8 +85,9 @@ def test_probabilities_hold_on_photos_that_the_encoder_has_not_seen(
 
 
 def test_years_and_their_interval_come_with_the_bins(data: LabelledEmbeddings, trained: AttributeModels) -> None:
-    assert trained.age is not None
-    assert trained.age.report["interval"]["coverage"]["value"] == pytest.approx(0.9, abs=0.04)
+    years = trained.years("age_bin")
+    assert years is not None
+    assert years.report["interval"]["coverage"]["value"] == pytest.approx(0.9, abs=0.04)
 
 
 def test_a_class_without_held_out_photos_is_refused(data: LabelledEmbeddings) -> None:
