@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from facestats_pipeline.core.encoders.batch_norms import fold_batch_norms
 from facestats_pipeline.core.encoders.checkpoints import ModelSource, load_weights, resolve_model
 from facestats_pipeline.core.encoders.devices import Precision, choose_device, choose_precision
 from facestats_pipeline.core.encoders.encoder_input import EncoderInput
@@ -204,6 +205,11 @@ def _create(source: ModelSource, name: str, device: torch.device, precision: Pre
             )
         except Exception as error:  # a config that means nothing, a text tower whose package is not installed
             raise EncoderUnavailable(f"encoder {name}: cannot be built ({_first_line(error)})") from error
+        folds = source.arch.startswith("local-dir:") and any(
+            isinstance(m, torch.nn.BatchNorm2d) for m in model.visual.modules()
+        )
+        if folds:  # in full precision: what is rounded before it is folded is rounded twice
+            model.visual.float()
         if source.weights is not None:
             try:
                 load_weights(model, source.weights)
@@ -211,9 +217,16 @@ def _create(source: ModelSource, name: str, device: torch.device, precision: Pre
                 raise EncoderUnavailable(
                     f"{source.weights}: its weights do not fit {source.arch} ({_first_line(error)})"
                 ) from error
+    model = model.eval().requires_grad_(False)
+    if folds:
+        size = model.visual.image_size
+        high, wide = size if isinstance(size, tuple) else (size, size)
+        noise = torch.randn(1, 3, high, wide, generator=torch.Generator().manual_seed(0))
+        fold_batch_norms(model.visual, noise.to(device))
+        model.visual.to(_DTYPES[precision])
     if device.type == "cuda":  # its convolutions are fastest on the layout that pixels come in
         model = model.to(memory_format=torch.channels_last)
-    return model.eval().requires_grad_(False)
+    return model
 
 
 def _drop_text_tower(model: Any) -> None:

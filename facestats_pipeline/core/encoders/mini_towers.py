@@ -1,14 +1,18 @@
 """The two towers. Importing this module registers the image tower with timm, so that open_clip builds it from the config alone."""
 
+from functools import partial
 from typing import Any
 
 import facestats_pipeline.core.encoders.open_clip_compat  # noqa: F401  (timm imports torchvision: this must come first)
 
 # isort: split
 import torch
-from timm.models import build_model_with_cfg, register_model
+from timm.models import EfficientNet, build_model_with_cfg, register_model
+from timm.models._efficientnet_builder import decode_arch_def, round_channels
 from timm.models.resnet import BasicBlock, ResNet
 
+from facestats_pipeline.core.encoders.depthwise import quick_depthwise
+from facestats_pipeline.core.encoders.mirrored import Mirrored
 from facestats_pipeline.core.encoders.open_clip_compat import import_open_clip
 
 EMBED_DIM = 512
@@ -24,26 +28,14 @@ VOCABULARY = 2 * 256 + MERGES + 2
 """Bytes, bytes that end a word, merges, and the start and end marks."""
 LOOKS = "whole, mirrored"
 """What the image tower averages when it is not trained."""
-FEW = 4
-"""Up to so many pictures go through the network together with their mirror images."""
 
 
-class MirroredResNet(ResNet):
-    """A ResNet whose features, outside training, are the mean over a picture and its mirror image.
+class MirroredResNet(Mirrored, ResNet):
+    """A ResNet that looks at the mirror image too."""
 
-    A face and its mirror image then have the same embedding. It costs as much as two pictures and brings about a point of accuracy,
-    measured in docs/mini-training-log.md.
-    """
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, 3, side, side) → (n, channels)."""
-        if self.training:
-            features: torch.Tensor = super().forward(x)
-        elif len(x) > FEW:
-            features = (super().forward(x) + super().forward(x.flip(3))) / 2
-        else:  # in one pass: two thirds of the time for one photo; for many no gain, and twice the memory
-            features = super().forward(torch.cat([x, x.flip(3)])).view(2, len(x), -1).mean(0)
-        return features
+class MirroredEfficientNet(Mirrored, EfficientNet):
+    """An EfficientNet that looks at the mirror image too."""
 
 
 @register_model
@@ -65,16 +57,54 @@ def facestats_resnet18s(pretrained: bool = False, **kwargs: Any) -> torch.nn.Mod
         "avg_down": True,
         "zero_init_last": True,
     }
+    return _build(MirroredResNet, "facestats_resnet18s", "fc", arguments | kwargs)
+
+
+@register_model
+def facestats_lite0(pretrained: bool = False, **kwargs: Any) -> torch.nn.Module:
+    """EfficientNet-Lite0 (Tan & Le 2019, without squeeze-and-excite): 3.4 M weights, 1280-d; `imagenet` starts it."""
+    return _lite("facestats_lite0", 1.0, 1.0, pretrained, kwargs)
+
+
+@register_model
+def facestats_lite2(pretrained: bool = False, **kwargs: Any) -> torch.nn.Module:
+    """EfficientNet-Lite2: 4.8 M weights, 1280-d. A teacher: it costs 1.6 times what Lite0 does."""
+    return _lite("facestats_lite2", 1.1, 1.2, pretrained, kwargs)
+
+
+def _lite(name: str, width: float, depth: float, pretrained: bool, kwargs: dict[str, Any]) -> torch.nn.Module:
+    if pretrained:
+        raise ValueError(f"{name} has no weights of its own; core/mini/imagenet.py reads those of ImageNet")
+    stages = [
+        "ds_r1_k3_s1_e1_c16",
+        "ir_r2_k3_s2_e6_c24",
+        "ir_r2_k5_s2_e6_c40",
+        "ir_r3_k3_s2_e6_c80",
+        "ir_r3_k5_s1_e6_c112",
+    ]
+    stages += ["ir_r4_k5_s2_e6_c192", "ir_r1_k3_s1_e6_c320"]
+    arguments: dict[str, Any] = {
+        "block_args": decode_arch_def([[stage] for stage in stages], depth, fix_first_last=True),
+        "num_features": 1280,
+        "stem_size": 32,
+        "fix_stem": True,
+        "round_chs_fn": partial(round_channels, multiplier=width),
+        "act_layer": torch.nn.ReLU6,
+        "norm_layer": partial(torch.nn.BatchNorm2d, eps=1e-3),
+        "pad_type": "same",
+    }
+    return quick_depthwise(_build(MirroredEfficientNet, name, "classifier", arguments | kwargs))
+
+
+def _build(kind: type[torch.nn.Module], name: str, classifier: str, arguments: dict[str, Any]) -> torch.nn.Module:
     config = {
         "input_size": (3, IMAGE_SIZE, IMAGE_SIZE),
         "pool_size": (4, 4),
         "mean": MEAN,
         "std": STD,
-        "classifier": "fc",
+        "classifier": classifier,
     }
-    network: torch.nn.Module = build_model_with_cfg(
-        MirroredResNet, "facestats_resnet18s", False, **(arguments | kwargs | {"pretrained_cfg": config})
-    )
+    network: torch.nn.Module = build_model_with_cfg(kind, name, False, **(arguments | {"pretrained_cfg": config}))
     return network
 
 
