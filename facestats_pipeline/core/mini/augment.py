@@ -6,6 +6,8 @@ sharp portraits as well as small blurred crops.
 
 from dataclasses import dataclass
 
+import numpy as np
+import simplejpeg
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,6 +32,9 @@ class Ranges:
     blur: float = 0.25  # share blurred by sampling down and up
     noise: float = 0.04  # largest deviation of added noise, of full scale
     erase: float = 0.30  # share with one rectangle blanked
+    jpeg: float = (
+        0.0  # share that goes through a JPEG of quality 20 to 90 first; the stored photos have been through one
+    )
 
 
 ALIGNED = Ranges(rotate=8.0, zoom_out=0.15, zoom_in=0.18, shift=0.06)
@@ -53,6 +58,16 @@ def resize(images: Tensor, side: int) -> Tensor:
     if images.shape[-1] == side and images.shape[-2] == side:
         return images
     return F.interpolate(images, (side, side), mode="bicubic", antialias=True).clamp_(0, 1)
+
+
+def compress(photos: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    """(n, h, w, 3) u8 photos, a `share` of them as a JPEG of quality 20 to 90 gives them back."""
+    if share == 0:
+        return photos
+    out = photos.cpu().numpy().copy()
+    for row in np.flatnonzero(rng.random(len(out)) < share):
+        out[row] = simplejpeg.decode_jpeg(simplejpeg.encode_jpeg(out[row], quality=int(rng.integers(20, 91))))
+    return torch.from_numpy(out).to(photos.device)
 
 
 def random_views(photos: Tensor, side: int, generator: torch.Generator, ranges: Ranges) -> Tensor:

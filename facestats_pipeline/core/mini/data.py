@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -34,6 +34,7 @@ class FaceSet:
     labels: npt.NDArray[np.int64]  # (n, 3) indices into GENDERS, ETHNICITIES, AGE_BINS
     rows: npt.NDArray[np.int64]  # which rows of the arrays belong to this set
     aligned: Photos | None = None  # the same photos, aligned as the pipeline does; as they are where no face was found
+    soft: npt.NDArray[np.float16] | None = None  # (n, 18) what `crossfit` says of each photo, in the order of CLASSES
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -47,9 +48,20 @@ class FaceSet:
         """Aligned photos (k, 128, 128, 3) at `positions` of this set; the plain ones where there are none."""
         return (self.photos if self.aligned is None else self.aligned)[self.rows[positions]]
 
+    def take_soft(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32] | None:
+        """Soft labels (k, 18) at `positions` of this set; None where there are none."""
+        return None if self.soft is None else self.soft[self.rows[positions]].astype(np.float32)
+
     def only_aligned(self) -> "FaceSet | None":
         """This set with its aligned photos in place of the plain ones; None where there are none."""
-        return None if self.aligned is None else FaceSet(self.aligned, self.labels, self.rows)
+        return None if self.aligned is None else replace(self, photos=self.aligned, aligned=None)
+
+    def without_fold(self, folds: int, fold: int) -> tuple["FaceSet", "FaceSet"]:
+        """This set without one of `folds` parts of it, and that part. The parts are of equal size and the same in every run."""
+        if not 0 <= fold < folds or folds < 2:
+            raise ValueError(f"fold {fold} of {folds}: there are at least 2 folds, counted from 0")
+        part = np.random.default_rng(folds).permutation(len(self)) % folds
+        return replace(self, rows=self.rows[part != fold]), replace(self, rows=self.rows[part == fold])
 
     def batches(self, size: int) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
         """The whole set in order, `size` at a time; the last batch may be shorter."""

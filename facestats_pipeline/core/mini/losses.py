@@ -21,6 +21,7 @@ class Weights:
     captions: float = 0.25  # photo ↔ caption contrast, both ways, many positives
     views: float = 0.25  # view ↔ view contrast of one photo: what labels do not name, kept for transfer
     smoothing: float = 0.1
+    soft: float = 0.6  # share of the soft label in a target, the rest is the label's; only where there are soft labels
 
 
 class Heads(nn.Module):
@@ -49,6 +50,15 @@ def soft_targets(labels: Tensor, smoothing: float) -> dict[str, Tensor]:
             hard = 0.5 * hard + 0.5 * near / near.sum(1, keepdim=True)
         targets[name] = hard * (1 - smoothing) + smoothing / len(classes)
     return targets
+
+
+def blend_soft(targets: dict[str, Tensor], soft: Tensor, share: float) -> dict[str, Tensor]:
+    """Targets of which a `share` is the soft label (n, 18): what other photos say of this one (Hinton et al. 2015).
+
+    Cross-entropy is linear in its target: this is the weighted sum of learning from labels and from the teacher.
+    """
+    parts = torch.split(soft, [target.shape[1] for target in targets.values()], 1)
+    return {name: torch.lerp(target, part, share) for (name, target), part in zip(targets.items(), parts, strict=True)}
 
 
 def classification(logits: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:

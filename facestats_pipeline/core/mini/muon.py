@@ -37,7 +37,9 @@ class MuonAdam(torch.optim.Optimizer):
     """
 
     def __init__(self, groups: list[dict[str, Any]], lr: float) -> None:
-        super().__init__(groups, {"lr": lr, "muon": False, "weight_decay": 0.0, "momentum": 0.95, "betas": (0.9, 0.98)})
+        super().__init__(
+            groups, {"lr": lr, "muon": False, "weight_decay": 0.0, "momentum": 0.95, "betas": (0.9, 0.98), "rate": 1.0}
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -72,18 +74,28 @@ class MuonAdam(torch.optim.Optimizer):
         return update
 
 
-def parameter_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices and convolutions to Muon; embeddings, gains, biases and output layers to Adam, those of one dimension undecayed."""
-    muon, adam, plain = [], [], []
+def parameter_groups(model: torch.nn.Module, weight_decay: float, body_rate: float = 1.0) -> list[dict[str, Any]]:
+    """Matrices and convolutions to Muon; embeddings, gains, biases and output layers to Adam, those of one dimension undecayed.
+
+    Below 1, `body_rate` is the share of the learning rate (`rate` of a group) at which the image tower's body goes, by Adam alone:
+    what it brings from ImageNet is to be bent, not made anew.
+    """
+    muon, adam, plain, body, plain_body = [], [], [], [], []
     for name, weight in model.named_parameters():
-        if weight.ndim < 2:
+        if body_rate < 1 and "visual.trunk" in name:
+            (body if weight.ndim > 1 and weight.shape[1] > 1 else plain_body).append(weight)
+        elif weight.ndim < 2:
             plain.append(weight)
         elif "embedding" in name or "classifiers" in name or ("conv1.0" in name and weight.shape[1] == 3):
             adam.append(weight)
         else:
             muon.append(weight)
-    return [
+    groups: list[dict[str, Any]] = [
         {"params": muon, "muon": True, "weight_decay": weight_decay},
         {"params": adam, "weight_decay": weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
+    if body:
+        groups.append({"params": body, "weight_decay": weight_decay, "rate": body_rate})
+        groups.append({"params": plain_body, "weight_decay": 0.0, "rate": body_rate})
+    return groups

@@ -24,13 +24,16 @@ from torch.multiprocessing.spawn import spawn
 from facestats_pipeline.core.encoders.devices import autocast
 from facestats_pipeline.core.encoders.mini_towers import EMBED_DIM, MERGES_FILE, build_clip, model_config
 from facestats_pipeline.core.mini import captions
-from facestats_pipeline.core.mini.augment import ALIGNED, Ranges, mix, random_views
+from facestats_pipeline.core.mini.augment import ALIGNED, Ranges, compress, mix, random_views
+from facestats_pipeline.core.mini.crossfit import record_seen, with_soft_labels
 from facestats_pipeline.core.mini.data import FaceSet, align_once, decode_once, open_split
 from facestats_pipeline.core.mini.evaluate import validate
 from facestats_pipeline.core.mini.export import exported_weights
+from facestats_pipeline.core.mini.imagenet import start_from_imagenet
 from facestats_pipeline.core.mini.losses import (
     Heads,
     Weights,
+    blend_soft,
     classification,
     many_positives,
     soft_targets,
@@ -68,6 +71,13 @@ class Settings:
     ema: float = 0.999
     held_out: int = 2000
     image_tower: str = "facestats_resnet18s"
+    imagenet: str = (
+        ""  # file of ImageNet weights that the image tower starts from, for facestats_lite0 and facestats_lite2
+    )
+    body_rate: float = 1.0  # share of the rate for the image tower's body; below 1 by Adam
+    folds: int = 0  # with folds, photos of `fold` are left out: `crossfit` asks this run for their soft labels
+    fold: int = 0
+    soft_labels: str = ""  # file that `crossfit` wrote
     start_from: str = ""  # a run's checkpoint, or an exported folder, whose averaged weights a new cycle starts from
     ranges: Ranges = field(default_factory=Ranges)
     aligned_ranges: Ranges = field(default_factory=lambda: ALIGNED)
@@ -96,16 +106,18 @@ class Trainer:
         self.rank = rank
         self.settings, self.data, self.tokenizer, self.device = settings, data, tokenizer, device
         model = nn.ModuleDict({"clip": build_clip(model_config(settings.image_tower)), "heads": Heads(EMBED_DIM)})
+        if settings.imagenet:
+            start_from_imagenet(model["clip"].visual.trunk, Path(settings.imagenet))  # type: ignore[arg-type, union-attr]
         self.model = _channels_last(model, device)
         self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        self.optimizer = MuonAdam(parameter_groups(self.model, settings.weight_decay), settings.lr)
+        self.optimizer = MuonAdam(parameter_groups(self.model, settings.weight_decay, settings.body_rate), settings.lr)
         self.step = 0
         self.steps_an_epoch = len(data) // settings.photos
         self.total = max(1, round(settings.epochs * self.steps_an_epoch))
         self._order: tuple[int, np.ndarray[Any, Any]] | None = None
 
-    def batch(self) -> tuple[Tensor, Tensor, np.ndarray[Any, Any]]:
-        """This process's photos u8 (2, n, 128, 128, 3), plain and aligned, and labels (n, 3) of the current step.
+    def batch(self) -> tuple[Tensor, Tensor, np.ndarray[Any, Any], Tensor | None]:
+        """This process's photos u8 (2, n, 128, 128, 3), plain and aligned, labels (n, 3) twice and soft labels (n, 18) of this step.
 
         Each epoch is a fresh permutation of the photos.
         """
@@ -113,10 +125,12 @@ class Trainer:
         if self._order is None or self._order[0] != epoch:
             self._order = (epoch, np.random.default_rng((self.settings.seed, epoch, 1)).permutation(len(self.data)))
         n = self.settings.photos
-        mine = self._order[1][place * n : (place + 1) * n][self.rank :: self.settings.processes]
-        photos, labels = self.data.take(np.sort(mine))
-        both = np.stack([photos, self.data.take_aligned(np.sort(mine))])
-        return torch.from_numpy(both).to(self.device), torch.from_numpy(labels).to(self.device), labels
+        mine = np.sort(self._order[1][place * n : (place + 1) * n][self.rank :: self.settings.processes])
+        photos, labels = self.data.take(mine)
+        both = np.stack([photos, self.data.take_aligned(mine)])
+        soft = self.data.take_soft(mine)
+        given = None if soft is None else torch.from_numpy(soft).to(self.device)
+        return torch.from_numpy(both).to(self.device), torch.from_numpy(labels).to(self.device), labels, given
 
     def losses(self) -> dict[str, Tensor]:
         """The weighted terms of the current step."""
@@ -124,12 +138,13 @@ class Trainer:
         draw = self.step * s.processes + self.rank
         generator = torch.Generator().manual_seed(s.seed * 1_000_003 + draw)
         rng = np.random.default_rng((s.seed, draw, 2))
-        photos, labels, plain_labels = self.batch()
+        photos, labels, plain_labels, soft = self.batch()
         side = s.side_at(self.step / self.total)
         # One view of each photo as it is, the other of its aligned form: the embedding is to be the same for both.
         second = s.ranges if self.data.aligned is None else s.aligned_ranges
+        looks = [(photos[0], s.ranges), (photos[1], second)]
         views = torch.cat(
-            [random_views(photos[0], side, generator, s.ranges), random_views(photos[1], side, generator, second)]
+            [random_views(compress(seen, far.jpeg, rng), side, generator, far) for seen, far in looks]
         )  # (2n, 3, side, side)
         views, partner, kept = mix(views, s.mix, generator)
         texts = [captions.about(rng, plain_labels[row]) for row in rng.choice(len(labels), s.text_captions)]
@@ -148,10 +163,10 @@ class Trainer:
         )  # (2n, 512), (captions + 18, 512)
         scale = clip.logit_scale.exp().clamp(max=100)
         both = torch.cat([labels, labels])
-        targets = {
-            name: torch.lerp(other[partner], other, kept[:, None])
-            for name, other in soft_targets(both, w.smoothing).items()
-        }
+        targets = soft_targets(both, w.smoothing)
+        if soft is not None:
+            targets = blend_soft(targets, torch.cat([soft, soft]), w.soft)
+        targets = {name: torch.lerp(own[partner], own, kept[:, None]) for name, own in targets.items()}
         similarity = scale * image @ text.T
         sizes = [s.text_captions, *(len(group) for group in prompts.values())]
         to_captions, *to_prompts = torch.split(similarity, sizes, 1)
@@ -168,7 +183,7 @@ class Trainer:
         """One update; gives the terms of the loss."""
         torch.manual_seed(self.settings.seed * 7_919 + self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.rate_at(self.step, self.total)
+            group["lr"] = self.settings.rate_at(self.step, self.total) * group["rate"]
         self.model.train()
         terms = self.losses()
         self.optimizer.zero_grad(set_to_none=True)
@@ -243,18 +258,26 @@ def train(
     device: str = "cpu",
     rank: int = 0,
     save_every: int = 50,
+    validate_every: int = 0,
     stop_at: int | None = None,
 ) -> Trainer:
     """Train on the decoded photos in `cache`, resuming from `out`/checkpoint.pt where there is one.
 
-    Writes checkpoint.pt every `save_every` steps, settings.json, and one line of log.jsonl per epoch with validation figures of
-    the averaged weights. Stops early, resumable, at step `stop_at`. With several processes each calls this with its own `rank`.
+    Writes checkpoint.pt every `save_every` steps, settings.json, seen_rows.npy, and one line of log.jsonl per epoch, or every
+    `validate_every` steps, with validation figures of the averaged weights. Stops early, resumable, at step `stop_at`. With several
+    processes each calls this with its own `rank`.
     """
     out.mkdir(parents=True, exist_ok=True)
     if not (out / MERGES_FILE).exists():
         write_merges(out)
     tokenizer = load_tokenizer(out)
     data, held_out = open_split(cache, held_out=settings.held_out, seed=0)
+    if settings.folds:
+        if settings.start_from or settings.soft_labels:
+            raise ValueError("a run for soft labels starts from no other run: that one has seen its fold's photos")
+        data, _ = data.without_fold(settings.folds, settings.fold)
+    if settings.soft_labels:
+        data = with_soft_labels(data, Path(settings.soft_labels))
     trainer = Trainer(settings, data, tokenizer, device, rank)
     if (out / "checkpoint.pt").exists():
         trainer.load(out / "checkpoint.pt")
@@ -262,6 +285,7 @@ def train(
         trainer.start_from(Path(settings.start_from))
     if rank == 0:
         (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1))
+        record_seen(out, data)
     last = trainer.total if stop_at is None else min(stop_at, trainer.total)
     begun = time.monotonic()
     sums: dict[str, float] = {}
@@ -280,7 +304,7 @@ def train(
             sums = {}
         if trainer.step % save_every == 0 or trainer.step == last:
             trainer.save(out / "checkpoint.pt")
-        if trainer.step % trainer.steps_an_epoch == 0 or trainer.step == trainer.total:
+        if trainer.step % (validate_every or trainer.steps_an_epoch) == 0 or trainer.step == trainer.total:
             side = settings.side_at((trainer.step - 1) / trainer.total)
             average = trainer.averaged()
             figures = validate(average, held_out, tokenizer, side=side, device=device)
@@ -299,12 +323,14 @@ def train(
     return trainer
 
 
-def _one_process(rank: int, settings: Settings, cache: Path, out: Path, device: str, stop_at: int | None) -> None:
+def _one_process(
+    rank: int, settings: Settings, cache: Path, out: Path, device: str, pace: dict[str, int | None]
+) -> None:
     if settings.processes > 1:
         torch.set_num_threads(1)
         meeting = f"file://{out / 'meeting'}"
         dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=settings.processes)
-    train(settings, cache, out, device=device, rank=rank, stop_at=stop_at)
+    train(settings, cache, out, device=device, rank=rank, **pace)  # type: ignore[arg-type]
 
 
 def main() -> None:
@@ -318,6 +344,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="checkpoints and the log")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--stop-at", type=int, help="stop, resumable, at this step")
+    parser.add_argument("--save-every", type=int, default=50, help="steps between checkpoints")
+    parser.add_argument("--validate-every", type=int, default=0, help="steps between validations; 0: each epoch")
     parser.add_argument("--sides", help="e.g. 0:64,0.4:80,0.75:96")
     for name, of in _RANGES.items():
         parser.add_argument(f"--{name.replace('_', '-')}", help=f"how far {of} differ, e.g. zoom_out=0.3,erase=0.1")
@@ -346,7 +374,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     if not (arguments.out / MERGES_FILE).exists():
         write_merges(arguments.out)
-    given = (settings, arguments.cache, arguments.out, arguments.device, arguments.stop_at)
+    pace = {name: getattr(arguments, name) for name in ("stop_at", "save_every", "validate_every")}
+    given = (settings, arguments.cache, arguments.out, arguments.device, pace)
     if settings.processes == 1:
         _one_process(0, *given)
         return

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from facestats_pipeline.core.encoders.mini_towers import MEAN, STD
-from facestats_pipeline.core.mini.augment import Ranges, mix, normalize, random_views, resize, to_float
+from facestats_pipeline.core.mini.augment import Ranges, compress, mix, normalize, random_views, resize, to_float
 
 STILL = Ranges(rotate=0, zoom_out=0, zoom_in=0, stretch=0, shift=0, light=0, colour=0, gray=0, blur=0, noise=0, erase=0)
 
@@ -84,3 +85,14 @@ def test_without_a_share_nothing_is_mixed() -> None:
     mixed, _, kept = mix(views, 0.0, torch.Generator().manual_seed(0))
     assert torch.equal(mixed, views)
     assert (kept == 1).all()
+
+
+def test_the_share_asked_for_goes_through_a_jpeg(photos: torch.Tensor) -> None:
+    many = photos[:1].expand(40, 128, 128, 3).contiguous()
+    before = many.clone()
+    out = compress(many, 0.5, np.random.default_rng(0))
+    assert torch.equal(many, before)
+    change = (out.float() - many.float()).abs().mean((1, 2, 3))
+    assert 10 <= int((change > 0).sum()) <= 30
+    assert change.max() < 8  # the same picture, a little worse
+    assert compress(many, 0.0, np.random.default_rng(0)) is many

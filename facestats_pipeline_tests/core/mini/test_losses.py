@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from facestats_pipeline.core.mini.losses import Heads, classification, many_positives, soft_targets, view_contrast
+from facestats_pipeline.core.mini.losses import (
+    Heads,
+    blend_soft,
+    classification,
+    many_positives,
+    soft_targets,
+    view_contrast,
+)
 
 
 def test_soft_targets_are_probabilities_with_their_peak_at_the_label() -> None:
@@ -16,6 +23,15 @@ def test_soft_targets_are_probabilities_with_their_peak_at_the_label() -> None:
         assert targets[name].argmax(1).tolist() == labels[:, column].tolist()
     age = targets["age_bin"][0]
     assert age[3] == age[5] > age[2]
+
+
+def test_a_soft_label_takes_its_share_of_each_target() -> None:
+    targets = soft_targets(torch.tensor([[0, 3, 4]]), 0.0)
+    soft = torch.cat([torch.tensor([[0.2, 0.8]]), torch.full((1, 7), 1 / 7), torch.eye(9)[4:5]], 1)
+    blended = blend_soft(targets, soft, 0.25)
+    torch.testing.assert_close(blended["gender"], torch.tensor([[0.75 + 0.05, 0.2]]))
+    torch.testing.assert_close(blended["ethnicity"][0, 3], torch.tensor(0.75 + 0.25 / 7))
+    torch.testing.assert_close(blended["age_bin"], 0.75 * targets["age_bin"] + 0.25 * torch.eye(9)[4:5])
 
 
 def test_many_positives_is_the_mean_over_right_answers() -> None:

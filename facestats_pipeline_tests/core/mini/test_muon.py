@@ -46,3 +46,18 @@ def test_every_weight_is_in_one_group_and_only_matrices_decay() -> None:
     assert sorted(id(w) for g in groups for w in g["params"]) == sorted(id(w) for w in model.parameters())
     for group in groups:
         assert all((weight.ndim >= 2) == (group["weight_decay"] > 0) for weight in group["params"])
+
+
+def test_the_body_of_a_tower_that_brings_weights_goes_slower_and_by_adam() -> None:
+    trunk = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3, groups=4, bias=False))
+    model = nn.ModuleDict({"visual": nn.ModuleDict({"trunk": trunk, "head": nn.Linear(4, 2)})})
+    groups = parameter_groups(model, 0.1, body_rate=0.25)
+    assert sorted(id(w) for g in groups for w in g["params"]) == sorted(id(w) for w in model.parameters())
+    body = {id(weight) for weight in trunk.parameters()}
+    for group in groups:
+        slow = {id(weight) in body for weight in group["params"]}
+        assert slow <= {group.get("rate") == 0.25}
+        assert not (True in slow and group.get("muon"))
+        decays = group["weight_decay"] > 0
+        assert all(decays == (weight.ndim >= 2 and weight.shape[1] > 1) for weight in group["params"])
+    assert MuonAdam(groups, lr=0.1).param_groups[0]["rate"] == 1.0
