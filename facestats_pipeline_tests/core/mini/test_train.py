@@ -118,11 +118,12 @@ def test_one_view_is_of_the_photo_the_other_of_its_aligned_form(
         (tmp_path / name).write_bytes((cache / name).read_bytes())
     np.save(tmp_path / "aligned.npy", 255 - np.load(cache / "photos.npy"))
     data, held_out = open_split(tmp_path, held_out=4)
-    photos, labels, _ = Trainer(TINY, data, finished[1].tokenizer).batch()
+    photos, labels, _, soft = Trainer(TINY, data, finished[1].tokenizer).batch()
     assert photos.shape == (2, 8, 128, 128, 3)
     assert len(labels) == 8
+    assert soft is None
     assert torch.equal(photos[0], 255 - photos[1])
-    same, _, _ = Trainer(TINY, open_split(cache, held_out=4)[0], finished[1].tokenizer).batch()
+    same, *_ = Trainer(TINY, open_split(cache, held_out=4)[0], finished[1].tokenizer).batch()
     assert torch.equal(same[0], same[1])
     assert held_out.only_aligned() is not None
     train(TINY, tmp_path, out, stop_at=2)
@@ -131,7 +132,8 @@ def test_one_view_is_of_the_photo_the_other_of_its_aligned_form(
 
 
 def test_a_face_and_its_mirror_image_have_the_same_embedding_outside_training() -> None:
-    from facestats_pipeline.core.encoders.mini_towers import FEW, build_clip, model_config
+    from facestats_pipeline.core.encoders.mini_towers import build_clip, model_config
+    from facestats_pipeline.core.encoders.mirrored import FEW
 
     visual = build_clip(model_config()).visual.eval()
     images = torch.randn(FEW + 1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -214,8 +216,11 @@ def test_the_exported_folder_is_whole_and_gives_the_same_embeddings(
 ) -> None:
     from facestats_pipeline.core.encoders.mini_towers import build_clip
 
-    sizes = export(finished[0], tmp_path)
-    assert sizes["visual"] <= 10_000_000
+    (tmp_path / "licence").write_text("Apache")
+    sizes = export(finished[0], tmp_path, imagenet_licence=tmp_path / "licence")
+    assert (tmp_path / exporting.LICENCE_FILE).read_text() == "Apache"
+    assert exporting.LICENCE_FILE in (tmp_path / "SHA256SUMS").read_text()
+    assert sizes["visual"] <= 14_000_000
     assert sizes["text"] <= 6_000_000
     verify_folder(tmp_path, required=("open_clip_config.json", "open_clip_model.safetensors", "bpe_merges.txt.gz"))
     clip = build_clip(json.loads((tmp_path / "open_clip_config.json").read_text())).eval()
