@@ -78,14 +78,8 @@ def quick_depthwise(network: nn.Module) -> nn.Module:
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Conv2d) and child.groups == child.in_channels == child.out_channels > 1:
-                quick = DepthwiseConv(
-                    child.in_channels,
-                    child.out_channels,
-                    child.kernel_size,
-                    child.stride,
-                    groups=child.groups,
-                    bias=False,
-                )
+                channels, side, stride = child.in_channels, child.kernel_size[0], child.stride[0]
+                quick = DepthwiseConv(channels, channels, side, stride, groups=channels, bias=False)
                 quick.weight = child.weight
                 setattr(module, name, quick)
     return network

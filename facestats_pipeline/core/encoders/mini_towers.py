@@ -84,7 +84,7 @@ def _lite(name: str, width: float, depth: float, pretrained: bool, kwargs: dict[
     ]
     stages += ["ir_r4_k5_s2_e6_c192", "ir_r1_k3_s1_e6_c320"]
     arguments: dict[str, Any] = {
-        "block_args": decode_arch_def([[stage] for stage in stages], depth, fix_first_last=True),
+        "block_args": decode_arch_def([[stage] for stage in stages], depth, fix_first_last=True),  # type: ignore[no-untyped-call]
         "num_features": 1280,
         "stem_size": 32,
         "fix_stem": True,

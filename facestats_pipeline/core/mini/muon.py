@@ -80,7 +80,9 @@ def parameter_groups(model: torch.nn.Module, weight_decay: float, body_rate: flo
     Below 1, `body_rate` is the share of the learning rate (`rate` of a group) at which the image tower's body goes, by Adam alone:
     what it brings from ImageNet is to be bent, not made anew.
     """
-    muon, adam, plain, body, plain_body = [], [], [], [], []
+    muon, adam, plain = [], [], []
+    body: list[torch.Tensor] = []
+    plain_body: list[torch.Tensor] = []
     for name, weight in model.named_parameters():
         if body_rate < 1 and "visual.trunk" in name:
             (body if weight.ndim > 1 and weight.shape[1] > 1 else plain_body).append(weight)
