@@ -1,10 +1,10 @@
-"""The attractiveness regressor: a small torch network on embeddings, its checkpoint, and its predictions.
+"""The attractiveness regressor: a small torch network on embeddings or another candidate, its checkpoint, and its predictions.
 
 The score says how the raters behind the ratings file would rate a photo on average. It is an opinion poll in numbers, nothing more.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,9 +14,12 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from facestats_pipeline.core.attractiveness.kernel_ridge import KernelRidge
 from facestats_pipeline.core.attributes.probe_store import check_encoder
 
 CHECKPOINT_FORMAT = "facestats-attractiveness/1"
+MLP, MLP_MEAN, RIDGE, KERNEL_RIDGE = "mlp", "mlp_mean", "ridge", "kernel_ridge"
+"""Kinds of model that a checkpoint may hold."""
 
 
 class CheckpointError(Exception):
@@ -38,6 +41,7 @@ class RegressorConfig:
     max_epochs: int = 100
     patience: int = 12  # epochs without a better validation loss
     validation: float = 0.15  # share of the training rows that decides when to stop
+    members: int = 5  # networks whose mean is one of the candidates
     folds: int = 5
     coverage: float = 0.9  # of the conformal interval
     min_ratings: int = 30
@@ -106,21 +110,47 @@ class AttractivenessRegressor(nn.Module):
         return self.standard(x) * self.target_scale + self.target_mean
 
 
-def make_checkpoint(model: AttractivenessRegressor, config: RegressorConfig, **facts: Any) -> dict[str, Any]:
+class MeanOfNetworks(nn.Module):
+    """The mean rating of several networks, (n, d) → (n,)."""
+
+    def __init__(self, networks: Iterable[AttractivenessRegressor]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.dim: int = self.networks[0].dim  # type: ignore[assignment]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The rating (n,) of embeddings (n, d)."""
+        return torch.stack([network(x) for network in self.networks]).mean(0)
+
+
+def build_model(kind: str, dim: int, config: RegressorConfig) -> nn.Module:
+    """A model of one of the kinds, without its weights. Raises ValueError for another kind."""
+    if kind in (MLP, RIDGE):  # a ridge regression is the network that was not trained
+        return AttractivenessRegressor(dim, config)
+    if kind == MLP_MEAN:
+        return MeanOfNetworks(AttractivenessRegressor(dim, config) for _ in range(config.members))
+    if kind == KERNEL_RIDGE:
+        return KernelRidge(dim)
+    raise ValueError(f"its kind of model is {kind!r}")
+
+
+def make_checkpoint(model: nn.Module, config: RegressorConfig, kind: str = MLP, **facts: Any) -> dict[str, Any]:
     """Tensors and plain values only, so that `torch.load(weights_only=True)` reads it."""
     state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    return {"format": CHECKPOINT_FORMAT, "state_dict": state, "dim": model.dim, "config": asdict(config), **facts}
+    about = {"format": CHECKPOINT_FORMAT, "kind": kind, "dim": model.dim, "config": asdict(config)}
+    return {**about, "state_dict": state, **facts}
 
 
-def load_regressor(checkpoint: Mapping[str, Any]) -> AttractivenessRegressor:
-    """The network of a checkpoint, ready to predict. Raises CheckpointError."""
+def load_regressor(checkpoint: Mapping[str, Any]) -> nn.Module:
+    """The model of a checkpoint, ready to predict; one that names no kind holds a network. Raises CheckpointError."""
     if not isinstance(checkpoint, Mapping) or checkpoint.get("format") != CHECKPOINT_FORMAT:
         found = checkpoint.get("format") if isinstance(checkpoint, Mapping) else type(checkpoint).__name__
         raise CheckpointError(
             f"not an attractiveness checkpoint: its format is {found!r}, expected {CHECKPOINT_FORMAT!r}"
         )
     try:
-        model = AttractivenessRegressor(int(checkpoint["dim"]), RegressorConfig(**checkpoint["config"]))
+        config = RegressorConfig(**checkpoint["config"])
+        model = build_model(str(checkpoint.get("kind", MLP)), int(checkpoint["dim"]), config)
         model.load_state_dict(checkpoint["state_dict"])
         half_width = float(checkpoint["conformal"]["half_width"])
         str(checkpoint["encoder_id"])
@@ -142,7 +172,7 @@ def predict_scores(
     model = load_regressor(checkpoint)
     if encoder_id is not None:
         check_encoder("the attractiveness regressor", str(checkpoint["encoder_id"]), encoder_id)
-    rows = np.asarray(x, dtype=np.float32).reshape(-1, model.dim)
+    rows = np.asarray(x, dtype=np.float32).reshape(-1, int(checkpoint["dim"]))
     raw = np.full(len(rows), np.nan, dtype=np.float32)
     finite = np.flatnonzero(np.isfinite(rows).all(axis=1))
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Training the attractiveness regressor: k-fold for the figures and the interval, one more fit for the model that is kept."""
+"""Training the attractiveness regressor: k-fold for the choice, the figures and the interval, one more fit for the model that is kept."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,25 +7,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from facestats_pipeline.core.attractiveness.candidates import CANDIDATES, choose, fit_candidates, predictions
+from facestats_pipeline.core.attractiveness.network_fit import stratified
 from facestats_pipeline.core.attractiveness.regressor_figures import (
     figures_by_group,
     interval_folds,
-    pearson,
     regression_figures,
 )
-from facestats_pipeline.core.attractiveness.regressor_model import (
-    AttractivenessRegressor,
-    EmbeddingDataset,
-    RegressorConfig,
-    make_checkpoint,
-)
+from facestats_pipeline.core.attractiveness.regressor_model import MLP, RIDGE, RegressorConfig, make_checkpoint
 from facestats_pipeline.core.attributes.duplicate_groups import DuplicateGroups
 from facestats_pipeline.core.progress import track
 from facestats_pipeline.core.single_thread import single_threaded
 from facestats_pipeline.core.statistics import calibration as cal
-from facestats_pipeline.core.statistics.folds import group_ids, make_folds
+from facestats_pipeline.core.statistics.folds import group_ids
 from facestats_pipeline.core.training.provenance import (
     Provenance,
     TrainingRefused,
@@ -51,10 +46,11 @@ class TrainingResult:
 
     Attributes:
         checkpoint: tensors and plain values, for `torch.save` and `torch.load(weights_only=True)`.
-        curves: one dict an epoch of the final fit: epoch, train_loss, val_loss (weighted squared error in units of the ratings'
-            variance), val_pearson. Epoch 0 is the linear model before any training.
-        metrics: figures with intervals, JSON-able.
-        oof: (n,) f32 out-of-fold predictions, in the order of `image_ids`; NaN for rows that were only trained on.
+        curves: one dict an epoch of the network's final fit, whichever model is kept: epoch, train_loss, val_loss (weighted squared
+            error in units of the ratings' variance), val_pearson. Epoch 0 is the linear model before any training.
+        metrics: figures with intervals, JSON-able: of the predictions in `oof`, and under `candidates` of each model by itself.
+        oof: (n,) f32 out-of-fold predictions by the model that was best on the other folds, in the order of `image_ids`; NaN for
+            rows that were only trained on.
         oof_target: (n,) f32 the ratings themselves.
         image_ids: the n images that were used.
         half_width: of the conformal interval, in units of the rating scale.
@@ -111,26 +107,32 @@ def run_training(
     _refuse(target, [files[i] for i in use.tolist()] if files is not None else None, config)
     ids = (group_ids(groups, len(image_ids)) if duplicates is None else duplicates.ids)[use]
     weight, noise = rating_weights(target, _optional(sd, use), _optional(n, use))
-    fold = np.asarray(fold_of)[use] if fold_of is not None else _stratified(target, config.folds, ids, seed)
-    oof, linear = np.full(len(use), np.nan), np.full(len(use), np.nan)
+    fold = np.asarray(fold_of)[use] if fold_of is not None else stratified(target, config.folds, ids, seed)
+    ratings = {kind: np.full(len(use), np.nan) for kind in CANDIDATES}
     for f in track(np.unique(fold[fold >= 0]).tolist(), "Training attractiveness"):
         held = fold == f
-        model, start, _ = _fit(rows[~held], target[~held], weight[~held], ids[~held], config, seed)
-        with torch.inference_mode():
-            oof[held] = model(torch.from_numpy(rows[held])).numpy()
-            linear[held] = start(torch.from_numpy(rows[held])).numpy()
-    model, _, curves = _fit(rows, target, weight, ids, config, seed)
+        models, _ = fit_candidates(rows[~held], target[~held], weight[~held], ids[~held], config, seed)
+        for kind, rating in predictions(models, rows[held]).items():
+            ratings[kind][held] = rating
 
     seen = fold >= 0
-    errors, folds, measured = np.abs(oof - target)[seen], fold[seen], ids[seen]
+    folds, measured = fold[seen], ids[seen]
+    parts = interval_folds(folds, measured, seed)
+    out_of_fold = {kind: rating[seen] for kind, rating in ratings.items()}
+    oof = np.full(len(use), np.nan)
+    chosen, oof[seen] = choose(out_of_fold, target[seen], weight[seen], parts)
+    models, curves = fit_candidates(rows, target, weight, ids, config, seed, (MLP, chosen))
+    errors = np.abs(oof - target)[seen]
     half_width = cal.conformal_quantile(errors, config.coverage)
     scale = rating_scale or (float(2 * target.min() - target.max()), float(2 * target.max() - target.min()))
     if not np.isfinite(half_width):
         half_width = scale[1] - scale[0]  # too few ratings for the coverage asked: the interval is the whole scale
-    parts = interval_folds(folds, measured, seed)
     inside = cal.crossfit_coverage(errors, parts, config.coverage)
     rows_of = use[seen].tolist()
     by_group = {kind: [labels[i] for i in rows_of] for kind, labels in (kinds or {}).items()}
+    candidates = {
+        kind: regression_figures(rating, target[seen], folds, measured, seed) for kind, rating in out_of_fold.items()
+    }
     metrics = regression_figures(oof[seen], target[seen], folds, measured, seed) | {
         "attribute": WHAT,
         "n": len(use),
@@ -139,7 +141,9 @@ def run_training(
         "seed": seed,
         "encoder": encoder_id,
         "provenance": str(source),
-        "linear": regression_figures(linear[seen], target[seen], folds, measured, seed),
+        "chosen": chosen,
+        "candidates": candidates,
+        "linear": candidates[RIDGE],
         "epochs": len(curves) - 1,
         "interval": {"nominal": config.coverage, "half_width": half_width, "coverage": cal.proportion(inside)},
         "by_group": figures_by_group(oof[seen], target[seen], inside, by_group),
@@ -155,7 +159,7 @@ def run_training(
             f"the interval holds {covered['value']:.1%} of the ratings, not {config.coverage:.0%}"
         )
     if duplicates is not None:
-        alone = _stratified(target, config.folds, duplicates.label_ids[use], seed)
+        alone = stratified(target, config.folds, duplicates.label_ids[use], seed)
         metrics["duplicates"] = duplicates.report(use, fold, alone)
     kept = tuple(str(image_ids[i]) for i in use.tolist())
     reach = np.full(len(use), np.nan)  # of each row's interval, by the errors of the other folds
@@ -163,8 +167,9 @@ def run_training(
         own = np.flatnonzero(seen)[parts == part]
         reach[own] = min(cal.conformal_quantile(errors[parts != part], config.coverage), scale[1] - scale[0])
     checkpoint = make_checkpoint(
-        model,
+        models[chosen],
         config,
+        chosen,
         metrics=metrics,
         curves=curves,
         encoder_id=encoder_id,
@@ -215,101 +220,6 @@ def _refuse(target: Floats, files: Sequence[str] | None, config: RegressorConfig
         raise TrainingRefused(f"{WHAT}: all {len(target)} ratings are {target[0]:g}; there is nothing to learn.")
     if files is not None:
         refuse_name_derived(files, target, WHAT)
-
-
-def _stratified(target: Floats, folds: int, ids: Ints, seed: int) -> Ints:
-    """Folds with low and high ratings spread evenly: stratified by fifths of the rating."""
-    fifths = np.digitize(target, np.quantile(target, [0.2, 0.4, 0.6, 0.8]))
-    return make_folds(fifths, folds, groups=ids.tolist(), seed=seed)
-
-
-def _fit(
-    x: Rows, y: Floats, weight: Rows, ids: Ints, config: RegressorConfig, seed: int
-) -> tuple[AttractivenessRegressor, AttractivenessRegressor, list[dict[str, float]]]:
-    """The network stopped at its best validation loss, the linear model it started from, and its learning curve."""
-    parts = max(2, round(1 / config.validation))
-    held = _stratified(y, parts, ids, seed) == 0
-    mean, scale = x[~held].mean(axis=0), x[~held].std(axis=0) + 1e-6
-    y_mean, y_scale = float(y[~held].mean()), float(y[~held].std()) or 1.0
-    z = ((x - mean) / scale).astype(np.float64)
-    t = (y - y_mean) / y_scale
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model, start = AttractivenessRegressor(x.shape[1], config), AttractivenessRegressor(x.shape[1], config)
-        coefficients, intercept = _ridge(z[~held], t[~held], weight[~held])
-        with torch.no_grad():
-            for each in (model, start):
-                each.mean.copy_(torch.from_numpy(mean))
-                each.scale.copy_(torch.from_numpy(scale))
-                each.target_mean.fill_(y_mean)
-                each.target_scale.fill_(y_scale)
-                each.linear.weight.copy_(torch.from_numpy(coefficients)[None])
-                each.linear.bias.fill_(intercept)
-        train = EmbeddingDataset(x[~held], t[~held], weight[~held])
-        validation = EmbeddingDataset(x[held], t[held], weight[held])
-        curves = _descend(model, train, validation, config)
-    return model.eval(), start.eval(), curves
-
-
-def _ridge(z: Floats, t: Floats, weight: Rows) -> tuple[Floats, float]:
-    """Weighted ridge coefficients (d,) and intercept; of seven strengths the one with the least leave-one-out error.
-
-    Leave-one-out comes in closed form (Golub, Heath & Wahba, 1979): residual / (1 − leverage). It uses all training rows, where a
-    validation split of a hundred ratings would choose by fifteen.
-    """
-    root = np.sqrt(weight.astype(np.float64))
-    middle = float(np.average(t, weights=weight))
-    u, s, vt = np.linalg.svd(z * root[:, None], full_matrices=False)
-    projected = u.T @ ((t - middle) * root)
-    losses: list[float] = []
-    shrinks = [s**2 / (s**2 + strength) for strength in 10.0 ** np.arange(0, 7)]
-    for shrink in shrinks:
-        leverage = (u**2) @ shrink + 1 / len(t)  # the intercept takes 1/n
-        residual = (t - middle) * root - u @ (shrink * projected)
-        losses.append(float(((residual / np.maximum(1 - leverage, 1e-6)) ** 2).mean()))
-    best = shrinks[int(np.argmin(losses))]
-    return np.asarray(vt.T @ (best / np.maximum(s, 1e-12) * projected)), middle
-
-
-def _descend(
-    model: AttractivenessRegressor, train: EmbeddingDataset, validation: EmbeddingDataset, config: RegressorConfig
-) -> list[dict[str, float]]:
-    """AdamW on the weighted squared error until the validation loss stops falling; the model ends with its best weights."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    for group in optimizer.param_groups:
-        group["foreach"] = False
-    curves = [_epoch(0, model, train, validation)]
-    best, best_state = curves[0]["val_loss"], {k: v.clone() for k, v in model.state_dict().items()}
-    best_epoch = 0
-    for epoch in range(1, config.max_epochs + 1):
-        model.train()
-        for batch in torch.randperm(len(train)).split(config.batch_size):  # type: ignore[no-untyped-call]
-            optimizer.zero_grad()
-            residual = model.standard(train.x[batch]) - train.y[batch]
-            loss = (train.weight[batch] * residual**2).mean()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        curves.append(_epoch(epoch, model, train, validation))
-        if curves[-1]["val_loss"] < best - 1e-5:
-            best, best_epoch = curves[-1]["val_loss"], epoch
-            best_state = {k: v.clone() for k, v in model.state_dict().items()}
-        elif epoch - best_epoch >= config.patience:
-            break
-    model.load_state_dict(best_state)
-    return curves
-
-
-def _epoch(
-    epoch: int, model: AttractivenessRegressor, train: EmbeddingDataset, validation: EmbeddingDataset
-) -> dict[str, float]:
-    model.eval()
-    with torch.inference_mode():
-        losses = []
-        for part in (train, validation):
-            predicted = model.standard(part.x)
-            losses.append(float((part.weight * (predicted - part.y) ** 2).mean()))
-    row = {"epoch": epoch, "train_loss": losses[0], "val_loss": losses[1]}
-    return row | {"val_pearson": pearson(predicted.numpy(), validation.y.numpy())}
 
 
 def _optional(values: npt.ArrayLike | None, use: Ints) -> Floats | None:

@@ -16,13 +16,14 @@ from facestats_pipeline.core.attractiveness.regressor import (
     predict_scores,
     run_training,
 )
+from facestats_pipeline.core.attractiveness.regressor_model import make_checkpoint
 from facestats_pipeline.core.attractiveness.regressor_training import rating_weights
 from facestats_pipeline.core.attributes.probe_store import EncoderMismatch
 from facestats_pipeline.core.training.provenance import Provenance
 from facestats_pipeline_tests.core.synthetic_embeddings import ids_of, mixture
 
 HUMAN = Provenance("human", "ratings.csv")
-QUICK = RegressorConfig(max_epochs=15, patience=4, folds=3)
+QUICK = RegressorConfig(max_epochs=15, patience=4, folds=3, members=2)
 
 
 def world(n: int, dim: int = 32, noise: float = 0.3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -61,8 +62,12 @@ def test_noise_is_not_learned() -> None:
 def test_the_network_learns_what_a_line_cannot() -> None:
     x, _ = world(900, dim=16)
     y = 3 + 6 * np.abs(x[:, 0]) + np.random.default_rng(0).normal(size=900) * 0.1
-    result = fit(x, y, config=RegressorConfig(max_epochs=40, folds=3))
-    assert result.metrics["pearson"]["value"] > result.metrics["linear"]["pearson"]["value"] + 0.3
+    metrics = fit(x, y, config=RegressorConfig(max_epochs=40, folds=3, members=1)).metrics
+    linear = metrics["linear"]["pearson"]["value"]
+    for kind in ("mlp", "kernel_ridge"):
+        assert metrics["candidates"][kind]["pearson"]["value"] > linear + 0.3, kind
+    assert metrics["chosen"] != "ridge"
+    assert metrics["pearson"]["value"] > linear + 0.3
 
 
 def test_same_arguments_same_model(trained: TrainingResult) -> None:
@@ -93,6 +98,48 @@ def test_checkpoint_is_tensors_and_plain_values(trained: TrainingResult) -> None
     assert facts["provenance"]["kind"] == "human"
     assert facts["image_ids"] == ids_of(300)
     assert facts["encoder_id"] == "e@1"
+
+
+@pytest.mark.parametrize("kind", ["mlp", "mlp_mean", "ridge", "kernel_ridge"])
+def test_a_checkpoint_of_each_kind_predicts_what_the_model_did(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from facestats_pipeline.core.attractiveness import regressor_training as training
+
+    made = {}
+    fit_all = training.fit_candidates
+
+    def watched(*arguments: object) -> object:
+        models, curves = fit_all(*arguments)  # type: ignore[arg-type]
+        made.update(models)
+        return models, curves
+
+    monkeypatch.setattr(training, "fit_candidates", watched)
+    monkeypatch.setattr(training, "choose", lambda ratings, *_: (kind, ratings[kind]))
+    x, y = world(60, dim=8)
+    result = fit(x, y, config=RegressorConfig(max_epochs=2, folds=2, members=2))
+    assert result.checkpoint["kind"] == result.metrics["chosen"] == kind
+    assert set(result.metrics["candidates"]) == {"mlp", "mlp_mean", "ridge", "kernel_ridge"}
+    assert result.metrics["pearson"] == result.metrics["candidates"][kind]["pearson"]
+    buffer = io.BytesIO()
+    torch.save(result.checkpoint, buffer)
+    buffer.seek(0)
+    with torch.inference_mode():
+        expected = made[kind](torch.from_numpy(x.astype(np.float32))).numpy()
+    assert (predict_scores(torch.load(buffer, weights_only=True), x)[0] == expected).all()
+
+
+def test_an_unknown_kind_is_refused_and_none_is_a_network(trained: TrainingResult) -> None:
+    x, _ = world(2)
+    with pytest.raises(CheckpointError, match="its kind of model is 'forest'"):
+        predict_scores(trained.checkpoint | {"kind": "forest"}, x)
+    network = make_checkpoint(
+        AttractivenessRegressor(32),
+        RegressorConfig(),
+        conformal={"half_width": 1.0},
+        encoder_id="e@1",
+        rating_scale=[1, 7],
+    )
+    del network["kind"]
+    assert np.isfinite(predict_scores(network, x)[0]).all()
 
 
 def test_learning_curve_starts_at_the_linear_model(trained: TrainingResult) -> None:
