@@ -107,7 +107,7 @@ def show(runs: list[dict[str, Any]], rows: TrainingRows) -> None:
         "Out of fold",
         [
             "figure",
-            "network, 95% interval",
+            "chosen model, 95% interval",
             "over folds, mean ± sd",
             "linear alone",
             "mean rating",
@@ -125,6 +125,20 @@ def show(runs: list[dict[str, Any]], rows: TrainingRows) -> None:
                 else "–",
             ]
             for name, words in METRICS.items()
+        ],
+    )
+    table(
+        f"Each model by itself, mean over {len(runs)} seeds ± sd; chosen: {', '.join(sorted({run['chosen'] for run in runs}))}",
+        ["model", *METRICS.values()],
+        [
+            [
+                kind,
+                *(
+                    f"{np.mean(values := [run['candidates'][kind][name]['value'] for run in runs]):.3f} ± {np.std(values):.3f}"
+                    for name in METRICS
+                ),
+            ]
+            for kind in first["candidates"]
         ],
     )
     table(

@@ -62,10 +62,10 @@ def predictions(models: Mapping[str, nn.Module], x: Rows) -> dict[str, Floats]:
 
 
 def choose(out_of_fold: Mapping[str, Floats], target: Floats, weight: Rows, parts: Ints) -> tuple[str, Floats]:
-    """The kind that is least wrong, and the ratings (n,) of whoever does as we do and never sees the part that it is judged by.
+    """The kind that is least wrong, and ratings (n,) of which each row's kind was chosen on other rows.
 
     out_of_fold: kind → ratings (n,) of models that had not seen the row; parts: (n,) at least two of them. For the rows of a part the
-    kind is chosen by the weighted squared errors of the other parts: the best of four would else be better than it is.
+    kind is chosen by the weighted squared errors on the other parts: figures of the best of four would else be better than it is.
     """
     squared = {kind: weight * (rating - target) ** 2 for kind, rating in out_of_fold.items()}
     honest = np.empty_like(target)

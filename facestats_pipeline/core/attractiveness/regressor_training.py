@@ -108,19 +108,20 @@ def run_training(
     ids = (group_ids(groups, len(image_ids)) if duplicates is None else duplicates.ids)[use]
     weight, noise = rating_weights(target, _optional(sd, use), _optional(n, use))
     fold = np.asarray(fold_of)[use] if fold_of is not None else stratified(target, config.folds, ids, seed)
-    ratings = {kind: np.full(len(use), np.nan) for kind in CANDIDATES}
-    for f in track(np.unique(fold[fold >= 0]).tolist(), "Training attractiveness"):
-        held = fold == f
-        models, _ = fit_candidates(rows[~held], target[~held], weight[~held], ids[~held], config, seed)
-        for kind, rating in predictions(models, rows[held]).items():
-            ratings[kind][held] = rating
-
+    ratings = _out_of_fold(rows, target, weight, ids, fold, config, seed)
     seen = fold >= 0
     folds, measured = fold[seen], ids[seen]
     parts = interval_folds(folds, measured, seed)
     out_of_fold = {kind: rating[seen] for kind, rating in ratings.items()}
     oof = np.full(len(use), np.nan)
-    chosen, oof[seen] = choose(out_of_fold, target[seen], weight[seen], parts)
+    if len(np.unique(folds)) > 1:
+        chosen, oof[seen] = choose(out_of_fold, target[seen], weight[seen], parts)
+    else:  # a published test set: the choice is made within the rows that are trained on, and knows no tested rating
+        own = fold < 0
+        inner = stratified(target[own], config.folds, ids[own], seed)
+        among = _out_of_fold(rows[own], target[own], weight[own], ids[own], inner, config, seed)
+        chosen, _ = choose(among, target[own], weight[own], inner)
+        oof[seen] = out_of_fold[chosen]
     models, curves = fit_candidates(rows, target, weight, ids, config, seed, (MLP, chosen))
     errors = np.abs(oof - target)[seen]
     half_width = cal.conformal_quantile(errors, config.coverage)
@@ -183,6 +184,19 @@ def run_training(
     return TrainingResult(
         checkpoint, curves, metrics, oof.astype(np.float32), target.astype(np.float32), kept, half_width
     )
+
+
+def _out_of_fold(
+    x: Rows, y: Floats, weight: Rows, ids: Ints, fold: Ints, config: RegressorConfig, seed: int
+) -> dict[str, Floats]:
+    """Kind → ratings (n,) by models that had not seen the row's fold; NaN where `fold` is negative."""
+    ratings = {kind: np.full(len(x), np.nan) for kind in CANDIDATES}
+    for f in track(np.unique(fold[fold >= 0]).tolist(), "Training attractiveness"):
+        held = fold == f
+        models, _ = fit_candidates(x[~held], y[~held], weight[~held], ids[~held], config, seed)
+        for kind, rating in predictions(models, x[held]).items():
+            ratings[kind][held] = rating
+    return ratings
 
 
 def _plain(values: Floats) -> list[float | None]:

@@ -112,6 +112,7 @@ def model_card(
             _MEASURED if figures else "No figure was measured.",
             _figure_table(figures),
             _classes_table(report),
+            _competing_table(report) if kind == "regression" else "",
         ),
         _by_group(report),
         inputs_section(inputs),
@@ -225,6 +226,16 @@ def _classes_table(report: Mapping[str, Any]) -> str:
         return ""
     rows = [(name, r["n"], float(r["value"]), _interval(r)) for name, r in recall.items()]
     return table(("Class", "n", "recall", "interval"), rows)
+
+
+def _competing_table(report: Mapping[str, Any]) -> str:
+    """Each model that competed to be the score model, by itself; the figures above are of the choice between them."""
+    names = ("pearson", "mae", "rmse")
+    rows = [
+        (kind.replace("_", " "), *(_with_interval(figures.get(name)) for name in names))
+        for kind, figures in report.get("candidates", {}).items()
+    ]
+    return table(("Model", *(_WORDS[name] for name in names)), rows) if rows else ""
 
 
 def _by_group(report: Mapping[str, Any]) -> str:

@@ -47,7 +47,7 @@ trained_on_ratings = partial(
 @trained_on_ratings(
     io_manager_key="torch_checkpoints",
     kinds={"pytorch"},
-    code_version="4",
+    code_version="5",
     deps=["ratings_csv", "labels_csv", "sources_csv"],
 )
 @skipped_if_unreadable
@@ -57,7 +57,7 @@ def attractiveness_regressor(
     image_quality: AllShards,
     folder: dg.ResourceParam[DataFolder],
 ) -> Any:
-    """An MLP on embeddings, trained on human ratings; skipped without ratings."""
+    """The best of four models on embeddings by out-of-fold error, trained on human ratings; skipped without ratings."""
     from facestats_pipeline.io.user_files import ratings_of
 
     ratings = ratings_of(folder.store)

@@ -186,8 +186,13 @@ def test_groups_of_a_regressor_are_listed_with_their_coverage() -> None:
     report |= {
         "over_folds": {"pearson": {"mean": 0.6, "sd": 0.1}},
         "interval": {"nominal": 0.9, "coverage": women["coverage"]},
+        "chosen": "kernel_ridge",
+        "candidates": {"kernel_ridge": {"pearson": {"value": 0.7, "ci_lo": 0.6, "ci_hi": 0.8}}, "mlp": {}},
     }
     text = model_card(report, name="Score", kind="regression")
+    assert "| Method | kernel_ridge |" in text
+    assert "| kernel ridge | 0.7 (0.6 to 0.8) | – | – |" in text
+    assert "| mlp | – | – | – |" in text
     assert "| gender | Female | 60 | 0.9 (0.8 to 0.95) | 0.4 (0.302 to 0.498) | 0.4 (0.302 to 0.498) |" in text
     assert "| gender | Male | 5 | – | – | – |" in text
     assert "| Over folds: Pearson's r | 0.6 | standard deviation over folds 0.1 |" in text
