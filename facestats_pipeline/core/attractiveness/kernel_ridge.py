@@ -5,6 +5,8 @@ leave behind. So the kernel is written as a product of random features (Rahimi &
 kept is then one weight a feature, as of any linear model.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -43,7 +45,7 @@ class KernelRidge(nn.Module):
 def features(x: Tensor, directions: Tensor) -> Tensor:
     """(n, d) → (n, 2 · PAIRS), whose products are the kernel's values."""
     turned = x @ directions
-    return torch.cat([turned.cos(), turned.sin()], 1) / directions.shape[1] ** 0.5
+    return torch.cat([turned.cos(), turned.sin()], 1) / math.sqrt(directions.shape[1])
 
 
 def fit_kernel_ridge(x: npt.ArrayLike, y: Floats, weight: npt.ArrayLike, seed: int) -> KernelRidge:
