@@ -39,7 +39,7 @@ class KernelRidge(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The rating (n,) of embeddings (n, d)."""
-        return self.middle + (features(x.double(), self.directions.double()) @ self.weights).float()
+        return self.middle + (features(x.double(), self.directions.double()) @ self.weights).to(x.dtype)
 
 
 def features(x: Tensor, directions: Tensor) -> Tensor:

@@ -169,7 +169,7 @@ def predict_scores(
     Bounds are cut at the ends of the rating scale. encoder_id: the embeddings' model_id; another than the checkpoint's raises
     EncoderMismatch. Raises CheckpointError.
     """
-    model = load_regressor(checkpoint)
+    model = load_regressor(checkpoint).double()  # in f32 the last bit of a score depends on how many are predicted together
     if encoder_id is not None:
         check_encoder("the attractiveness regressor", str(checkpoint["encoder_id"]), encoder_id)
     rows = np.asarray(x, dtype=np.float32).reshape(-1, int(checkpoint["dim"]))
@@ -178,7 +178,7 @@ def predict_scores(
     with torch.inference_mode():
         for start in range(0, len(finite), batch_size):
             at = finite[start : start + batch_size]
-            raw[at] = model(torch.from_numpy(np.ascontiguousarray(rows[at]))).numpy()
+            raw[at] = model(torch.from_numpy(rows[at].astype(np.float64))).numpy()
     low, high = (float(v) for v in checkpoint["rating_scale"])
     half = np.float32(checkpoint["conformal"]["half_width"])
     # A score beyond the scale stays inside its own interval.
