@@ -169,7 +169,9 @@ def predict_scores(
     Bounds are cut at the ends of the rating scale. encoder_id: the embeddings' model_id; another than the checkpoint's raises
     EncoderMismatch. Raises CheckpointError.
     """
-    model = load_regressor(checkpoint).double()  # in f32 the last bit of a score depends on how many are predicted together
+    model = load_regressor(
+        checkpoint
+    ).double()  # in f32 the last bit of a score depends on how many are predicted together
     if encoder_id is not None:
         check_encoder("the attractiveness regressor", str(checkpoint["encoder_id"]), encoder_id)
     rows = np.asarray(x, dtype=np.float32).reshape(-1, int(checkpoint["dim"]))

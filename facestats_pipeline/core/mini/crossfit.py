@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from facestats_pipeline.core.encoders.mini_towers import EMBED_DIM, IMAGE_SIZE, build_clip, model_config
-from facestats_pipeline.core.labels.vocabulary import CLASSES
+from facestats_pipeline.core.mini.classes import CLASSES
 from facestats_pipeline.core.mini.data import FaceSet, open_split
 from facestats_pipeline.core.mini.evaluate import embed_photos
 from facestats_pipeline.core.mini.losses import Heads
