@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # every test loads this module, and few need Dagster
     from facestats_pipeline.collection.pipeline import Pipeline, Report
 
 FACES = 60
-QUICK = {
+QUICK: dict[str, object] = {
     "encoder.name": "facestats-test-tiny/untrained",
     "shard_size": 24,
     "preproc.size": 224,
@@ -20,6 +20,9 @@ QUICK = {
     "attractiveness.epochs": 10,
 }
 """Settings under which everything is made, and made quickly."""
+_WEIGHTS = Path(__file__).resolve().parents[2] / "shared" / "models"
+if _WEIGHTS.is_dir():  # weights from elsewhere are named by a setting: the product never looks beside itself
+    QUICK["weights_dir"] = str(_WEIGHTS)
 
 
 def opened(data_dir: Path, **overrides: object) -> "Pipeline":
