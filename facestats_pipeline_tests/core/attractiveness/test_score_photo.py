@@ -98,7 +98,7 @@ def test_no_face_abstains_and_a_face_is_judged(encoder: Encoder, yunet_model: Pa
         provenance=HUMAN,
         kind="logistic",
     )
-    given = {"encoder": encoder, "detector": load_detector(yunet_model), "models": AttributeModels(gender=gender)}
+    given = {"encoder": encoder, "detector": load_detector(yunet_model), "models": AttributeModels({"gender": gender})}
     given |= {"checkpoint": checkpoint(encoder.model_id), "reference": [1.0, 2.0]}
     none = score_image(photo(), **given)  # type: ignore[arg-type]
     assert (none["status"], none["gender"], none["gender_top"], none["attractiveness"]) == (
