@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,27 @@ def fifo(tmp_path: Path) -> Path:
     return tmp_path / "fifo"
 
 
-@pytest.fixture
-def sigterm_ignored() -> Iterator[None]:
-    """A child process inherits the signals that its parent ignores."""
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+@contextmanager
+def children_that(disposition: signal.Handlers) -> Iterator[None]:
+    """A child process inherits whether its parent ignores SIGTERM; Dagster sets it as SIGINT is, which jobs in the background ignore."""
+    before = signal.signal(signal.SIGTERM, disposition)
     yield
     signal.signal(signal.SIGTERM, before)
 
 
+@pytest.fixture
+def sigterm_ends() -> Iterator[None]:
+    with children_that(signal.SIG_DFL):
+        yield
+
+
+@pytest.fixture
+def sigterm_ignored() -> Iterator[None]:
+    with children_that(signal.SIG_IGN):
+        yield
+
+
+@pytest.mark.usefixtures("sigterm_ends")
 def test_a_process_ends_when_the_block_fails_and_its_output_is_kept(fifo: Path) -> None:
     log = fifo.with_name("log")
     command = ["sh", "-c", f"echo $WORD; exec sleep 60 > {fifo}"]
