@@ -4,6 +4,7 @@ import ast
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -42,6 +43,7 @@ NOT_IMPORTED = {
 """Declared distributions that no module imports, and what they are for."""
 
 
+@cache
 def imported(folder: str) -> dict[str, str]:
     """Distributions that the modules of a folder import, lazily too → one of the modules."""
     found: dict[str, str] = {}

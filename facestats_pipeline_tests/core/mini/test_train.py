@@ -145,6 +145,7 @@ def test_a_face_and_its_mirror_image_have_the_same_embedding_outside_training() 
         assert not torch.allclose(visual(images), visual(images.flip(3)), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_loss_falls(cache: Path, finished: tuple[Path, Trainer]) -> None:
     trainer = Trainer(
         Settings(**{**vars(TINY), "epochs": 8, "lr": 3e-3}), open_split(cache, held_out=4)[0], finished[1].tokenizer
