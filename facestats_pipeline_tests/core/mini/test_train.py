@@ -166,6 +166,7 @@ def test_every_term_reaches_the_image_tower(cache: Path, finished: tuple[Path, T
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_two_processes_share_their_gradients(cache: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
