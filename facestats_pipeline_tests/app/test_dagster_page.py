@@ -54,7 +54,7 @@ def test_a_shard_is_made_by_clicking(data: Path, url: str, chromium: Any, artifa
     picture("graph")
     page.get_by_text("ingest", exact=True).last.click()
     page.get_by_text("manifest", exact=True).last.click()
-    page.get_by_text("nothing that was in the raw folder is left out").wait_for()
+    page.get_by_text("No file is left out").first.wait_for()
     picture("asset")
 
     page.get_by_role("button", name="Materialize selected").click()
