@@ -20,9 +20,10 @@ QUICK: dict[str, object] = {
     "attractiveness.epochs": 10,
 }
 """Settings under which everything is made, and made quickly."""
-_WEIGHTS = Path(__file__).resolve().parents[2] / "shared" / "models"
-if _WEIGHTS.is_dir():  # weights from elsewhere are named by a setting: the product never looks beside itself
-    QUICK["weights_dir"] = str(_WEIGHTS)
+_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
+WEIGHTS: dict[str, object] = {"weights_dir": str(_MODELS)} if _MODELS.is_dir() else {}
+"""Weights from elsewhere, named by a setting: the product never looks beside itself."""
+QUICK |= WEIGHTS
 
 
 def opened(data_dir: Path, **overrides: object) -> "Pipeline":

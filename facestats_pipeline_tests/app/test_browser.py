@@ -14,6 +14,7 @@ from facestats_pipeline.core.demo.faces import generate_demo
 from facestats_pipeline.core.metadata.manual_labels import read_manual_labels
 from facestats_pipeline_tests.app.browser import Visitor, dashboard
 from facestats_pipeline_tests.app.made_up import SIDE, write_collection
+from facestats_pipeline_tests.demo_collection import WEIGHTS
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
 FACES = 60
@@ -34,9 +35,8 @@ def data(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection of drawn faces, run as `facestats run` does."""
     folder = tmp_path_factory.mktemp("dashboard") / "data"
     generate_demo(FACES, folder / "raw", folder / "labels", seed=3)
-    save_settings(
-        folder, {"shard_size": 64, "preproc.size": 256, "attributes.classifier": "logistic", "attractiveness.epochs": 5}
-    )
+    quick = {"shard_size": 64, "preproc.size": 256, "attributes.classifier": "logistic", "attractiveness.epochs": 5}
+    save_settings(folder, quick | WEIGHTS)
     pipeline = Pipeline(load_settings(environ={}, data_dir=folder), open_instance(folder / ".dagster"))
     pipeline.update()
     return folder
