@@ -11,7 +11,6 @@ import pytest
 import facestats_pipeline as facestats
 from facestats_pipeline.config import save_settings
 from facestats_pipeline.core.demo.faces import generate_demo
-from facestats_pipeline_tests.demo_collection import WEIGHTS
 
 FACES = 14
 QUICK = {
@@ -29,7 +28,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[facestats.Collec
     """A collection of drawn faces that was run once. The last test erases one of them."""
     data = tmp_path_factory.mktemp("faces")
     generate_demo(FACES, data / "photos", data / "labels", seed=3)
-    save_settings(data, QUICK | WEIGHTS)
+    save_settings(data, QUICK)
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith(("FACESTATS_", "DAGSTER_"))]:
             environment.delenv(name)  # the environment of whoever runs the tests decides nothing
