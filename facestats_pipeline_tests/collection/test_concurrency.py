@@ -110,7 +110,7 @@ def test_eight_runs_at_a_time_on_postgresql(tmp_path: Path, postgres: str, monke
 
 def facestats_run(data: Path) -> subprocess.Popen[str]:
     """`facestats run` on a folder, as a user starts it."""
-    command = [Path(sys.executable).with_name("facestats"), "run", "-d", data]
+    command = [Path(sys.executable).with_name("facestats"), "run", "--timings", "-d", data]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

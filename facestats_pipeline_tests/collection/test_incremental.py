@@ -77,7 +77,7 @@ def test_composites_read_the_photos_that_joined_and_come_out_as_if_they_had_read
     with counting() as anew:
         again(data)
     # Groups of ten, of which one photo is a large part, may just have become large enough, or have read all ten.
-    assert 0 < counts["decoded by composites"] < anew["decoded by composites"] / 2
+    assert 0 < counts["decoded by generate"] < anew["decoded by generate"] / 2
     assert [path.name for path, content in zip(kept, made, strict=True) if path.read_bytes() != content] == []
 
 
