@@ -22,7 +22,7 @@ from facestats_pipeline.config import PROJECT_ROOT, load_settings, save_settings
 from facestats_pipeline.defs.dead_runs import PROCESS
 from facestats_pipeline.io.remote import Remote
 from facestats_pipeline_tests.counted import write_small_photos
-from facestats_pipeline_tests.demo_collection import opened
+from facestats_pipeline_tests.demo_collection import WEIGHTS, opened
 from facestats_pipeline_tests.postgres import Server
 from facestats_pipeline_tests.processes import running
 from facestats_pipeline_tests.ray_cluster import Cluster, Node, cluster
@@ -44,7 +44,7 @@ SETTINGS = {
     "zeroshot.enabled": False,
     "automation.enabled": False,
     "storage.lease_seconds": 12,
-}
+} | WEIGHTS
 SHIPPED = PROJECT_ROOT / "deploy" / "ray" / "dagster.yaml"
 OF_THE_MOMENT = ["added_at", "mtime_ns"]
 MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
