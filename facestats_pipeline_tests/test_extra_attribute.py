@@ -122,7 +122,7 @@ def test_dagster_shows_its_trainer_and_its_columns(run: tuple[Path, Report]) -> 
     described = {
         column.name: column.description for column in specs["master"].metadata["dagster/column_schema"].columns
     }
-    assert described["glasses"] == "perceived glasses as decided by the model, or unknown where it abstains"
+    assert described["glasses"] == "perceived glasses as decided by the model, or unknown if it abstains"
 
 
 def test_nothing_is_made_again_by_a_second_run(run: tuple[Path, Report]) -> None:
