@@ -119,7 +119,7 @@ def show(summary: dict[str, Any], *, timings: bool = False) -> None:
     seconds = f"{summary['seconds']:.0f} s."
     out.print(seconds if timings or not summary["made"] else f"{seconds} Where the time went: --timings.")
     if summary["made"]:
-        _show_first_look(Path(summary["data_dir"]))
+        _show_first_look(summary["data_dir"])
         if DEFAULT_ENCODER in summary["encoder"]:
             out.print(
                 "A larger encoder: facestats run --encoder ViT-B-32/laion2b_s34b_b79k (downloads once).", markup=False
@@ -131,20 +131,19 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
-def _show_first_look(data_dir: Path) -> None:
-    processed = data_dir / "processed"
-    table = Table(
-        title=f"Open first, in {escape(str(processed))}",
-        title_justify="left",
-        show_header=False,
-        box=None,
-        pad_edge=False,
-    )
+def _show_first_look(data_dir: str) -> None:
+    """The files to open first, where they are on this machine; for data in a bucket, only the address."""
+    processed = f"{data_dir}/processed"
+    found = {name: what for name, what in FIRST_LOOK.items() if Path(processed, name).exists()}
+    if not found:
+        out.print(f"Tables, composites and reports are in {processed}.", markup=False)
+        return
+    title = f"Open first, in {escape(processed)}"
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column()
     table.add_column(overflow="fold")
-    for name, what in FIRST_LOOK.items():
-        if (processed / name).exists():
-            table.add_row(name, what)
+    for name, what in found.items():
+        table.add_row(name, what)
     out.print(table)
     out.print(f"In a browser: facestats dashboard -d {data_dir}", markup=False)
 

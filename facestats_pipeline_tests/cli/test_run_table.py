@@ -51,3 +51,10 @@ def test_what_is_skipped_for_one_cause_is_one_line() -> None:
     skipped = {"a": "no ratings", "b": "no labels", "c": "no model", "d": "no scores"}
     assert causes(skipped, graph) == {"no ratings": ["a", "c", "d"], "no labels": ["b"]}
     assert run.counted(1, "row") == "1 row" and run.counted(2048, "row") == "2,048 rows"
+
+
+def test_data_in_a_bucket_keep_their_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "out", Console(file=io.StringIO(), width=100))
+    run._show_first_look("s3://bucket/faces")
+    told = run.out.file.getvalue()  # type: ignore[attr-defined]
+    assert told == "Tables, composites and reports are in s3://bucket/faces/processed.\n"
